@@ -1,0 +1,52 @@
+/* Files below a directory descriptor. Every path is relative and walked with
+ * openat2(RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS) (openat2(2), Linux 5.6). */
+#ifndef KONTAIN_FS_H
+#define KONTAIN_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "kontain/error.h"
+
+/* flags as open(2); O_CLOEXEC is always added. Returns a descriptor or -errno (no text: the
+ * caller knows what the path is). */
+int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode);
+
+/* Opens the directory that holds `path` beneath dir and points *ret_name (into path) at the last
+ * part. Returns an owned descriptor or -errno. */
+int kt_fs_open_parent(int dir, const char *path, const char **ret_name);
+
+/* Reads a whole regular file of at most max_bytes (EFBIG beyond). *ret_bytes is owned, has a NUL
+ * behind its *ret_size bytes. dir may be AT_FDCWD: then path is used as open(2) would. */
+int kt_fs_read_all(int dir, const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_size,
+		   struct kt_error *err);
+int kt_fs_read_fd(int fd, size_t max_bytes, char **ret_bytes, size_t *ret_size);
+
+int kt_fs_write_full(int fd, const void *bytes, size_t size);
+
+/* Whole or not at all: temporary name beside it, write, fsync, rename, fsync of the directory.
+ * name has no slash. */
+int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode,
+		       struct kt_error *err);
+
+/* Makes `name` in dir a symbolic link to target in one step (temporary link, rename); no sync. */
+int kt_fs_replace_link(int dir, const char *name, const char *target, struct kt_error *err);
+
+/* Reads a link; target is NUL-terminated, -ENAMETOOLONG when it does not fit. */
+int kt_fs_read_link(int dir, const char *path, char *target, size_t size);
+
+/* mkdir -p beneath dir, 0755 each. Existing directories are fine. */
+int kt_fs_make_dirs(int dir, const char *path);
+
+/* Removes a tree beneath dir, never leaving it and never following a link. A missing path is 0. */
+int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err);
+
+bool kt_fs_exists(int dir, const char *path);
+
+/* Boot id of the running kernel, 36 characters and NUL. */
+int kt_fs_boot_id(char ret_id[37]);
+
+#endif
