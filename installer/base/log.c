@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "kontain/log.h"
-#include "utf8.h"
+#include "kontain/utf8.h"
 
 #define LINE_MAX_BYTES  8192
 #define VALUE_MAX_BYTES 1536 /* of output for one value; a longer one ends in "..." */

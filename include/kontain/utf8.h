@@ -1,6 +1,6 @@
 /* UTF-8, one character at a time (RFC 3629). Shared by those who print strings that others wrote. */
-#ifndef KONTAIN_BASE_UTF8_H
-#define KONTAIN_BASE_UTF8_H
+#ifndef KONTAIN_UTF8_H
+#define KONTAIN_UTF8_H
 
 #include <stddef.h>
 

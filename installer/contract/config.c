@@ -1,0 +1,407 @@
+/* The config file, on libyaml: one table of keys, walked once for each mapping of the document.
+ * A config that says what we would ignore misleads whoever wrote it: so every key must have a row, every value its
+ * type and bounds, and all problems are told at once, each with its line. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "kontain/config.h"
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+enum key_kind {
+	KEY_FIXED,  /* must be choices[0] */
+	KEY_CHOICE, /* choices[0] is false, choices[1] is true */
+	KEY_BOOL,
+	KEY_UINT, /* min..max */
+	KEY_ROOTS,
+};
+
+struct key {
+	const char *section; /* "" at the top */
+	const char *name;
+	enum key_kind kind;
+	size_t offset;
+	unsigned min, max;
+	const char *choices[2];
+};
+
+#define AT(member) .offset = offsetof(struct kt_config, member)
+
+static const struct key keys[] = {
+	{"", "apiVersion", KEY_FIXED, .choices = {"kontain.app/v1"}},
+	{"", "kind", KEY_FIXED, .choices = {"Config"}},
+	{"", "desired", KEY_CHOICE, AT(desired_absent), .choices = {"present", "absent"}},
+	{"", "unfitNodes", KEY_CHOICE, AT(unfit_not_ready), .choices = {"settled", "notReady"}},
+	{"store", "roots", KEY_ROOTS, AT(roots)},
+	{"proof", "allowEmulated", KEY_BOOL, AT(allow_emulated)},
+	{"proof", "intervalSeconds", KEY_UINT, AT(proof_interval_s), 5, 3600},
+	{"proof", "timeoutSeconds", KEY_UINT, AT(proof_timeout_s), 1, 60},
+	{"node", "loadModules", KEY_BOOL, AT(load_modules)},
+	{"report", "heartbeatSeconds", KEY_UINT, AT(heartbeat_s), 30, 3600},
+	{"report", "startDelaySeconds", KEY_UINT, AT(start_delay_s), 0, 300},
+	{"report", "legacyLabel", KEY_BOOL, AT(legacy_label)},
+};
+
+#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+
+struct reading {
+	yaml_document_t *document; /* borrowed */
+	const char *source;        /* borrowed */
+	struct kt_config config;
+	unsigned problem_count;
+	unsigned told_count;
+	char problems[400]; /* leaves room in kt_error for "and N more" */
+	size_t used;
+};
+
+void kt_config_init(struct kt_config *config)
+{
+	*config = (struct kt_config){
+		.root_count = 1,
+		.roots = {"/opt/kontain"},
+		.proof_interval_s = 60,
+		.proof_timeout_s = 10,
+		.load_modules = true,
+		.heartbeat_s = 300,
+		.start_delay_s = 10,
+	};
+}
+
+/* A problem is told whole or only counted. */
+__attribute__((format(printf, 3, 4))) static void problem_add(struct reading *reading, size_t line, const char *format,
+							      ...)
+{
+	char text[sizeof(reading->problems)];
+	va_list args;
+	int head = snprintf(text, sizeof(text), "%s%.200s:%zu: ", reading->used ? "\n" : "", reading->source, line);
+	size_t size;
+
+	va_start(args, format);
+	(void)vsnprintf(text + head, sizeof(text) - (size_t)head, format, args);
+	va_end(args);
+	size = strlen(text);
+	reading->problem_count++;
+	if (reading->told_count + 1 < reading->problem_count || reading->used + size >= sizeof(reading->problems))
+		return;
+	memcpy(reading->problems + reading->used, text, size + 1);
+	reading->used += size;
+	reading->told_count++;
+}
+
+static int problems_fail(const struct reading *reading, struct kt_error *err)
+{
+	unsigned more = reading->problem_count - reading->told_count;
+
+	if (more > 0)
+		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s\nand %u more", reading->problems,
+			       more);
+	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s", reading->problems);
+}
+
+static size_t line_of(const yaml_node_t *node)
+{
+	return node->start_mark.line + 1;
+}
+
+/* The text of a scalar, NULL for another kind of node and for a text with a NUL in it. */
+static const char *scalar_text(const yaml_node_t *node)
+{
+	if (node->type != YAML_SCALAR_NODE || strcmp((const char *)node->tag, YAML_STR_TAG) != 0 ||
+	    strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
+		return NULL;
+	return (const char *)node->data.scalar.value;
+}
+
+/* As scalar_text, for words that mean something else than a string only without quotes. */
+static const char *plain_text(const yaml_node_t *node)
+{
+	const char *text = scalar_text(node);
+
+	return text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? text : NULL;
+}
+
+static bool is_null(const yaml_node_t *node)
+{
+	const char *text = plain_text(node);
+
+	return text && (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
+}
+
+/* ---- values ---- */
+
+static void choice_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
+{
+	const char *text = scalar_text(node);
+	bool *member = (bool *)((char *)&reading->config + key->offset);
+
+	for (int i = 0; text && i < 2; i++) {
+		if (strcmp(text, key->choices[i]) == 0) {
+			*member = i == 1;
+			return;
+		}
+	}
+	problem_add(reading, line_of(node), "%s: %s or %s is wanted", key->name, key->choices[0], key->choices[1]);
+}
+
+static void fixed_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
+{
+	const char *text = scalar_text(node);
+
+	if (!text || strcmp(text, key->choices[0]) != 0)
+		problem_add(reading, line_of(node), "%s: %s is wanted", key->name, key->choices[0]);
+}
+
+static void bool_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
+{
+	const char *text = plain_text(node);
+	bool *member = (bool *)((char *)&reading->config + key->offset);
+
+	if (text && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
+		*member = text[0] == 't';
+	else
+		problem_add(reading, line_of(node), "%s: true or false is wanted", key->name);
+}
+
+/* Digits alone: no sign, no unit, and no leading zero, which YAML 1.1 and 1.2 read differently. */
+static void uint_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
+{
+	const char *text = plain_text(node);
+	unsigned *member = (unsigned *)(void *)((char *)&reading->config + key->offset);
+	size_t length = text ? strspn(text, "0123456789") : 0;
+	unsigned number = 0;
+
+	if (length > 0 && length <= 9 && !text[length] && (text[0] != '0' || length == 1)) {
+		for (size_t i = 0; i < length; i++)
+			number = number * 10 + (unsigned)(text[i] - '0');
+		if (number >= key->min && number <= key->max) {
+			*member = number;
+			return;
+		}
+	}
+	problem_add(reading, line_of(node), "%s: a whole number from %u to %u is wanted", key->name, key->min,
+		    key->max);
+}
+
+/* Writes an absolute path without "//", "." and a slash at its end. NULL, or what is wrong with it. */
+static const char *path_normalise(const char *text, char path[KT_CONFIG_PATH_MAX])
+{
+	size_t used = 0;
+
+	if (!text || text[0] != '/')
+		return "an absolute path is wanted";
+	for (const char *part = text; *part;) {
+		size_t length = strcspn(++part, "/");
+
+		if (length == 2 && strncmp(part, "..", 2) == 0)
+			return "a path without .. is wanted";
+		if (length > 0 && !(length == 1 && *part == '.')) {
+			if (used + 1 + length >= KT_CONFIG_PATH_MAX)
+				return "the path is too long";
+			path[used++] = '/';
+			memcpy(path + used, part, length);
+			used += length;
+		}
+		part += length;
+	}
+	path[used] = '\0';
+	for (const char *c = path; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return "a path without control characters is wanted";
+	return used > 0 ? NULL : "the root of the filesystem cannot be the store";
+}
+
+static void root_take(struct reading *reading, const yaml_node_t *node)
+{
+	struct kt_config *config = &reading->config;
+	char path[KT_CONFIG_PATH_MAX] = "";
+	const char *wrong = path_normalise(scalar_text(node), path);
+
+	for (size_t i = 0; !wrong && i < config->root_count; i++)
+		if (strcmp(config->roots[i], path) == 0)
+			wrong = "this path is named twice";
+	if (wrong)
+		problem_add(reading, line_of(node), "roots: %s", wrong);
+	else
+		memcpy(config->roots[config->root_count++], path, sizeof(path));
+}
+
+static void roots_take(struct reading *reading, const yaml_node_t *node)
+{
+	if (node->type != YAML_SEQUENCE_NODE) {
+		problem_add(reading, line_of(node), "roots: a list of paths is wanted");
+		return;
+	}
+
+	const yaml_node_item_t *start = node->data.sequence.items.start, *end = node->data.sequence.items.top;
+
+	if (start == end || end - start > KT_CONFIG_ROOTS_MAX) {
+		problem_add(reading, line_of(node), "roots: 1 to %d paths are wanted", KT_CONFIG_ROOTS_MAX);
+		return;
+	}
+	reading->config.root_count = 0; /* the file's list stands instead of the default one */
+	for (const yaml_node_item_t *item = start; item < end; item++)
+		root_take(reading, yaml_document_get_node(reading->document, *item));
+}
+
+static void value_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
+{
+	static void (*const takers[])(struct reading *, const struct key *, const yaml_node_t *) = {
+		[KEY_FIXED] = fixed_take,
+		[KEY_CHOICE] = choice_take,
+		[KEY_BOOL] = bool_take,
+		[KEY_UINT] = uint_take,
+	};
+
+	if (key->kind == KEY_ROOTS)
+		roots_take(reading, node);
+	else
+		takers[key->kind](reading, key, node);
+}
+
+/* ---- mappings ---- */
+
+static const struct key *key_find(const char *section, const char *name)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+static bool is_section(const char *name)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (*keys[i].section && strcmp(keys[i].section, name) == 0)
+			return true;
+	return false;
+}
+
+/* The name of a pair, or NULL after telling what is wrong with it. */
+static const char *name_take(struct reading *reading, const yaml_node_t *mapping, const yaml_node_pair_t *pair)
+{
+	const yaml_node_t *node = yaml_document_get_node(reading->document, pair->key);
+	const char *name = scalar_text(node);
+
+	if (!name) {
+		problem_add(reading, line_of(node), "a key that is no plain word");
+		return NULL;
+	}
+	for (const yaml_node_pair_t *other = mapping->data.mapping.pairs.start; other < pair; other++) {
+		const yaml_node_t *first = yaml_document_get_node(reading->document, other->key);
+		const char *text = scalar_text(first);
+
+		if (text && strcmp(text, name) == 0) {
+			problem_add(reading, line_of(node), "key %.60s is in line %zu already", name, line_of(first));
+			return NULL;
+		}
+	}
+	return name;
+}
+
+static void mapping_take(struct reading *reading, const char *section, const yaml_node_t *mapping);
+
+static void pair_take(struct reading *reading, const char *section, const yaml_node_t *mapping,
+		      const yaml_node_pair_t *pair)
+{
+	const yaml_node_t *key_node = yaml_document_get_node(reading->document, pair->key);
+	const yaml_node_t *value = yaml_document_get_node(reading->document, pair->value);
+	const char *name = name_take(reading, mapping, pair);
+	const struct key *key = name ? key_find(section, name) : NULL;
+
+	if (!name)
+		return;
+	if (key)
+		value_take(reading, key, value);
+	else if (!*section && is_section(name))
+		mapping_take(reading, name, value);
+	else
+		problem_add(reading, line_of(key_node), "unknown key %s%s%.60s", section, *section ? "." : "", name);
+}
+
+/* Sections are one level deep, so this goes no deeper whatever the document does. */
+static void mapping_take(struct reading *reading, const char *section, const yaml_node_t *mapping)
+{
+	if (is_null(mapping)) /* all of its keys are commented out */
+		return;
+	if (mapping->type != YAML_MAPPING_NODE) {
+		problem_add(reading, line_of(mapping), "%s: keys and values are wanted",
+			    *section ? section : "the file");
+		return;
+	}
+	for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+	     pair < mapping->data.mapping.pairs.top; pair++)
+		pair_take(reading, section, mapping, pair);
+}
+
+/* ---- the file ---- */
+
+static int parser_fail(const yaml_parser_t *parser, const char *source, struct kt_error *err)
+{
+	if (parser->error == YAML_MEMORY_ERROR)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", source);
+	if (parser->error == YAML_READER_ERROR)
+		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: no text in UTF-8 at byte %zu: %s", source,
+			       parser->problem_offset, parser->problem ? parser->problem : "unreadable");
+	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s:%zu: no YAML: %s", source,
+		       parser->problem_mark.line + 1, parser->problem ? parser->problem : "unreadable");
+}
+
+/* Loads the next document and walks it; a second one is a problem. */
+static int document_take(yaml_parser_t *parser, struct reading *reading, bool is_first, struct kt_error *err)
+{
+	KT_OWN(yaml_document_delete) yaml_document_t document = {.nodes.start = NULL};
+	const yaml_node_t *root;
+
+	if (!yaml_parser_load(parser, &document))
+		return parser_fail(parser, reading->source, err);
+	reading->document = &document;
+	root = yaml_document_get_root_node(&document);
+	if (root && is_first)
+		mapping_take(reading, "", root);
+	else if (root)
+		problem_add(reading, line_of(root), "one document is wanted, here begins another");
+	reading->document = NULL;
+	return root ? 1 : 0;
+}
+
+int kt_config_parse(const char *bytes, size_t size, const char *source, struct kt_config *ret_config,
+		    struct kt_error *err)
+{
+	struct reading reading = {.source = source};
+	KT_OWN(yaml_parser_delete) yaml_parser_t parser = {.error = YAML_NO_ERROR};
+	int r;
+
+	if (size > KT_CONFIG_BYTES_MAX)
+		return kt_fail(err, EFBIG, KT_REASON_CONFIG_INVALID, "%s: larger than %d bytes", source,
+			       KT_CONFIG_BYTES_MAX);
+	if (!yaml_parser_initialize(&parser))
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", source);
+	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
+	kt_config_init(&reading.config);
+	r = document_take(&parser, &reading, true, err);
+	if (r > 0)
+		r = document_take(&parser, &reading, false, err);
+	if (r < 0)
+		return r;
+	if (reading.problem_count > 0)
+		return problems_fail(&reading, err);
+	*ret_config = reading.config;
+	return 0;
+}
+
+int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err)
+{
+	KT_OWN(kt_free_mem) char *bytes = NULL;
+	struct kt_error cause = {.code = 0};
+	size_t size = 0;
+	int r = kt_fs_read_all(AT_FDCWD, path, KT_CONFIG_BYTES_MAX, &bytes, &size, &cause);
+
+	if (r < 0)
+		return kt_fail(err, -r, KT_REASON_CONFIG_INVALID, "%s", cause.text);
+	return kt_config_parse(bytes, size, path, ret_config, err);
+}

@@ -1,0 +1,172 @@
+/* The one table of reasons.
+ *
+ * settled: the cause is the node's own, so waiting for this node would hold up all others for nothing. What is not
+ *          settled either passes by itself or is a fault of the version asked for, and that must stop a rollout.
+ * retry:   another attempt may go better though nobody changed bundle, boot or kernel.
+ * transient: says nothing about a bundle, so no bundle is remembered as failed for it.
+ *
+ * Remedies speak to the person who reads `kubectl describe node`. */
+#include <string.h>
+
+#include "kontain/reason.h"
+
+#define SETTLED   .settled = true
+#define RETRY     .retry = true
+#define TRANSIENT .transient = true
+
+static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
+	[KT_REASON_NONE] = {"None", .retry = true, .transient = true, .remedy = ""},
+	[KT_REASON_READY] = {"Ready", SETTLED, RETRY, TRANSIENT, .remedy = ""},
+	[KT_REASON_STARTING] = {"Starting", RETRY, TRANSIENT, .remedy = ""},
+	[KT_REASON_ABSENT] = {"Absent", SETTLED, RETRY, TRANSIENT, .remedy = ""},
+
+	[KT_REASON_DEVICE_MISSING] =
+		{"DeviceMissing", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Load the kvm module of this CPU's vendor, or use a machine that has /dev/kvm."},
+	[KT_REASON_MODULE_MISSING] =
+		{"ModuleMissing", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Install the kernel package that has kvm_amd or kvm_intel for the running kernel."},
+	[KT_REASON_MODULE_BLOCKED] =
+		{"ModuleBlocked", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Take kvm off the blacklist in /etc/modprobe.d and the kernel command line, or load it by hand."},
+	[KT_REASON_VIRTUALIZATION_DISABLED] =
+		{"VirtualizationDisabled", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Switch on AMD-V (SVM) or Intel VT-x in the firmware setup and start the machine again."},
+	[KT_REASON_NOT_OFFERED_BY_HYPERVISOR] =
+		{"NotOfferedByHypervisor", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Switch on nested virtualization for this virtual machine, or choose an instance type that has it."},
+	[KT_REASON_NOT_CHAR_DEVICE] =
+		{"NotCharDevice", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Remove what lies at /dev/kvm and make the device node anew with udevadm trigger or mknod."},
+	[KT_REASON_PERMISSION_DENIED] =
+		{"PermissionDenied", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Let the agent open /dev/kvm: look at its mode, the device cgroup and the security module's log."},
+	[KT_REASON_API_VERSION_MISMATCH] =
+		{"ApiVersionMismatch", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Use a kernel whose KVM speaks API version 12, as every one since Linux 2.6.22 does."},
+	[KT_REASON_BUSY] = {"Busy", RETRY, TRANSIENT,
+			    .remedy = "Stop the other hypervisor on this machine that holds the CPU's virtualization."},
+	[KT_REASON_CAPABILITY_MISSING] =
+		{"CapabilityMissing", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Use a newer kernel: its KVM lacks a capability that km needs."},
+	[KT_REASON_GUEST_FAILED] =
+		{"GuestFailed", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Look at the kernel log for KVM's complaint; a guest of a few instructions does not run here."},
+	[KT_REASON_GUEST_HUNG] =
+		{"GuestHung", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Look at the kernel log and at the outer hypervisor; a guest of a few instructions does not end here."},
+	[KT_REASON_GUEST_EMULATED] =
+		{"GuestEmulated", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Use a machine with hardware virtualization, or set proof.allowEmulated for integer code only."},
+
+	[KT_REASON_XSAVE_MISSING] = {"XsaveMissing", SETTLED, RETRY, TRANSIENT,
+				     .remedy = "Expose the CPU's XSAVE feature to this machine; km cannot run without it."},
+	[KT_REASON_MMAP_MIN_ADDR] = {"MmapMinAddr", SETTLED, RETRY, TRANSIENT,
+				     .remedy = "Set the sysctl vm.mmap_min_addr to 131072 or less."},
+	[KT_REASON_FILE_LIMIT] = {"FileLimit", SETTLED, RETRY, TRANSIENT,
+				  .remedy = "Raise the limit of open files to 1024 or more."},
+	[KT_REASON_PROC_MISSING] = {"ProcMissing", SETTLED, RETRY, TRANSIENT,
+				    .remedy = "Mount proc at /proc; km reads its own maps there."},
+	[KT_REASON_KERNEL_TOO_OLD] = {"KernelTooOld", SETTLED, RETRY, TRANSIENT,
+				      .remedy = "Use Linux 5.8 or later on this node."},
+
+	[KT_REASON_KM_FAILED] = {"KmFailed", RETRY,
+				 .remedy = "Read km's own words in the message; run bin/km --version on the node to see if it starts."},
+	[KT_REASON_KM_ABORTED] =
+		{"KmAborted", RETRY,
+		 .remedy = "Use a bundle whose km supports this node's kernel and CPU; km ended itself by a signal."},
+	[KT_REASON_KM_HUNG] = {"KmHung", RETRY,
+			       .remedy = "Use another bundle, or raise proof.timeoutSeconds if this node is only slow."},
+	[KT_REASON_KM_SILENT] = {"KmSilent", RETRY,
+				 .remedy = "Use another bundle; this km ended well but its payload said nothing."},
+	[KT_REASON_KM_PRETENDS] =
+		{"KmPretends", RETRY,
+		 .remedy = "Replace the bundle; its km runs payloads natively on the host and isolates nothing."},
+	[KT_REASON_KM_EXIT_WRONG] = {"KmExitWrong", RETRY,
+				     .remedy = "Use another bundle; this km loses its payload's exit status."},
+	[KT_REASON_SELF_TEST_FAILED] =
+		{"SelfTestFailed", RETRY,
+		 .remedy = "Correct the bundle; the self-test that it brings along fails on this node."},
+
+	[KT_REASON_STORE_READ_ONLY] = {"StoreReadOnly", SETTLED, RETRY, TRANSIENT,
+				       .remedy = "Make the store's filesystem writable, or name another folder in store.roots."},
+	[KT_REASON_STORE_NOEXEC] =
+		{"StoreNoexec", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Mount the store's filesystem without noexec, or name another folder in store.roots."},
+	[KT_REASON_STORE_NOT_DIRECTORY] =
+		{"StoreNotDirectory", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Remove the file or link in the store's place, or name another folder in store.roots."},
+	[KT_REASON_STORE_UNSAFE] =
+		{"StoreUnsafe", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Give the store's folder to root and take write permission from group and others."},
+	[KT_REASON_STORE_DAMAGED] =
+		{"StoreDamaged", RETRY, TRANSIENT,
+		 .remedy = "Find out what changed the file named in the message; the next landing of the bundle repairs it."},
+	[KT_REASON_FOREIGN_INSTALLATION] =
+		{"ForeignInstallation", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Move away what another tool installed in the store's folder, or install with --force."},
+	[KT_REASON_DISK_FULL] = {"DiskFull", SETTLED, RETRY, TRANSIENT,
+				 .remedy = "Make room on the store's filesystem: the message says how much is missing."},
+	[KT_REASON_IO_ERROR] = {"IoError", SETTLED, RETRY, TRANSIENT,
+				.remedy = "Look at the kernel log for errors of the disk, and replace it if there are any."},
+	[KT_REASON_LOCKED] = {"Locked", RETRY, TRANSIENT,
+			      .remedy = "Wait until the other installer on this node has ended, or end it."},
+	[KT_REASON_VERSION_CONFLICT] =
+		{"VersionConflict", RETRY,
+		 .remedy = "Give the bundle a new version; other content already lies here under the same one."},
+	[KT_REASON_NO_VERSION] = {"NoVersion", RETRY, TRANSIENT,
+				  .remedy = "Install a bundle, or name a version that kontain-installer list shows."},
+	[KT_REASON_IN_USE] = {"InUse", RETRY, TRANSIENT,
+			      .remedy = "End the payloads or unmount the folder named in the message, then try again."},
+	[KT_REASON_FAILED_BEFORE] =
+		{"FailedBefore", TRANSIENT,
+		 .remedy = "Roll out another bundle; this one failed here before and is tried again after a reboot."},
+
+	[KT_REASON_BUNDLE_MISSING] = {"BundleMissing", RETRY, TRANSIENT,
+				      .remedy = "Use an image that has a bundle in it, or name its folder with --bundle."},
+	[KT_REASON_BUNDLE_INVALID] = {"BundleInvalid", .remedy = "Pack the bundle again with kontain-pack."},
+	[KT_REASON_DIGEST_MISMATCH] =
+		{"DigestMismatch", RETRY, TRANSIENT,
+		 .remedy = "Pull or pack the bundle again; a file in it is not what its manifest says."},
+	[KT_REASON_ARCH_MISMATCH] = {"ArchMismatch",
+				     .remedy = "Use a bundle for this node's architecture; Kontain's are for x86_64 only."},
+	[KT_REASON_ELF_INVALID] =
+		{"ElfInvalid", .remedy = "Correct the file named in the message and pack the bundle again."},
+
+	[KT_REASON_CONFIG_INVALID] = {"ConfigInvalid", RETRY, TRANSIENT,
+				      .remedy = "Correct the lines of the config file that the message names."},
+	[KT_REASON_STATE_MISSING] =
+		{"StateMissing", RETRY, TRANSIENT,
+		 .remedy = "Look at the log of the installer container: it has not written the node's state yet."},
+	[KT_REASON_STATE_INVALID] =
+		{"StateInvalid", RETRY, TRANSIENT,
+		 .remedy = "Run both containers from the same image; one cannot read what the other wrote."},
+	[KT_REASON_STATE_OVERDUE] =
+		{"StateOverdue", RETRY, TRANSIENT,
+		 .remedy = "Look at the log of the installer container: it should have written the state anew by now."},
+	[KT_REASON_STATE_OF_OTHER_BOOT] =
+		{"StateOfOtherBoot", RETRY, TRANSIENT,
+		 .remedy = "Look at the log of the installer container if this lasts: nothing is proven since the boot."},
+	[KT_REASON_INTERNAL] = {"Internal", RETRY, TRANSIENT,
+				.remedy = "Report the message and the log of both containers as a bug."},
+};
+
+const struct kt_reason_info *kt_reason_get(enum kt_reason reason)
+{
+	if ((unsigned)reason >= KT_REASON_COUNT || !reasons[reason].name)
+		return &reasons[KT_REASON_INTERNAL];
+	return &reasons[reason];
+}
+
+const char *kt_reason_name(enum kt_reason reason)
+{
+	return kt_reason_get(reason)->name;
+}
+
+enum kt_reason kt_reason_find(const char *name)
+{
+	for (unsigned i = 0; i < KT_REASON_COUNT; i++)
+		if (reasons[i].name && strcmp(reasons[i].name, name) == 0)
+			return (enum kt_reason)i;
+	return KT_REASON_COUNT;
+}

@@ -1,0 +1,126 @@
+/* The state as a value and as a file. How it looks as JSON is statejson.c's matter. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "kontain/state.h"
+
+#define CLOCK_SLACK_S 60            /* a clock that is being set may step back this far */
+#define PROMISE_MAX_S (24 * 60 * 60) /* no honest writer promises its next word later: report intervals end at 1 h */
+
+void kt_state_init(struct kt_state *state)
+{
+	*state = (struct kt_state){.kvm.api_version = -1};
+
+	struct kt_verdict *verdicts[] = {&state->node,         &state->rollout,       &state->kvm.verdict,
+					 &state->host.verdict, &state->proof.verdict, &state->store.verdict};
+
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
+		verdicts[i]->reason = KT_REASON_STARTING;
+	(void)snprintf(state->store.upgrade_state, sizeof(state->store.upgrade_state), "none");
+}
+
+void kt_verdict_set(struct kt_verdict *verdict, bool ok, enum kt_reason reason, const char *format, ...)
+{
+	char message[sizeof(verdict->message)]; /* the arguments may point into the old one */
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	verdict->ok = ok;
+	verdict->reason = reason;
+	memcpy(verdict->message, message, sizeof(message));
+}
+
+void kt_verdict_fail(struct kt_verdict *verdict, const struct kt_error *err)
+{
+	enum kt_reason reason = err->reason == KT_REASON_NONE ? KT_REASON_INTERNAL : err->reason;
+
+	kt_verdict_set(verdict, false, reason, "%s", err->text);
+}
+
+bool kt_version_is_valid(const char *version)
+{
+	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	static const char rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t length = strlen(version);
+
+	return length > 0 && length < KT_VERSION_MAX && strchr(first, version[0]) && strspn(version, rest) == length;
+}
+
+/* Splits where the last part begins; the directory is opened as open(2) would: its path comes from our own options. */
+static int parent_open(const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[4096];
+
+	if (!slash) {
+		*ret_name = path;
+		return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if ((size_t)(slash - path) >= sizeof(parent)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	(void)snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	*ret_name = slash + 1;
+	return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int kt_state_write(const char *path, const struct kt_state *state, struct kt_error *err)
+{
+	const char *name = NULL;
+	KT_OWN(kt_close_fd) int dir = parent_open(path, &name);
+	KT_OWN(kt_free_mem) char *text = NULL;
+
+	if (dir < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open the directory of %s", path);
+	text = kt_state_print(state);
+	if (!text)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot write %s: out of memory", path);
+
+	struct kt_error cause = {.code = 0};
+	int r = kt_fs_replace_file(dir, name, text, strlen(text), 0644, &cause);
+
+	/* not the store's disk, whatever the code: the store's reasons would send a person to the wrong place */
+	return r < 0 ? kt_fail(err, cause.code, KT_REASON_IO_ERROR, "%s: %s", path, cause.text) : 0;
+}
+
+int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error *err)
+{
+	KT_OWN(kt_free_mem) char *bytes = NULL;
+	struct kt_error cause = {.code = 0};
+	size_t size = 0;
+	int r = kt_fs_read_all(AT_FDCWD, path, KT_STATE_BYTES_MAX, &bytes, &size, &cause);
+
+	if (r < 0)
+		return kt_fail(err, -r, r == -ENOENT ? KT_REASON_STATE_MISSING : KT_REASON_STATE_INVALID, "%s",
+			       cause.text);
+	r = kt_state_parse(bytes, size, ret_state, err);
+	if (r < 0 && err)
+		return kt_fail_prefix(err, "cannot use %s", path);
+	return r;
+}
+
+int kt_state_believable(const struct kt_state *state, const char *boot_id, int64_t now, struct kt_error *err)
+{
+	if (strcmp(state->boot_id, boot_id) != 0)
+		return kt_fail(err, ESTALE, KT_REASON_STATE_OF_OTHER_BOOT,
+			       "the node's state is of an earlier boot: nothing is proven since");
+	if (state->observed_at > now + CLOCK_SLACK_S)
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "the node's state is %lld s in the future",
+			       (long long)(state->observed_at - now));
+	if (state->next_update_by < state->observed_at || state->next_update_by - state->observed_at > PROMISE_MAX_S)
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
+			       "the node's state promises its next update at no likely time");
+	if (state->next_update_by < now)
+		return kt_fail(err, ESTALE, KT_REASON_STATE_OVERDUE, "the node's state is overdue by %lld s",
+			       (long long)(now - state->next_update_by));
+	return 0;
+}

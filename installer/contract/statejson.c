@@ -1,0 +1,352 @@
+/* The state document and its parts: which member of which struct is which key. One table a part, for both ways. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonfields.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+
+#define API_VERSION "kontain.app/v1"
+#define KIND        "NodeState"
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static bool is_version_or_empty(const char *text)
+{
+	return !*text || kt_version_is_valid(text);
+}
+
+static bool is_digest_or_empty(const char *text)
+{
+	size_t length = strlen(text);
+
+	return (length == 0 || length == KT_DIGEST_HEX - 1) && strspn(text, "0123456789abcdef") == length;
+}
+
+static bool is_boot_id(const char *text)
+{
+	return strlen(text) == 36 && strspn(text, "0123456789abcdef-") == 36;
+}
+
+#define STATE_TIMES(type)                                                     \
+	KT_FIELD_STRING(type, boot_id, "bootId", is_boot_id),                 \
+	KT_FIELD(type, observed_at, "observedAt", KT_FIELD_TIME),             \
+	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME)
+
+/* A verdict says "ok" under the name of its question. */
+#define VERDICT(type, verdict, question)                                      \
+	KT_FIELD(type, verdict.ok, question, KT_FIELD_BOOL),                  \
+	KT_FIELD(type, verdict.reason, "reason", KT_FIELD_REASON),            \
+	KT_FIELD_STRING(type, verdict.message, "message", NULL)
+
+static const struct kt_field top_rows[] = {STATE_TIMES(struct kt_state)};
+static const struct kt_field node_rows[] = {VERDICT(struct kt_state, node, "ready")};
+static const struct kt_field rollout_rows[] = {VERDICT(struct kt_state, rollout, "settled")};
+
+static const struct kt_field version_rows[] = {
+	KT_FIELD_STRING(struct kt_state_versions, desired, "desired", is_version_or_empty),
+	KT_FIELD_STRING(struct kt_state_versions, current, "current", is_version_or_empty),
+	KT_FIELD_STRING(struct kt_state_versions, previous, "previous", is_version_or_empty),
+};
+
+static const struct kt_field km_rows[] = {
+	KT_FIELD_STRING(struct kt_state_versions, km_version, "version", is_version_or_empty),
+	KT_FIELD_STRING(struct kt_state_versions, km_digest, "digest", is_digest_or_empty),
+};
+
+static const struct kt_field list_row = {.key = "list", .size = KT_VERSION_MAX, .is_valid = kt_version_is_valid};
+
+static const struct kt_field kvm_rows[] = {
+	KT_FIELD(struct kt_state_kvm, probed, "probed", KT_FIELD_BOOL),
+	VERDICT(struct kt_state_kvm, verdict, "ok"),
+	KT_FIELD_STRING(struct kt_state_kvm, device, "device", NULL),
+	KT_FIELD(struct kt_state_kvm, api_version, "apiVersion", KT_FIELD_INT),
+	KT_FIELD(struct kt_state_kvm, real_mode, "realMode", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_kvm, long_mode, "longMode", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_kvm, nonroot_access, "nonRootAccess", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_kvm, duration_us, "durationMicroseconds", KT_FIELD_UINT),
+};
+
+static const struct kt_field host_rows[] = {
+	KT_FIELD(struct kt_state_host, probed, "probed", KT_FIELD_BOOL),
+	VERDICT(struct kt_state_host, verdict, "ok"),
+	KT_FIELD_STRING(struct kt_state_host, kernel, "kernel", NULL),
+	KT_FIELD_STRING(struct kt_state_host, cpu_vendor, "cpuVendor", NULL),
+	KT_FIELD_STRING(struct kt_state_host, cpu_model, "cpuModel", NULL),
+	KT_FIELD_STRING(struct kt_state_host, hypervisor, "hypervisor", NULL),
+	KT_FIELD(struct kt_state_host, virt_flag, "virtualizationFlag", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_host, xsave, "xsave", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_host, mmap_min_addr, "mmapMinAddr", KT_FIELD_UINT64),
+	KT_FIELD(struct kt_state_host, file_limit, "fileLimit", KT_FIELD_UINT64),
+	KT_FIELD_STRING(struct kt_state_host, modules, "modules", NULL),
+};
+
+static const struct kt_field proof_rows[] = {
+	KT_FIELD(struct kt_state_proof, ran, "ran", KT_FIELD_BOOL),
+	VERDICT(struct kt_state_proof, verdict, "ok"),
+	KT_FIELD(struct kt_state_proof, integer_ok, "integer", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_proof, sse_ok, "sse", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_proof, emulated, "emulated", KT_FIELD_BOOL),
+	KT_FIELD_STRING(struct kt_state_proof, hypervisor, "hypervisor", NULL),
+	KT_FIELD_STRING(struct kt_state_proof, release, "release", NULL),
+	KT_FIELD(struct kt_state_proof, duration_ms, "durationMilliseconds", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_proof, at, "at", KT_FIELD_TIME),
+};
+
+static const struct kt_field store_rows[] = {
+	KT_FIELD(struct kt_state_store, found, "found", KT_FIELD_BOOL),
+	VERDICT(struct kt_state_store, verdict, "ok"),
+	KT_FIELD_STRING(struct kt_state_store, root, "root", NULL),
+	KT_FIELD_STRING(struct kt_state_store, filesystem, "filesystem", NULL),
+	KT_FIELD(struct kt_state_store, journalling, "journalling", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_store, installs_ok, "installsOk", KT_FIELD_UINT64),
+	KT_FIELD(struct kt_state_store, installs_failed, "installsFailed", KT_FIELD_UINT64),
+	KT_FIELD_STRING(struct kt_state_store, upgrade_state, "upgradeState", NULL),
+};
+
+/* An object of the document whose rows cover it whole. */
+struct section {
+	const char *key;
+	const struct kt_field *rows;
+	size_t row_count;
+	size_t offset; /* of the rows' struct in kt_state */
+};
+
+static const struct section sections[] = {
+	{"node", node_rows, COUNT(node_rows), 0},
+	{"rollout", rollout_rows, COUNT(rollout_rows), 0},
+	{"versions", version_rows, COUNT(version_rows), offsetof(struct kt_state, versions)}, /* and more, below */
+	{"kvm", kvm_rows, COUNT(kvm_rows), offsetof(struct kt_state, kvm)},
+	{"host", host_rows, COUNT(host_rows), offsetof(struct kt_state, host)},
+	{"proof", proof_rows, COUNT(proof_rows), offsetof(struct kt_state, proof)},
+	{"store", store_rows, COUNT(store_rows), offsetof(struct kt_state, store)},
+};
+
+/* ---- printing ---- */
+
+/* Adds {key: {rows}}; the new object is borrowed from the parent, NULL when memory is gone. */
+static json_t *object_add(json_t *parent, const char *key, const struct kt_field *rows, size_t count, const void *from)
+{
+	json_t *object = json_object();
+
+	if (json_object_set_new(parent, key, object) < 0 || kt_fields_print(object, rows, count, from) < 0)
+		return NULL;
+	return object;
+}
+
+static int versions_print(json_t *object, const struct kt_state_versions *versions)
+{
+	json_t *list = json_array();
+
+	if (json_object_set_new(object, "list", list) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < versions->list_count && i < KT_STATE_LIST_MAX; i++)
+		if (json_array_append_new(list, kt_json_text(versions->list[i])) < 0)
+			return -ENOMEM;
+	return object_add(object, "km", km_rows, COUNT(km_rows), versions) ? 0 : -ENOMEM;
+}
+
+static int state_fill(json_t *root, const struct kt_state *state)
+{
+	if (json_object_set_new(root, "apiVersion", json_string(API_VERSION)) < 0 ||
+	    json_object_set_new(root, "kind", json_string(KIND)) < 0 ||
+	    kt_fields_print(root, top_rows, COUNT(top_rows), state) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < COUNT(sections); i++) {
+		const struct section *section = &sections[i];
+		json_t *object = object_add(root, section->key, section->rows, section->row_count,
+					    (const char *)state + section->offset);
+
+		if (!object || (section->rows == version_rows && versions_print(object, &state->versions) < 0))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+char *kt_state_print(const struct kt_state *state)
+{
+	KT_OWN(kt_json_release) json_t *root = json_object();
+	KT_OWN(kt_free_mem) char *text = NULL;
+	char *line;
+
+	if (!root || state_fill(root, state) < 0)
+		return NULL;
+	text = json_dumps(root, JSON_INDENT(2));
+	if (!text)
+		return NULL;
+
+	size_t size = strlen(text);
+
+	line = realloc(text, size + 2);
+	if (!line)
+		return NULL;
+	text = line;
+	memcpy(text + size, "\n", 2);
+	return kt_take_ptr(&text);
+}
+
+static char *document_print(json_t *root)
+{
+	return json_dumps(root, JSON_COMPACT);
+}
+
+char *kt_probe_print(const struct kt_state_kvm *kvm, const struct kt_state_host *host)
+{
+	KT_OWN(kt_json_release) json_t *root = json_object();
+
+	if (!root || !object_add(root, "kvm", kvm_rows, COUNT(kvm_rows), kvm) ||
+	    !object_add(root, "host", host_rows, COUNT(host_rows), host))
+		return NULL;
+	return document_print(root);
+}
+
+char *kt_proof_print(const struct kt_state_proof *proof)
+{
+	KT_OWN(kt_json_release) json_t *root = json_object();
+
+	if (!root || !object_add(root, "proof", proof_rows, COUNT(proof_rows), proof))
+		return NULL;
+	return document_print(root);
+}
+
+static const struct kt_field error_rows[] = {
+	KT_FIELD(struct kt_error, code, "code", KT_FIELD_INT),
+	KT_FIELD(struct kt_error, reason, "reason", KT_FIELD_REASON),
+	KT_FIELD_STRING(struct kt_error, text, "text", NULL),
+};
+
+char *kt_error_print(const struct kt_error *failure)
+{
+	KT_OWN(kt_json_release) json_t *root = json_object();
+	struct kt_error told = *failure;
+
+	if (told.reason == KT_REASON_NONE)
+		told.reason = KT_REASON_INTERNAL;
+	if (!root || !object_add(root, "error", error_rows, COUNT(error_rows), &told))
+		return NULL;
+	return document_print(root);
+}
+
+/* ---- parsing ---- */
+
+static int object_take(const json_t *root, const char *key, const struct kt_field *rows, size_t count, void *into,
+		       struct kt_error *err)
+{
+	json_t *object = NULL;
+	int r = kt_json_object(root, key, &object, err);
+
+	return r < 0 ? r : kt_fields_parse(object, key, rows, count, into, err);
+}
+
+static int versions_take(const json_t *object, struct kt_state_versions *versions, struct kt_error *err)
+{
+	const json_t *list = json_object_get(object, "list");
+	const json_t *km = json_object_get(object, "km");
+	size_t count = json_array_size(list);
+
+	if (!json_is_array(list) || count > KT_STATE_LIST_MAX)
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
+			       "versions.list: an array of at most %d versions is wanted", KT_STATE_LIST_MAX);
+	for (size_t i = 0; i < count; i++) {
+		int r = kt_json_text_take(json_array_get(list, i), "versions", &list_row, versions->list[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	versions->list_count = count;
+	if (!json_is_object(km))
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "versions.km: an object is wanted");
+	return kt_fields_parse(km, "versions.km", km_rows, COUNT(km_rows), versions, err);
+}
+
+static int text_match(const json_t *root, const char *key, const char *wanted, struct kt_error *err)
+{
+	const char *text = json_string_value(json_object_get(root, key));
+
+	if (!text || strcmp(text, wanted) != 0)
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "%s: %s is wanted", key, wanted);
+	return 0;
+}
+
+static int state_take(const json_t *root, struct kt_state *state, struct kt_error *err)
+{
+	int r = text_match(root, "apiVersion", API_VERSION, err);
+
+	if (r == 0)
+		r = text_match(root, "kind", KIND, err);
+	if (r == 0)
+		r = kt_fields_parse(root, "", top_rows, COUNT(top_rows), state, err);
+	for (size_t i = 0; r == 0 && i < COUNT(sections); i++) {
+		const struct section *section = &sections[i];
+
+		r = object_take(root, section->key, section->rows, section->row_count,
+				(char *)state + section->offset, err);
+	}
+	if (r == 0)
+		r = versions_take(json_object_get(root, "versions"), &state->versions, err);
+	if (r == 0 && (state->observed_at <= 0 || state->next_update_by <= 0))
+		r = kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "observedAt and nextUpdateBy: times are wanted");
+	return r;
+}
+
+int kt_state_parse(const char *bytes, size_t size, struct kt_state *ret_state, struct kt_error *err)
+{
+	KT_OWN(kt_json_release) json_t *root = NULL;
+	struct kt_state state;
+	int r = kt_json_load(bytes, size, &root, err);
+
+	if (r < 0)
+		return r;
+	kt_state_init(&state);
+	r = state_take(root, &state, err);
+	if (r == 0)
+		*ret_state = state;
+	return r;
+}
+
+int kt_probe_parse(const char *bytes, size_t size, struct kt_state_kvm *ret_kvm, struct kt_state_host *ret_host,
+		   struct kt_error *err)
+{
+	KT_OWN(kt_json_release) json_t *root = NULL;
+	struct kt_state_kvm kvm = {.api_version = -1};
+	struct kt_state_host host = {.probed = false};
+	int r = kt_json_load(bytes, size, &root, err);
+
+	if (r == 0)
+		r = object_take(root, "kvm", kvm_rows, COUNT(kvm_rows), &kvm, err);
+	if (r == 0)
+		r = object_take(root, "host", host_rows, COUNT(host_rows), &host, err);
+	if (r < 0)
+		return r;
+	*ret_kvm = kvm;
+	*ret_host = host;
+	return 0;
+}
+
+int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_proof, struct kt_error *err)
+{
+	KT_OWN(kt_json_release) json_t *root = NULL;
+	struct kt_state_proof proof = {.ran = false};
+	int r = kt_json_load(bytes, size, &root, err);
+
+	if (r == 0)
+		r = object_take(root, "proof", proof_rows, COUNT(proof_rows), &proof, err);
+	if (r == 0)
+		*ret_proof = proof;
+	return r;
+}
+
+int kt_error_parse(const char *bytes, size_t size, struct kt_error *ret_failure, struct kt_error *err)
+{
+	KT_OWN(kt_json_release) json_t *root = NULL;
+	struct kt_error failure = {.code = 0};
+	int r = kt_json_load(bytes, size, &root, err);
+
+	if (r == 0)
+		r = object_take(root, "error", error_rows, COUNT(error_rows), &failure, err);
+	if (r == 0 && (failure.code < 1 || failure.code > 4095)) /* errno values end there (errno(3), kernel's MAX_ERRNO) */
+		r = kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "error.code: an errno value is wanted");
+	if (r == 0)
+		*ret_failure = failure;
+	return r;
+}
