@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,21 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool is_running(pid_t pid)
+{
+	char path[64], text[256] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	return *text && !strstr(text, ") Z"); /* a zombie waits only for whoever reaps orphans here */
 }
 
 static struct kt_child_result run_shell(const char *script, unsigned timeout_ms, size_t output_max)
@@ -102,21 +118,9 @@ static void test_deadline_kills_the_group(void **state)
 	assert_true(now_ms() - start < 2000);
 	assert_true(result.duration_ms >= 200);
 	assert_true(grandchild > 1);
-	for (int i = 0; i < 100 && kill(grandchild, 0) == 0; i++) {
-		char path[64], text[256] = "";
-		int fd;
-
-		/* dead, but perhaps nobody in this container reaps orphans */
-		snprintf(path, sizeof(path), "/proc/%d/stat", grandchild);
-		fd = open(path, O_RDONLY);
-		if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strstr(text, ") Z")) {
-			close(fd);
-			break;
-		}
-		close(fd);
+	for (int tries = 0; tries < 100 && is_running(grandchild); tries++)
 		usleep(10000);
-		assert_true(i < 99);
-	}
+	assert_false(is_running(grandchild));
 	kt_child_result_done(&result);
 }
 
@@ -237,6 +241,55 @@ static void test_with_closed_standard_descriptors(void **state)
 	kt_child_result_done(&result);
 }
 
+static int prepare_nobody(void *context)
+{
+	(void)context;
+	return geteuid() == 0 ? setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) : 0;
+}
+
+/* We may be killed at any time: the child goes with us, also after it became somebody else, which would take its death
+ * signal away. */
+static void test_dies_with_us(void **state)
+{
+	static int (*const prepares[])(void *) = {NULL, prepare_nobody};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		pid_t child = 0;
+		pid_t middle = fork();
+
+		if (middle == 0) {
+			const char *argv[] = {"/bin/sleep", "60", NULL};
+			struct kt_child_spec spec = {.argv = argv, .timeout_ms = 60000, .output_max = 8,
+						     .prepare = prepares[i]};
+			struct kt_child_result result;
+			struct kt_error err;
+
+			(void)kt_child_run(&spec, &result, &err);
+			_exit(0);
+		}
+		for (int tries = 0; tries < 500 && child == 0; tries++) {
+			char path[64], text[64] = "";
+			int fd;
+
+			usleep(10000);
+			snprintf(path, sizeof(path), "/proc/%d/task/%d/children", middle, middle);
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+			if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+				child = atoi(text);
+			close(fd);
+		}
+		usleep(100000); /* past prepare and exec */
+		assert_true(child > 1);
+		assert_true(is_running(child));
+		kill(middle, SIGKILL);
+		waitpid(middle, NULL, 0);
+		for (int tries = 0; tries < 200 && is_running(child); tries++)
+			usleep(10000);
+		assert_false(is_running(child));
+	}
+}
+
 static int count_fds(void)
 {
 	int count = 0;
@@ -271,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_no_such_program),
 		cmocka_unit_test(test_prepare_runs_in_the_child),
 		cmocka_unit_test(test_with_closed_standard_descriptors),
+		cmocka_unit_test(test_dies_with_us),
 		cmocka_unit_test(test_leaves_no_descriptor),
 	};
 
