@@ -27,8 +27,8 @@ int kt_fs_read_fd(int fd, size_t max_bytes, char **ret_bytes, size_t *ret_size);
 
 int kt_fs_write_full(int fd, const void *bytes, size_t size);
 
-/* Whole or not at all: temporary name beside it, write, fsync, rename, fsync of the directory.
- * name has no slash. */
+/* Whole or not at all: temporary name beside it (.partial-<name>, cleared first: callers hold the lock of what they
+ * write), write, fsync, rename, fsync of the directory. name has no slash. dir is not O_PATH. */
 int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode,
 		       struct kt_error *err);
 
@@ -41,7 +41,8 @@ int kt_fs_read_link(int dir, const char *path, char *target, size_t size);
 /* mkdir -p beneath dir, 0755 each. Existing directories are fine. */
 int kt_fs_make_dirs(int dir, const char *path);
 
-/* Removes a tree beneath dir, never leaving it and never following a link. A missing path is 0. */
+/* Removes a tree beneath dir, never leaving it and never following a link. A missing path is 0; InUse when something
+ * is mounted in it. */
 int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err);
 
 bool kt_fs_exists(int dir, const char *path);

@@ -1,0 +1,118 @@
+/* What the privileged half says of the node: kt_state <-> state.json (kontain.app/v1, NodeState).
+ * One writer (kontain-installer), readers only beside it. deploy/state.schema.json describes the document. */
+#ifndef KONTAIN_STATE_H
+#define KONTAIN_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kontain/digest.h"
+#include "kontain/error.h"
+
+#define KT_VERSION_MAX     64 /* [A-Za-z0-9][A-Za-z0-9._-]{0,62} and NUL: also a label value */
+#define KT_STATE_LIST_MAX  16
+#define KT_STATE_BYTES_MAX (256 * 1024)
+
+/* A verdict: is it so, why (not), in a word and in a sentence. */
+struct kt_verdict {
+	bool ok;
+	enum kt_reason reason;
+	char message[512];
+};
+
+struct kt_state_versions {
+	char desired[KT_VERSION_MAX];  /* "" when none is asked for */
+	char current[KT_VERSION_MAX];  /* "" when none is landed */
+	char previous[KT_VERSION_MAX];
+	size_t list_count;
+	char list[KT_STATE_LIST_MAX][KT_VERSION_MAX];
+	char km_version[KT_VERSION_MAX]; /* component version of km in the current set */
+	char km_digest[KT_DIGEST_HEX];   /* SHA-256 of bin/km of the current set */
+};
+
+struct kt_state_kvm {
+	bool probed;
+	struct kt_verdict verdict;
+	char device[64];        /* as the host names it: /dev/kvm */
+	int api_version;        /* KVM_GET_API_VERSION; -1 when not asked */
+	bool real_mode;         /* a guest ran to its exit */
+	bool long_mode;
+	bool nonroot_access;    /* the host's own node is open to others: a fact, not a condition */
+	unsigned duration_us;
+};
+
+struct kt_state_host {
+	bool probed;
+	struct kt_verdict verdict;
+	char kernel[65];
+	char cpu_vendor[16];
+	char cpu_model[64];
+	char hypervisor[16];    /* CPUID leaf 0x40000000's signature, "" on bare metal */
+	bool virt_flag;         /* svm or vmx: a hint, never a condition */
+	bool xsave;
+	uint64_t mmap_min_addr;
+	uint64_t file_limit;    /* without a limit JSON says 2^53-1, the largest integer that all readers keep */
+	char modules[128];      /* "kvm builtin, kvm_amd missing": what libkmod knows */
+};
+
+struct kt_state_proof {
+	bool ran;
+	struct kt_verdict verdict;
+	bool integer_ok;
+	bool sse_ok;
+	bool emulated;          /* integer ran, SSE2 did not */
+	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix */
+	char release[96];       /* what uname said under km */
+	unsigned duration_ms;
+	int64_t at;             /* Unix seconds */
+};
+
+struct kt_state_store {
+	bool found;
+	struct kt_verdict verdict;
+	char root[256];         /* as the host names it */
+	char filesystem[16];
+	bool journalling;
+	uint64_t installs_ok;   /* since this agent's start */
+	uint64_t installs_failed;
+	char upgrade_state[64]; /* "done", "failed:<version>", "none" */
+};
+
+struct kt_state {
+	char boot_id[37];
+	int64_t observed_at;    /* Unix seconds */
+	int64_t next_update_by; /* Unix seconds */
+	struct kt_verdict node;     /* can this node run payloads? */
+	struct kt_verdict rollout;  /* ok = settled: is it done with the version asked for? */
+	struct kt_state_versions versions;
+	struct kt_state_kvm kvm;
+	struct kt_state_host host;
+	struct kt_state_proof proof;
+	struct kt_state_store store;
+};
+
+void kt_state_init(struct kt_state *state);
+
+/* An owned JSON document with a newline behind it. NULL when memory is gone. */
+char *kt_state_print(const struct kt_state *state);
+/* Bytes from a file that may be hostile: caps, types and ranges checked. */
+int kt_state_parse(const char *bytes, size_t size, struct kt_state *ret_state, struct kt_error *err);
+
+/* Whole or not at all, 0644. */
+int kt_state_write(const char *path, const struct kt_state *state, struct kt_error *err);
+int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error *err);
+
+/* May a reader believe it now? 0, or StateOverdue / StateOfOtherBoot / StateInvalid (from the future). Pure. */
+int kt_state_believable(const struct kt_state *state, const char *boot_id, int64_t now, struct kt_error *err);
+
+/* Sets a verdict; ok for Ready, else false. */
+void kt_verdict_set(struct kt_verdict *verdict, bool ok, enum kt_reason reason, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* From an error. */
+void kt_verdict_fail(struct kt_verdict *verdict, const struct kt_error *err);
+
+/* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+bool kt_version_is_valid(const char *version);
+
+#endif

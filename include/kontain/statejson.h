@@ -1,0 +1,19 @@
+/* Parts of the state document, for the hidden verbs that print one part and the agent that reads it. */
+#ifndef KONTAIN_STATEJSON_H
+#define KONTAIN_STATEJSON_H
+
+#include "kontain/state.h"
+
+/* Owned JSON of {"kvm": ..., "host": ...}; NULL when memory is gone. */
+char *kt_probe_print(const struct kt_state_kvm *kvm, const struct kt_state_host *host);
+int kt_probe_parse(const char *bytes, size_t size, struct kt_state_kvm *ret_kvm, struct kt_state_host *ret_host,
+		   struct kt_error *err);
+/* Owned JSON of {"proof": ...}. */
+char *kt_proof_print(const struct kt_state_proof *proof);
+int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_proof, struct kt_error *err);
+
+/* {"error": {"code", "reason", "text"}}: how a child says why it failed. */
+char *kt_error_print(const struct kt_error *failure);
+int kt_error_parse(const char *bytes, size_t size, struct kt_error *ret_failure, struct kt_error *err);
+
+#endif
