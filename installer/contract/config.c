@@ -12,6 +12,9 @@
 #include "kontain/fs.h"
 #include "kontain/own.h"
 
+/* libyaml looks through all open brackets at each token: a file of nothing else would take it seconds. */
+#define BRACKETS_MAX 1000
+
 enum key_kind {
 	KEY_FIXED,  /* must be choices[0] */
 	KEY_CHOICE, /* choices[0] is false, choices[1] is true */
@@ -350,6 +353,20 @@ static int parser_fail(const yaml_parser_t *parser, const char *source, struct k
 		       parser->problem_mark.line + 1, parser->problem ? parser->problem : "unreadable");
 }
 
+static int brackets_check(const char *bytes, size_t size, const char *source, struct kt_error *err)
+{
+	size_t count = 0, line = 1;
+
+	for (size_t i = 0; i < size; i++) {
+		line += bytes[i] == '\n';
+		count += bytes[i] == '[' || bytes[i] == '{';
+		if (count > BRACKETS_MAX)
+			return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s:%zu: more than %d brackets", source,
+				       line, BRACKETS_MAX);
+	}
+	return 0;
+}
+
 /* Loads the next document and walks it; a second one is a problem. */
 static int document_take(yaml_parser_t *parser, struct reading *reading, bool is_first, struct kt_error *err)
 {
@@ -378,6 +395,9 @@ int kt_config_parse(const char *bytes, size_t size, const char *source, struct k
 	if (size > KT_CONFIG_BYTES_MAX)
 		return kt_fail(err, EFBIG, KT_REASON_CONFIG_INVALID, "%s: larger than %d bytes", source,
 			       KT_CONFIG_BYTES_MAX);
+	r = brackets_check(bytes, size, source, err);
+	if (r < 0)
+		return r;
 	if (!yaml_parser_initialize(&parser))
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", source);
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -197,7 +197,10 @@ static void test_hostile_shapes(void **state)
 	assert_int_equal(kt_config_parse(large, sizeof(large), "c", &config, &err), -EFBIG);
 	assert_int_equal(kt_config_parse(large, sizeof(large) - 1, "c", &config, &err), 0);
 	memset(large, '[', sizeof(large));
-	assert_true(kt_config_parse(large, 60000, "c", &config, &err) < 0);
+	assert_int_equal(kt_config_parse(large, 60000, "c", &config, &err), -EINVAL); /* and takes no seconds */
+	assert_non_null(strstr(err.text, "brackets"));
+	assert_int_equal(kt_config_parse(large, 1000, "c", &config, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "no YAML"));
 	memset(large, '\0', sizeof(large));
 	assert_true(kt_config_parse(large, 100, "c", &config, &err) < 0);
 	/* a key, a source and a path of any length find their room */
