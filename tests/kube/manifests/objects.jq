@@ -1,0 +1,8 @@
+# Shorthands over the array of rendered objects.
+def of($kind): map(select(.kind == $kind));
+def one($kind): of($kind) | if length == 1 then .[0] else error("\(length) of \($kind)") end;
+def pod: one("DaemonSet").spec.template.spec;
+def container($name): pod.containers[] | select(.name == $name);
+# Names of the containers that mount the volume.
+def mounts($volume): [pod.containers[] | select(any(.volumeMounts[]; .name == $volume)) | .name];
+def config: one("ConfigMap").data["config.yaml"];
