@@ -1,0 +1,126 @@
+/* The one step that a node's payloads see: `current` moves.
+ *
+ *   bin runtime alpine-lib lib shim -> current/<same>   made once, never moved
+ *   previous -> what current named                       moved first, synced
+ *   current -> sets/<version>                            moved last, synced
+ * A crash between the two leaves current as it was, and previous naming the same set: old, whole. Run again, it ends
+ * where it would have. All links are relative, so they hold inside any mount of the root. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "set.h"
+
+static int root_sync(const struct kt_store *store, struct kt_error *err)
+{
+	if (fsync(store->dir) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync %s", store->root);
+	return 0;
+}
+
+/* One of the five. A skeleton in its place is what a runtime made for a pod's hostPath before anything was landed. */
+static int folder_link(const struct kt_store *store, const char *folder, struct kt_error *err)
+{
+	char wanted[KT_PLACE_MAX], target[KT_PLACE_MAX];
+
+	(void)snprintf(wanted, sizeof(wanted), KT_STORE_CURRENT "/%s", folder);
+
+	int r = kt_fs_read_link(store->dir, folder, target, sizeof(target));
+
+	if (r == 0 && strcmp(target, wanted) == 0)
+		return 0;
+	if (r == -EINVAL && kt_is_skeleton(store->dir, folder)) {
+		r = kt_store_discard(store, folder, err);
+		if (r < 0)
+			return r;
+	} else if (r != -ENOENT) {
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us",
+			       store->root, folder);
+	}
+	return kt_fs_replace_link(store->dir, folder, wanted, err);
+}
+
+static int folders_link(const struct kt_store *store, struct kt_error *err)
+{
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		int r = folder_link(store, kt_component_folder(kt_component_names[i]), err);
+
+		if (r < 0)
+			return r;
+	}
+	return root_sync(store, err);
+}
+
+/* Makes a pointer name a set, or nothing at all for "". Synced. */
+static int pointer_move(const struct kt_store *store, const char *name, const char *version, struct kt_error *err)
+{
+	char target[KT_PLACE_MAX];
+
+	if (!*version) {
+		if (unlinkat(store->dir, name, 0) < 0 && errno != ENOENT)
+			return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/%s", store->root, name);
+		return root_sync(store, err);
+	}
+	kt_place_set(version, target);
+
+	int r = kt_fs_replace_link(store->dir, name, target, err);
+
+	return r < 0 ? r : root_sync(store, err);
+}
+
+static int set_require(const struct kt_store *store, const char *version, struct kt_error *err)
+{
+	if (store->lock < 0)
+		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
+	if (*version && !kt_set_exists(store, version))
+		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "version %.80s is not landed in %s", version,
+			       store->root);
+	return 0;
+}
+
+/* What a pointer names; "" for nothing. */
+static int pointer_read(const struct kt_store *store, const char *name, char ret_version[KT_VERSION_MAX],
+			struct kt_error *err)
+{
+	int r = kt_place_read_pointer(store->dir, name, ret_version);
+
+	if (r == 0)
+		return 0;
+	ret_version[0] = '\0';
+	return r == -ENOENT ? 0 : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, name);
+}
+
+int kt_store_activate(struct kt_store *store, const char *version, struct kt_error *err)
+{
+	char current[KT_VERSION_MAX];
+	int r;
+
+	if (!*version)
+		return kt_fail(err, EINVAL, KT_REASON_NO_VERSION, "no version is named");
+	r = set_require(store, version, err);
+	if (r == 0)
+		r = pointer_read(store, KT_STORE_CURRENT, current, err);
+	if (r == 0)
+		r = folders_link(store, err);
+	if (r < 0 || strcmp(current, version) == 0)
+		return r;
+	if (*current && kt_set_exists(store, current))
+		r = pointer_move(store, KT_STORE_PREVIOUS, current, err);
+	return r < 0 ? r : pointer_move(store, KT_STORE_CURRENT, version, err);
+}
+
+int kt_store_restore(struct kt_store *store, const char *current, const char *previous, struct kt_error *err)
+{
+	int r = set_require(store, current, err);
+
+	if (r == 0) /* away from what failed first; previous harms nobody meanwhile */
+		r = pointer_move(store, KT_STORE_CURRENT, current, err);
+	if (r == 0)
+		r = pointer_move(store, KT_STORE_PREVIOUS, kt_set_exists(store, previous) ? previous : "", err);
+	return r;
+}

@@ -1,0 +1,161 @@
+/* One pass: read, write, begin write-back, hand the file to the verifier. The disk is at work while the next file is
+ * copied, so that the one syncfs at the end has little left to do. */
+#include "copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+#define COPY_BYTES (256 * 1024)
+
+struct job {
+	struct kt_way from, to;
+	char *buffer;
+	const char *what;
+	struct kt_copy *copy;
+};
+
+static void progress_tell(struct kt_copy *copy, uint64_t bytes)
+{
+	copy->done_bytes += bytes;
+	if (copy->progress)
+		copy->progress(copy->context, copy->done_bytes, copy->total_bytes);
+}
+
+/* Exactly size bytes: a source that is longer or shorter is not the file that the manifest means, and an endless one
+ * must not fill the disk. */
+static int bytes_copy(struct job *job, int source, int target, const struct kt_bundle_file *file, struct kt_error *err)
+{
+	uint64_t done = 0;
+
+	for (;;) {
+		ssize_t got = read(source, job->buffer, COPY_BYTES);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return kt_fail(err, errno, KT_REASON_IO_ERROR, "cannot read %s/%s of the bundle: %s", job->what,
+				       file->path, strerror(errno));
+		if (done + (uint64_t)got > file->size_bytes || (got == 0 && done < file->size_bytes))
+			return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
+				       "%s/%s of the bundle is %s than the %" PRIu64 " bytes that the manifest says",
+				       job->what, file->path, got ? "longer" : "shorter", file->size_bytes);
+		if (got == 0)
+			return 0;
+
+		int r = kt_fs_write_full(target, job->buffer, (size_t)got);
+
+		if (r < 0)
+			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write %s/%s", job->what, file->path);
+		done += (uint64_t)got;
+		progress_tell(job->copy, (uint64_t)got);
+	}
+}
+
+static int source_open(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
+{
+	const char *name = NULL;
+	int parent = kt_way_enter(&job->from, file->path, false, &name);
+	/* O_NONBLOCK: a fifo in a file's place must not hold us */
+	KT_OWN(kt_close_fd)
+	int fd = parent < 0 ? parent : kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat info;
+
+	if (fd < 0 && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -ENXIO))
+		return kt_fail(err, -fd, KT_REASON_BUNDLE_INVALID, "%s/%s is in the manifest but %s", job->what, file->path,
+			       fd == -ENOENT ? "not in the bundle" : "no regular file in the bundle");
+	if (fd < 0 || fstat(fd, &info) < 0)
+		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s/%s of the bundle",
+				     job->what, file->path);
+	if (!S_ISREG(info.st_mode))
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is no regular file in the bundle", job->what,
+			       file->path);
+	return kt_take_fd(&fd);
+}
+
+static int file_copy(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
+{
+	const char *name = NULL;
+	KT_OWN(kt_close_fd) int source = source_open(job, file, err);
+
+	if (source < 0)
+		return source;
+
+	int parent = kt_way_enter(&job->to, file->path, true, &name);
+	KT_OWN(kt_close_fd)
+	int target = parent < 0 ? parent :
+				  kt_fs_open_beneath(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+
+	if (target < 0)
+		return kt_fail_errno(err, -target, KT_REASON_IO_ERROR, "cannot create %s/%s", job->what, file->path);
+
+	int r = bytes_copy(job, source, target, file, err);
+
+	if (r < 0)
+		return r;
+	if (fchmod(target, file->mode) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot set the mode of %s/%s", job->what, file->path);
+	/* Begins write-back, waits for nothing; where it is not known nothing is lost: syncfs does it all then. */
+	(void)sync_file_range(target, 0, 0, SYNC_FILE_RANGE_WRITE);
+	if (close(kt_take_fd(&target)) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot write %s/%s", job->what, file->path);
+	return 0;
+}
+
+static int link_make(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
+{
+	const char *name = NULL;
+	int parent = kt_way_enter(&job->to, file->path, true, &name);
+	int r = parent < 0 ? parent : 0;
+
+	if (r == 0 && symlinkat(file->link, parent, name) < 0)
+		r = -errno;
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the link %s/%s", job->what, file->path) : 0;
+}
+
+static int files_copy(struct job *job, const struct kt_bundle_file *files, size_t count, struct kt_verifier *verifier,
+		      struct kt_error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		int r = files[i].link ? link_make(job, &files[i], err) : file_copy(job, &files[i], err);
+
+		if (r < 0)
+			return r;
+		if (!files[i].link)
+			kt_verifier_offer(verifier, (uint32_t)i);
+	}
+	return 0;
+}
+
+int kt_copy_files(int source, int tree, const char *what, const struct kt_bundle_file *files, size_t count,
+		  struct kt_copy *copy, struct kt_error *err)
+{
+	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .link = -1};
+	KT_OWN(kt_free_mem) char *buffer = malloc(COPY_BYTES);
+	struct job job = {.buffer = buffer, .what = what, .copy = copy};
+	int r;
+
+	if (!buffer)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	r = kt_verifier_start(tree, files, count, &verifier, err);
+	if (r < 0)
+		return r;
+	kt_way_init(&job.from, source);
+	kt_way_init(&job.to, tree);
+	r = files_copy(&job, files, count, &verifier, err);
+	kt_way_done(&job.from);
+	kt_way_done(&job.to);
+	if (r == 0) {
+		r = kt_verifier_finish(&verifier, err);
+		if (r < 0)
+			r = kt_fail_prefix(err, "%s", what);
+	}
+	return r;
+}

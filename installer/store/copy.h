@@ -1,0 +1,34 @@
+/* Copying a component's files out of a bundle, and reading back what was written. */
+#ifndef KT_STORE_COPY_H
+#define KT_STORE_COPY_H
+
+#include "layout.h"
+
+/* Reads files back while others are still being copied: a child of this process, on another core where there is one. */
+struct kt_verifier {
+	pid_t pid;
+	int link; /* owned: socket to the child */
+};
+
+/* tree: directory that the files are written below (borrowed); files: the manifest's entries (borrowed). */
+int kt_verifier_start(int tree, const struct kt_bundle_file *files, size_t count, struct kt_verifier *ret_verifier,
+		      struct kt_error *err);
+/* The i-th file is written. Never fails: a verifier that is gone is found out at the end. */
+void kt_verifier_offer(struct kt_verifier *verifier, uint32_t index);
+/* Waits for the answer: 0, DigestMismatch, or why it could not tell. */
+int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err);
+void kt_verifier_done(struct kt_verifier *verifier); /* for KT_OWN: ends a child that nobody waits for any more */
+
+struct kt_copy {
+	kt_store_progress *progress;
+	void *context;
+	uint64_t done_bytes;
+	uint64_t total_bytes;
+};
+
+/* Copies files and links from source to tree (both borrowed), verified when it returns 0; nothing is synced, but write-back
+ * has begun. `what` names the source in texts. */
+int kt_copy_files(int source, int tree, const char *what, const struct kt_bundle_file *files, size_t count,
+		  struct kt_copy *copy, struct kt_error *err);
+
+#endif

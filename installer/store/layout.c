@@ -1,0 +1,195 @@
+/* Names and places. Every path here is relative to the root's descriptor. */
+#include "layout.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+/* Deeper than this no runtime makes directories for a hostPath that names a store's path. */
+#define SKELETON_DEPTH 32
+
+void kt_place_version(const char *component, const char *version, char ret_place[KT_PLACE_MAX])
+{
+	(void)snprintf(ret_place, KT_PLACE_MAX, KT_STORE_VERSIONS "/%s/%s", component, version);
+}
+
+const char *kt_place_inside(const char *component)
+{
+	return strcmp(component, "km") == 0 ? kt_component_folder(component) : ".";
+}
+
+void kt_place_files(const char *component, const char *version, char ret_place[KT_PLACE_MAX])
+{
+	const char *inside = kt_place_inside(component);
+	bool is_below = strcmp(inside, ".") != 0;
+
+	(void)snprintf(ret_place, KT_PLACE_MAX, KT_STORE_VERSIONS "/%s/%s%s%s", component, version, is_below ? "/" : "",
+		       is_below ? inside : "");
+}
+
+void kt_place_set(const char *version, char ret_place[KT_PLACE_MAX])
+{
+	(void)snprintf(ret_place, KT_PLACE_MAX, KT_STORE_SETS "/%s", version);
+}
+
+void kt_place_manifest(const char *version, char ret_place[KT_PLACE_MAX])
+{
+	(void)snprintf(ret_place, KT_PLACE_MAX, KT_STORE_SETS "/%s/" KT_MANIFEST_NAME, version);
+}
+
+const char *kt_component_of_folder(const char *folder)
+{
+	for (size_t i = 0; kt_component_names[i]; i++)
+		if (strcmp(kt_component_folder(kt_component_names[i]), folder) == 0)
+			return kt_component_names[i];
+	return NULL;
+}
+
+bool kt_place_parse_link(const char *folder, const char *target, char ret_version[KT_VERSION_MAX])
+{
+	const char *component = kt_component_of_folder(folder);
+	char version[KT_VERSION_MAX], place[KT_PLACE_MAX], wanted[KT_PLACE_MAX + 8], prefix[64];
+
+	if (!component)
+		return false;
+
+	int length = snprintf(prefix, sizeof(prefix), "../../" KT_STORE_VERSIONS "/%s/", component);
+
+	if (strncmp(target, prefix, (size_t)length) != 0)
+		return false;
+
+	size_t size = strcspn(target + length, "/");
+
+	if (size >= sizeof(version))
+		return false;
+	(void)snprintf(version, sizeof(version), "%.*s", (int)size, target + length);
+	if (!kt_version_is_valid(version))
+		return false;
+	kt_place_files(component, version, place);
+	(void)snprintf(wanted, sizeof(wanted), "../../%s", place);
+	if (strcmp(target, wanted) != 0)
+		return false;
+	memcpy(ret_version, version, sizeof(version));
+	return true;
+}
+
+int kt_place_read_pointer(int dir, const char *name, char ret_version[KT_VERSION_MAX])
+{
+	char target[KT_PLACE_MAX];
+	int r = kt_fs_read_link(dir, name, target, sizeof(target));
+
+	if (r < 0 && r != -EINVAL && r != -ENAMETOOLONG)
+		return r;
+	if (r < 0 || strncmp(target, KT_STORE_SETS "/", strlen(KT_STORE_SETS "/")) != 0)
+		return -ENOENT;
+
+	const char *version = target + strlen(KT_STORE_SETS "/");
+
+	if (!kt_version_is_valid(version))
+		return -ENOENT;
+	(void)snprintf(ret_version, KT_VERSION_MAX, "%s", version);
+	return 0;
+}
+
+void kt_way_init(struct kt_way *way, int dir)
+{
+	*way = (struct kt_way){.dir = dir, .at = -1};
+}
+
+void kt_way_done(struct kt_way *way)
+{
+	kt_close_fd(&way->at);
+}
+
+int kt_way_enter(struct kt_way *way, const char *path, bool make, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash ? (size_t)(slash - path) : 0;
+
+	if (length >= sizeof(way->parent))
+		return -ENAMETOOLONG;
+	*ret_name = slash ? slash + 1 : path;
+	if (strlen(way->parent) == length && memcmp(way->parent, path, length) == 0)
+		return way->at >= 0 ? way->at : way->dir;
+	kt_way_done(way);
+	memcpy(way->parent, path, length);
+	way->parent[length] = '\0';
+	if (length == 0)
+		return way->dir;
+
+	int fd = kt_fs_open_beneath(way->dir, way->parent, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd == -ENOENT && make) {
+		fd = kt_fs_make_dirs(way->dir, way->parent);
+		if (fd == 0)
+			fd = kt_fs_open_beneath(way->dir, way->parent, O_RDONLY | O_DIRECTORY, 0);
+	}
+	if (fd < 0) {
+		way->parent[0] = '\0'; /* nothing is kept of a walk that failed */
+		return fd;
+	}
+	way->at = fd;
+	return fd;
+}
+
+int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context)
+{
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_close_fd) int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (!entries)
+		return -errno;
+	copy = -1; /* the stream's now */
+	while ((errno = 0, entry = readdir(entries))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+
+		int r = visit(context, fd, entry->d_name);
+
+		if (r != 0)
+			return r;
+	}
+	return -errno;
+}
+
+static int skeleton_visit(void *context, int dir, const char *name)
+{
+	unsigned depth = *(unsigned *)context + 1;
+	struct stat info;
+
+	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISDIR(info.st_mode) || depth > SKELETON_DEPTH)
+		return 1;
+	return kt_each_entry(dir, name, skeleton_visit, &depth);
+}
+
+bool kt_is_skeleton(int dir, const char *name)
+{
+	unsigned depth = 0;
+	struct stat info;
+
+	return fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) &&
+	       kt_each_entry(dir, name, skeleton_visit, &depth) == 0;
+}
+
+int kt_sync_dir(int dir, const char *path)
+{
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd < 0)
+		return fd;
+	return fsync(fd) < 0 ? -errno : 0;
+}

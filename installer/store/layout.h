@@ -1,0 +1,77 @@
+/* Names and places below a store's root, and the walks that the files of this room share. */
+#ifndef KT_STORE_LAYOUT_H
+#define KT_STORE_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kontain/store.h"
+
+#define KT_STORE_OWNER   ".owner"
+#define KT_STORE_LOCK    ".lock"
+#define KT_STORE_PARTIAL ".partial-"
+#define KT_STORE_FAILED  ".failed-"
+#define KT_STORE_SETS    "sets"
+#define KT_STORE_VERSIONS "versions"
+#define KT_STORE_CURRENT  "current"
+#define KT_STORE_PREVIOUS "previous"
+
+/* Longest: versions/<15>/<63>, and a set's link with ../../ before and /bin behind it. */
+#define KT_PLACE_MAX 160
+
+/* "versions/km/0.10.3": what is renamed into place. */
+void kt_place_version(const char *component, const char *version, char ret_place[KT_PLACE_MAX]);
+/* "versions/km/0.10.3/bin": the component's files. Only km has a folder of its own inside, so that bin/ can be a link. */
+void kt_place_files(const char *component, const char *version, char ret_place[KT_PLACE_MAX]);
+/* "bin" below km's version, "." below the others'. */
+const char *kt_place_inside(const char *component);
+/* "sets/0.10.3" */
+void kt_place_set(const char *version, char ret_place[KT_PLACE_MAX]);
+/* "sets/0.10.3/kontain-bundle.json" */
+void kt_place_manifest(const char *version, char ret_place[KT_PLACE_MAX]);
+
+/* Component and version that a set's link names; false for any other target. */
+bool kt_place_parse_link(const char *folder, const char *target, char ret_version[KT_VERSION_MAX]);
+/* Name of the component whose folder this is, NULL for none. */
+const char *kt_component_of_folder(const char *folder);
+
+/* Reads `current` or `previous`: 0, or -ENOENT when it is not there or names no set's place. */
+int kt_place_read_pointer(int dir, const char *name, char ret_version[KT_VERSION_MAX]);
+
+/* A walk over sorted paths of one tree: the parent's descriptor is kept from path to path, so that each directory is
+ * walked once by openat2 and the rest are single names below a descriptor. */
+struct kt_way {
+	int dir; /* borrowed */
+	int at;  /* owned: parent of the last path; -1 before the first and while that is dir itself */
+	char parent[KT_MANIFEST_PATH_MAX];
+};
+void kt_way_init(struct kt_way *way, int dir);
+void kt_way_done(struct kt_way *way); /* for KT_OWN */
+/* Returns the parent's descriptor (borrowed until the next call) or -errno. make: directories are made, 0755. */
+int kt_way_enter(struct kt_way *way, const char *path, bool make, const char **ret_name);
+
+/* Calls visit for each entry of a directory but . and ..; stops at the first value that is not 0 and returns it.
+ * A directory that is not there has no entries. */
+typedef int kt_visit(void *context, int dir, const char *name);
+int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context);
+
+/* Directories and nothing else: what a container runtime makes for a hostPath that is not there. */
+bool kt_is_skeleton(int dir, const char *name);
+
+int kt_sync_dir(int dir, const char *path);
+/* syncfs(2) of the store's filesystem; since Linux 5.8 it tells of failed write-back. */
+int kt_store_sync(const struct kt_store *store, struct kt_error *err);
+
+/* Removes every .partial-*. */
+int kt_store_sweep(const struct kt_store *store, struct kt_error *err);
+/* Makes a path vanish in one step (renamed to a partial, synced), then removes it. A missing path is 0. */
+int kt_store_discard(const struct kt_store *store, const char *path, struct kt_error *err);
+/* Puts a synced partial into its place and syncs both directories; what lies there already is exchanged and removed. */
+int kt_store_publish(const struct kt_store *store, const char *partial, const char *place, struct kt_error *err);
+
+/* Did we make this root, or may we (it is empty but for skeletons)? Names the first foreign entry. */
+enum kt_claim { KT_CLAIM_OURS, KT_CLAIM_EMPTY, KT_CLAIM_FOREIGN };
+int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256]);
+
+#endif

@@ -1,0 +1,184 @@
+/* Lines out, lines in. The reader believes nothing: a record may have been edited, cut or replaced. */
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+static bool is_one_line(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return false;
+	return true;
+}
+
+static int lines_print(FILE *file, const struct kt_component *component, struct kt_error *err)
+{
+	(void)fprintf(file, "kontain-component 1 %s %s %s %zu\n", component->name, component->version,
+		      component->digest, component->file_count);
+	for (size_t i = 0; i < component->file_count; i++) {
+		const struct kt_bundle_file *one = &component->files[i];
+
+		if (!is_one_line(one->path) || (one->link && !is_one_line(one->link)) ||
+		    strcmp(one->path, KT_RECORD_NAME) == 0)
+			return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
+				       "component %s has a file name that a store cannot hold: %.200s", component->name,
+				       one->path);
+		if (one->link)
+			(void)fprintf(file, "l %s\t%s\n", one->path, one->link);
+		else
+			(void)fprintf(file, "f %o %" PRIu64 " %s %s\n", one->mode, one->size_bytes, one->sha256,
+				      one->path);
+	}
+	(void)fputs("end\n", file);
+	return 0;
+}
+
+int kt_record_write(int dir, const struct kt_component *component, struct kt_error *err)
+{
+	KT_OWN(kt_close_fd)
+	int fd = kt_fs_open_beneath(dir, KT_RECORD_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	KT_OWN(kt_free_mem) char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+	int r = file ? lines_print(file, component, err) : 0;
+
+	if (!file || fclose(file) != 0)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	if (r < 0)
+		return r;
+	r = fd < 0 ? fd : kt_fs_write_full(fd, text, size);
+	if (r == 0 && fchmod(fd, 0644) < 0)
+		r = -errno;
+	if (r == 0 && close(kt_take_fd(&fd)) < 0)
+		r = -errno;
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write the record of component %s",
+				     component->name) :
+		       0;
+}
+
+void kt_record_done(struct kt_record *record)
+{
+	kt_free_mem(&record->text);
+	record->body = NULL;
+}
+
+int kt_record_read(int dir, struct kt_record *ret_record, struct kt_error *err)
+{
+	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
+	int length = 0, r;
+
+	r = kt_fs_read_all(dir, KT_RECORD_NAME, KT_MANIFEST_BYTES_MAX, &record.text, &record.size, err);
+	if (r < 0)
+		return r;
+	if (sscanf(record.text, "kontain-component 1 %15s %63s %64s %zu%n", record.name, record.version, record.digest,
+		   &record.file_count, &length) != 4 ||
+	    record.text[length] != '\n' || strlen(record.text) != record.size || record.size < 5 ||
+	    strcmp(record.text + record.size - 5, "\nend\n") != 0)
+		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, KT_RECORD_NAME " is not a record");
+	record.body = record.text + length + 1;
+	*ret_record = record;
+	record.text = NULL;
+	return 0;
+}
+
+static bool file_line_parse(char *line, struct kt_record_line *ret_line)
+{
+	char *end;
+
+	ret_line->mode = (unsigned)strtoul(line, &end, 8);
+	if (*end != ' ')
+		return false;
+	ret_line->size_bytes = strtoull(end + 1, &end, 10);
+	if (*end != ' ' || strcspn(end + 1, " ") != KT_DIGEST_HEX - 1)
+		return false;
+	ret_line->sha256 = end + 1;
+	ret_line->path = end + 1 + KT_DIGEST_HEX;
+	return ret_line->path[0] != '\0';
+}
+
+bool kt_record_next(char **cursor, struct kt_record_line *ret_line)
+{
+	char *line = *cursor, *end = strchr(line, '\n'), *tab;
+
+	*cursor = NULL;
+	*ret_line = (struct kt_record_line){.path = NULL};
+	if (!end)
+		return false;
+	*end = '\0';
+	if (strcmp(line, "end") == 0 && end[1] == '\0') {
+		*cursor = end + 1;
+		return false;
+	}
+	if (strncmp(line, "f ", 2) == 0 && !file_line_parse(line + 2, ret_line))
+		return false;
+	if (strncmp(line, "l ", 2) == 0 && (tab = strchr(line, '\t'))) {
+		*tab = '\0';
+		ret_line->path = line + 2;
+		ret_line->link = tab + 1;
+	}
+	if (!ret_line->path)
+		return false;
+	*cursor = end + 1;
+	return true;
+}
+
+/* One file or link, below its parent. Returns NULL or what is wrong with it. */
+static const char *line_check(int parent, const char *name, const struct kt_record_line *line)
+{
+	char target[KT_MANIFEST_PATH_MAX];
+	struct stat info;
+
+	if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? "is missing" : "cannot be read";
+	if (line->link) {
+		ssize_t length = readlinkat(parent, name, target, sizeof(target));
+
+		if (length < 0 || (size_t)length != strlen(line->link) || memcmp(target, line->link, (size_t)length) != 0)
+			return "is not the link that was landed";
+		return NULL;
+	}
+	if (!S_ISREG(info.st_mode))
+		return "is not a regular file";
+	if ((uint64_t)info.st_size != line->size_bytes)
+		return "has another size than was landed";
+	return (info.st_mode & 07777) != line->mode ? "has another mode than was landed" : NULL;
+}
+
+int kt_record_check(struct kt_record *record, int version_dir, const char *place, char *ret_km_digest,
+		    struct kt_error *err)
+{
+	KT_OWN(kt_close_fd)
+	int files = kt_fs_open_beneath(version_dir, kt_place_inside(record->name), O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_way_done) struct kt_way way;
+	char *cursor = record->text + (record->body - record->text);
+	struct kt_record_line line;
+	size_t count = 0;
+
+	kt_way_init(&way, files);
+	if (files < 0)
+		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s has no files", place);
+	while (kt_record_next(&cursor, &line)) {
+		const char *name = NULL;
+		int parent = kt_way_enter(&way, line.path, false, &name);
+		const char *wrong = parent < 0 ? "is missing" : line_check(parent, name, &line);
+
+		if (wrong)
+			return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s/%.200s %s", place, line.path, wrong);
+		if (ret_km_digest && !line.link && strcmp(line.path, "km") == 0)
+			(void)snprintf(ret_km_digest, KT_DIGEST_HEX, "%s", line.sha256);
+		count++;
+	}
+	if (!cursor || count != record->file_count)
+		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s/" KT_RECORD_NAME " is broken", place);
+	return 0;
+}

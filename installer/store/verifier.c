@@ -1,0 +1,160 @@
+/* What is verified is what was written: not the source's bytes on their way, but the landed file, opened anew by its
+ * name and read back. A source that changes while it is copied, or after, is thereby noticed or harmless.
+ *
+ * It runs in a child so that digest and copy overlap: on two cores the digest costs next to no time, on one it costs
+ * what it would anyway. The parent sends indices of written files and closes its end; the child answers with one
+ * kt_error. The child reads only, shares no state, and goes when its parent goes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "copy.h"
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+#define READ_BYTES (256 * 1024) /* stays in the second-level cache between read and digest */
+
+struct check {
+	struct kt_way way;
+	const struct kt_bundle_file *files;
+	size_t count;
+	struct kt_digest *digest;
+	char *buffer;
+};
+
+static int file_check(struct check *check, const struct kt_bundle_file *file, struct kt_error *err)
+{
+	const char *name = NULL;
+	int parent = kt_way_enter(&check->way, file->path, false, &name);
+	KT_OWN(kt_close_fd) int fd = parent < 0 ? parent : kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW, 0);
+	char sha256[KT_DIGEST_HEX];
+	uint64_t size = 0;
+	ssize_t got = 0;
+	struct stat info;
+
+	if (fd < 0)
+		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot read back %s", file->path);
+	do {
+		if (got > 0) {
+			kt_digest_add(check->digest, check->buffer, (size_t)got);
+			size += (uint64_t)got;
+		}
+		got = read(fd, check->buffer, READ_BYTES);
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	if (got < 0 || fstat(fd, &info) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read back %s", file->path);
+	kt_digest_take(check->digest, sha256);
+	if (size != file->size_bytes || strcmp(sha256, file->sha256) != 0)
+		return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s is not what the manifest says: digest %.12s..., not %.12s...",
+			       file->path, sha256, file->sha256);
+	if (!S_ISREG(info.st_mode) || (info.st_mode & 07777) != file->mode)
+		return kt_fail(err, EBADMSG, KT_REASON_IO_ERROR, "%s was written with mode %o, not %o", file->path,
+			       info.st_mode & 07777, file->mode);
+	return 0;
+}
+
+/* Answers after the last index; a failure is kept and the rest is drained, so that the parent never blocks. */
+static void serve(struct check *check, int link)
+{
+	struct kt_error err = {.code = 0};
+	uint32_t index;
+	ssize_t got;
+
+	while ((got = recv(link, &index, sizeof(index), MSG_WAITALL)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got != sizeof(index))
+			break;
+		if (err.code == 0 && index < check->count)
+			(void)file_check(check, &check->files[index], &err);
+	}
+	(void)send(link, &err, sizeof(err), MSG_NOSIGNAL);
+}
+
+static _Noreturn void child_run(int tree, const struct kt_bundle_file *files, size_t count, int link, pid_t parent)
+{
+	struct check check = {.files = files, .count = count, .digest = kt_digest_new(), .buffer = malloc(READ_BYTES)};
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || !check.digest || !check.buffer)
+		_exit(1);
+	kt_way_init(&check.way, tree);
+	serve(&check, link);
+	_exit(0);
+}
+
+int kt_verifier_start(int tree, const struct kt_bundle_file *files, size_t count, struct kt_verifier *ret_verifier,
+		      struct kt_error *err)
+{
+	KT_OWN(kt_close_fd) int ours = -1;
+	KT_OWN(kt_close_fd) int theirs = -1;
+	pid_t self = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make a socket pair");
+	ours = pair[0];
+	theirs = pair[1];
+
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot fork");
+	if (pid == 0) {
+		kt_close_fd(&ours);
+		child_run(tree, files, count, theirs, self);
+	}
+	*ret_verifier = (struct kt_verifier){.pid = pid, .link = kt_take_fd(&ours)};
+	return 0;
+}
+
+void kt_verifier_offer(struct kt_verifier *verifier, uint32_t index)
+{
+	while (send(verifier->link, &index, sizeof(index), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static void child_reap(struct kt_verifier *verifier)
+{
+	while (waitpid(verifier->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	verifier->pid = -1;
+}
+
+int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err)
+{
+	struct kt_error answer = {.code = 0};
+	ssize_t got;
+
+	(void)shutdown(verifier->link, SHUT_WR);
+	do
+		got = recv(verifier->link, &answer, sizeof(answer), MSG_WAITALL);
+	while (got < 0 && errno == EINTR);
+	child_reap(verifier);
+	kt_close_fd(&verifier->link);
+	if (got != sizeof(answer))
+		return kt_fail(err, EIO, KT_REASON_INTERNAL, "the reader of what was written ended without an answer");
+	if (answer.code == 0)
+		return 0;
+	answer.text[sizeof(answer.text) - 1] = '\0';
+	return kt_fail(err, answer.code, answer.reason, "%s", answer.text);
+}
+
+void kt_verifier_done(struct kt_verifier *verifier)
+{
+	int saved = errno;
+
+	kt_close_fd(&verifier->link);
+	if (verifier->pid > 0) {
+		(void)kill(verifier->pid, SIGKILL);
+		child_reap(verifier);
+	}
+	errno = saved;
+}
