@@ -2,6 +2,8 @@
 #ifndef KT_STORE_COPY_H
 #define KT_STORE_COPY_H
 
+#include <sys/types.h>
+
 #include "layout.h"
 
 /* Reads files back while others are still being copied: a child of this process, on another core where there is one. */

@@ -95,7 +95,7 @@ int kt_place_read_pointer(int dir, const char *name, char ret_version[KT_VERSION
 
 	if (!kt_version_is_valid(version))
 		return -ENOENT;
-	(void)snprintf(ret_version, KT_VERSION_MAX, "%s", version);
+	memcpy(ret_version, version, strlen(version) + 1); /* a valid version fits */
 	return 0;
 }
 

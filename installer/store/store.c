@@ -144,7 +144,7 @@ static int root_make(int base, const char *below, const struct kt_store *store, 
 	char above[sizeof(store->root)];
 	int r = -ENOENT;
 
-	(void)snprintf(above, sizeof(above), "%s", below);
+	(void)snprintf(above, sizeof(above), "%.*s", (int)sizeof(above) - 1, below);
 	while (r == -ENOENT) {
 		char *slash = strrchr(above, '/');
 
