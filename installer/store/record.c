@@ -72,6 +72,14 @@ void kt_record_done(struct kt_record *record)
 	record->body = NULL;
 }
 
+static bool is_component(const char *name)
+{
+	for (size_t i = 0; kt_component_names[i]; i++)
+		if (strcmp(kt_component_names[i], name) == 0)
+			return true;
+	return false;
+}
+
 int kt_record_read(int dir, struct kt_record *ret_record, struct kt_error *err)
 {
 	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
@@ -83,7 +91,8 @@ int kt_record_read(int dir, struct kt_record *ret_record, struct kt_error *err)
 	if (sscanf(record.text, "kontain-component 1 %15s %63s %64s %zu%n", record.name, record.version, record.digest,
 		   &record.file_count, &length) != 4 ||
 	    record.text[length] != '\n' || strlen(record.text) != record.size || record.size < 5 ||
-	    strcmp(record.text + record.size - 5, "\nend\n") != 0)
+	    strcmp(record.text + record.size - 5, "\nend\n") != 0 || !is_component(record.name) ||
+	    !kt_version_is_valid(record.version))
 		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, KT_RECORD_NAME " is not a record");
 	record.body = record.text + length + 1;
 	*ret_record = record;

@@ -20,6 +20,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "names.h"
 #include "record.h"
 #include "set.h"
 
@@ -289,7 +290,9 @@ static int landing_run(struct landing *landing, struct kt_error *err)
 		r = landing_look(landing, err);
 	if (r < 0 || is_complete(landing))
 		return r;
-	r = room_check(landing, err);
+	r = kt_names_check(landing->bundle, err);
+	if (r == 0)
+		r = room_check(landing, err);
 	if (r == 0)
 		r = places_make(landing, err);
 	if (r == 0)

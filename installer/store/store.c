@@ -67,7 +67,7 @@ static bool ext4_has_journal(dev_t device)
 	if (!slash || strlen(slash) > 32)
 		return true;
 	(void)snprintf(path, sizeof(path), "/sys/fs/ext4%s/journal_task", slash);
-	if (kt_fs_read_all(AT_FDCWD, path, 64, &text, &size, NULL) < 0)
+	if (kt_fs_read_all(AT_FDCWD, path, 64 * 1024, &text, &size, NULL) < 0)
 		return true;
 	return strncmp(text, "<none>", 6) != 0;
 }

@@ -1,0 +1,182 @@
+/* links: kt_store kt_bundle kt_contract kt_base */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "kontain/store.h"
+
+#define SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+struct fixture {
+	char path[32];
+	struct kt_store store;
+};
+
+static int setup(void **state)
+{
+	static struct fixture fixture;
+	struct kt_error err = {.code = 0};
+
+	if (geteuid() != 0) /* a store belongs to root */
+		return 0;
+	strcpy(fixture.path, "/tmp/kt-store-XXXXXX");
+	if (!mkdtemp(fixture.path) || chmod(fixture.path, 0755) < 0 ||
+	    kt_store_open("", fixture.path, KT_STORE_CREATE, &fixture.store, &err) < 0)
+		return -1;
+	*state = &fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	KT_OWN(kt_close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fixture *fixture = *state;
+
+	if (!fixture)
+		return 0;
+	kt_store_done(&fixture->store);
+	return kt_fs_remove_tree(tmp, fixture->path + strlen("/tmp/"), NULL);
+}
+
+static struct fixture *ready(void **state)
+{
+	if (!*state)
+		skip();
+	return *state;
+}
+
+static void test_failures_are_remembered(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_error failure = {EPROTO, KT_REASON_KM_ABORTED, "km ended\nby signal 6"}, recalled = {.code = 0}, err;
+
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, &err), 0);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
+	assert_int_equal(recalled.reason, KT_REASON_KM_ABORTED);
+	assert_string_equal(recalled.text, "km ended by signal 6");
+	assert_int_equal(kt_store_forget_failures(&fixture->store), 0);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+}
+
+static void test_passing_causes_are_not(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_error failure = {ENOSPC, KT_REASON_DISK_FULL, "full"}, err;
+
+	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, &err), 0);
+	assert_false(kt_fs_exists(fixture->store.dir, ".failed-" SHA));
+}
+
+/* Another kernel, another boot, another format, cut short, a passing cause: none of it is believed. */
+static void test_notes_that_are_not_believed(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_error failure = {EPROTO, KT_REASON_KM_HUNG, "hung"}, recalled, err;
+	KT_OWN(kt_free_mem) char *good = NULL;
+	size_t size = 0;
+
+	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, &err), 0);
+	assert_int_equal(kt_fs_read_all(fixture->store.dir, ".failed-" SHA, 4096, &good, &size, &err), 0);
+	for (size_t cut = 0; cut < size; cut++) {
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, cut, 0644, &err), 0);
+		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+	}
+	for (char *line = strchr(good, '\n') + 1, *end; (end = strchr(line, '\n')) && end[1]; line = end + 1) {
+		char was = *line;
+
+		*line = was == 'X' ? 'Y' : 'X';
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, &err), 0);
+		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+		*line = was;
+	}
+	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, &err), 0);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, "../../etc/passwd", &recalled), 0);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, "", &recalled), 0);
+}
+
+static void test_nothing_is_done_without_the_lock(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_bundle bundle = {.dir = -1};
+	struct kt_error err = {.code = 0};
+	size_t removed = 0;
+
+	assert_true(kt_store_stage(&fixture->store, &bundle, NULL, NULL, NULL, &err) < 0);
+	assert_true(kt_store_activate(&fixture->store, "1.0", &err) < 0);
+	assert_true(kt_store_restore(&fixture->store, "", "", &err) < 0);
+	assert_true(kt_store_drop_set(&fixture->store, "1.0", &err) < 0);
+	assert_true(kt_store_prune(&fixture->store, 0, &removed, &err) < 0);
+	assert_true(kt_store_uninstall(&fixture->store, &err) < 0);
+}
+
+static void test_versions_that_are_not_there(void **state)
+{
+	static const char *const versions[] = {"1.0", "", "..", "../../etc", "a/b", ".x"};
+	struct fixture *fixture = ready(state);
+	struct kt_manifest manifest = {.component_count = 0};
+	struct kt_error err = {.code = 0};
+
+	assert_int_equal(kt_store_lock(&fixture->store, 0, &err), 0);
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		assert_true(kt_store_activate(&fixture->store, versions[i], &err) < 0);
+		assert_int_equal(err.reason, KT_REASON_NO_VERSION);
+		assert_true(kt_store_read_set(&fixture->store, versions[i], &manifest, &err) < 0);
+		assert_int_equal(err.reason, KT_REASON_NO_VERSION);
+	}
+	assert_true(kt_store_verify(&fixture->store, NULL, false, NULL, NULL, &err) < 0);
+	assert_int_equal(err.reason, KT_REASON_NO_VERSION);
+}
+
+static void test_a_fresh_root(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_store second = {.dir = -1, .lock = -1};
+	struct kt_inventory inventory;
+	struct kt_error err = {.code = 0};
+
+	assert_int_equal(kt_store_inventory(&fixture->store, &inventory, &err), 0);
+	assert_false(inventory.is_ours || inventory.is_foreign || inventory.is_whole);
+	assert_int_equal(kt_store_lock(&fixture->store, 0, &err), 0);
+	assert_int_equal(kt_store_inventory(&fixture->store, &inventory, &err), 0);
+	assert_true(inventory.is_ours);
+	assert_string_equal(inventory.current, "");
+	assert_int_equal(inventory.set_count, 0);
+
+	assert_int_equal(kt_store_open("", fixture->path, KT_STORE_WRITE, &second, &err), 0);
+	assert_int_equal(kt_store_lock(&second, 100, &err), -EAGAIN);
+	assert_int_equal(err.reason, KT_REASON_LOCKED);
+	kt_store_done(&fixture->store);
+	assert_int_equal(kt_store_lock(&second, 0, &err), 0);
+	assert_int_equal(kt_store_restore(&second, "", "", &err), 0); /* nothing to nothing */
+	kt_store_done(&second);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_failures_are_remembered),
+		TEST(test_passing_causes_are_not),
+		TEST(test_notes_that_are_not_believed),
+		TEST(test_nothing_is_done_without_the_lock),
+		TEST(test_versions_that_are_not_there),
+		TEST(test_a_fresh_root),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
