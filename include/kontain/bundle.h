@@ -1,0 +1,22 @@
+/* A bundle directory on disk, read as strictly as the node needs. */
+#ifndef KONTAIN_BUNDLE_H
+#define KONTAIN_BUNDLE_H
+
+#include "kontain/manifest.h"
+
+struct kt_bundle {
+	int dir;                 /* owned */
+	char path[4096];
+	struct kt_manifest manifest;
+	char *manifest_bytes;    /* owned: as read, for the set's copy */
+	size_t manifest_size;
+};
+
+/* Opens and parses the manifest; touches no other file. BundleMissing, BundleInvalid, ArchMismatch. */
+int kt_bundle_open(const char *path, struct kt_bundle *ret_bundle, struct kt_error *err);
+void kt_bundle_done(struct kt_bundle *bundle);
+
+/* Every file is in the manifest and every entry is there with its type, mode, size and digest. */
+int kt_bundle_check(const struct kt_bundle *bundle, struct kt_error *err);
+
+#endif

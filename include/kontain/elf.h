@@ -1,0 +1,37 @@
+/* The ELF contract of a bundle (x86-64 only). The reader takes bytes; the contract walks a tree. */
+#ifndef KONTAIN_ELF_H
+#define KONTAIN_ELF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kontain/error.h"
+#include "kontain/manifest.h"
+
+#define KT_ELF_NEEDED_MAX 64
+
+/* What a file says of itself; strings point into the bytes (borrowed). */
+struct kt_elf {
+	uint16_t type;        /* ET_EXEC 2, ET_DYN 3 (elf(5)) */
+	bool is_executable_dyn; /* ET_DYN with an entry point */
+	const char *interpreter; /* PT_INTERP or NULL */
+	const char *runpath;     /* DT_RUNPATH, else DT_RPATH, or NULL */
+	size_t needed_count;
+	const char *needed[KT_ELF_NEEDED_MAX];
+};
+
+bool kt_elf_is_elf(const void *bytes, size_t size);
+/* ElfInvalid names what is wrong; ArchMismatch for another machine or class. */
+int kt_elf_read(const void *bytes, size_t size, struct kt_elf *ret_elf, struct kt_error *err);
+
+/* Told of each finding that does not stop a landing. */
+typedef void kt_elf_finding(void *context, const char *path, const char *text);
+
+/* Checks the tree of a set before it may become current. `component_fd[i]` is a directory descriptor of
+ * manifest->components[i]'s files. Errors stop (ElfInvalid, names file and entry); findings are told;
+ * strict makes findings errors. found may be NULL. */
+int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], bool strict, kt_elf_finding *found,
+		 void *context, struct kt_error *err);
+
+#endif

@@ -1,0 +1,33 @@
+/* The node itself: KVM, the host's limits, and the proof under km. These calls may hang or die with the
+ * hardware they ask: run them in a child (verbs probe and selftest). */
+#ifndef KONTAIN_NODE_H
+#define KONTAIN_NODE_H
+
+#include "kontain/error.h"
+#include "kontain/state.h"
+
+struct kt_node_paths {
+	const char *host; /* prefix of host paths: "" or "/host" */
+	const char *dev;  /* device folder: "/dev" or "/host/dev" */
+};
+
+/* The ladder: fills ret_kvm whatever happens; verdict.ok when a guest ran in real and in long mode. Tries to load
+ * modules first when the device is missing and load_modules. */
+void kt_kvm_probe(const struct kt_node_paths *paths, bool load_modules, struct kt_state_kvm *ret_kvm);
+
+/* What km needs of the host: fills ret_host; verdict.ok when all of it is there. */
+void kt_host_probe(const struct kt_node_paths *paths, struct kt_state_host *ret_host);
+
+struct kt_selftest {
+	const char *store_path;  /* the store as this process reaches it: /host/opt/kontain */
+	const char *version;     /* set to prove; NULL: through the live links, as pods see it */
+	const char *dev;         /* folder of the real device node */
+	unsigned timeout_ms;     /* for each payload */
+	bool allow_emulated;
+};
+
+/* Runs both built-in payloads, then the set's own selfTest, under bin/km of that set in a private mount view as nobody.
+ * Fills ret_proof whatever happens. With allow_emulated, an integer-only KVM is ok with message "emulated: integer code only". */
+void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_proof);
+
+#endif

@@ -1,0 +1,90 @@
+/* The store: what lies under /opt/kontain. See installer/store/README.md for the layout.
+ *
+ *   bin runtime alpine-lib lib shim -> current/<same>   made once
+ *   current -> sets/<version>      previous -> sets/<version>
+ *   sets/<version>/                links into versions/, and the manifest, written last
+ *   versions/<component>/<version>/ complete, synced, never edited again
+ *   .partial-*  .failed-<digest>  .lock  .owner */
+#ifndef KONTAIN_STORE_H
+#define KONTAIN_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kontain/bundle.h"
+#include "kontain/elf.h"
+#include "kontain/error.h"
+#include "kontain/state.h"
+
+struct kt_store {
+	int dir;                 /* owned: the root directory */
+	int lock;                /* owned: flock on .lock, -1 when not locked */
+	char root[256];          /* as the host names it: /opt/kontain */
+	char path[512];          /* as this process reaches it: /host/opt/kontain */
+	char filesystem[16];
+	bool journalling;
+};
+
+/* Opens the root (host_prefix + root), creating it 0755 root:root when `create`; checks that it is a real directory
+ * reached without links, root-owned, not group- or world-writable, not noexec, not read-only.
+ * StoreNotDirectory, StoreUnsafe, StoreNoexec, StoreReadOnly; NoVersion (ENOENT) when absent and not `create`.
+ * host_prefix is "" or "/host". With is_reader, a read-only or noexec store is opened all the same. */
+enum kt_store_mode { KT_STORE_READ, KT_STORE_WRITE, KT_STORE_CREATE };
+int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode mode, struct kt_store *ret_store,
+		  struct kt_error *err);
+void kt_store_done(struct kt_store *store);
+
+/* flock(2). wait_ms 0: Locked at once. */
+int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err);
+
+/* What is there, seen without a lock. Sets without a manifest are not there. */
+struct kt_inventory {
+	char current[KT_VERSION_MAX];
+	char previous[KT_VERSION_MAX];
+	char km_version[KT_VERSION_MAX];
+	char km_digest[KT_DIGEST_HEX];
+	size_t set_count;
+	char sets[KT_STATE_LIST_MAX][KT_VERSION_MAX]; /* newest first by mtime; capped */
+	char manifest_sha256[KT_DIGEST_HEX]; /* of the current set's manifest, "" when none */
+	bool is_ours;         /* made by us: .owner is there */
+	bool is_foreign;      /* something is there that we did not make: real bin/, runtime/ ... */
+	bool is_whole;        /* current set: all links and sizes as its manifest says (cheap check) */
+	char damage[256];     /* first thing that is not */
+};
+int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
+
+/* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be NULL)
+ * is called with bytes done and to do. After it the set is complete, synced, and not yet seen by anyone.
+ * VersionConflict, DigestMismatch, DiskFull, ElfInvalid ... *ret_bytes_written counts file bytes. */
+typedef void kt_store_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
+int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
+		   uint64_t *ret_bytes_written, struct kt_error *err);
+
+/* previous <- current, current <- version, five links made when missing, sync. Lock held. */
+int kt_store_activate(struct kt_store *store, const char *version, struct kt_error *err);
+/* Moves back after a failed activation: current <- version ("": no current), previous <- previous. */
+int kt_store_restore(struct kt_store *store, const char *current, const char *previous, struct kt_error *err);
+
+/* Removes a staged set that failed, and the components that no other set names. Lock held. */
+int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_error *err);
+/* Keeps current, previous and the newest keep_count others. Lock held. */
+int kt_store_prune(struct kt_store *store, unsigned keep_count, size_t *ret_removed, struct kt_error *err);
+/* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and kept. */
+int kt_store_uninstall(struct kt_store *store, struct kt_error *err);
+
+/* Deep check by digest of the current set (or of `version`). StoreDamaged names the file. */
+int kt_store_verify(const struct kt_store *store, const char *version, bool strict, kt_elf_finding *found,
+		    void *context, struct kt_error *err);
+
+/* .failed-<manifest digest>: reason, text, kernel release, boot id. Transient reasons are not remembered (0). */
+int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha256, const struct kt_error *failure,
+			      struct kt_error *err);
+/* 1 when this bundle failed here under this kernel and boot: *ret_failure says why. 0 when not. */
+int kt_store_recall_failure(const struct kt_store *store, const char *manifest_sha256, struct kt_error *ret_failure);
+int kt_store_forget_failures(struct kt_store *store);
+
+/* The set's manifest, parsed. kt_manifest_done when finished. */
+int kt_store_read_set(const struct kt_store *store, const char *version, struct kt_manifest *ret_manifest,
+		      struct kt_error *err);
+
+#endif
