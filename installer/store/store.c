@@ -283,10 +283,11 @@ static int64_t now_ms(void)
 /* One attempt: an owned descriptor that holds the lock, -EAGAIN when another holds it. */
 static int lock_try(const struct kt_store *store)
 {
-	KT_OWN(kt_close_fd)
-	int fd = kt_fs_open_beneath(store->dir, KT_STORE_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(store->dir, KT_STORE_LOCK, O_RDWR | O_NOFOLLOW, 0);
 	struct stat held, named;
 
+	if (fd == -ENOENT)
+		fd = kt_fs_open_beneath(store->dir, KT_STORE_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fd;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)

@@ -1,0 +1,346 @@
+/* State and node as last read -> patches. Only what differs is written, and only what is ours:
+ * the admission policy refuses a patch that touches anything else. */
+#include "report.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kontain/own.h"
+#include "kontain/utf8.h"
+
+static const struct {
+	const char *name;
+	bool is_label;
+} keys[KT_KEY_COUNT] = {
+	[KT_KEY_KM] = {"kontain.app/km", true},
+	[KT_KEY_KM_VERSION] = {"kontain.app/km-version", true},
+	[KT_KEY_HYPERVISOR] = {"kontain.app/hypervisor", true},
+	[KT_KEY_LEGACY] = {"sandbox", true},
+	[KT_KEY_KM_DIGEST] = {"kontain.app/km-digest", false},
+	[KT_KEY_PREVIOUS_VERSION] = {"kontain.app/previous-version", false},
+	[KT_KEY_UPGRADE_STATE] = {"kontain.app/upgrade-state", false},
+};
+
+#define LEGACY_VALUE "kontain"
+
+static void json_drop(json_t **json)
+{
+	json_decref(*json);
+}
+
+const char *kt_condition_status_name(enum kt_condition_status status)
+{
+	static const char *const names[] = {
+		[KT_CONDITION_UNKNOWN] = "Unknown",
+		[KT_CONDITION_FALSE] = "False",
+		[KT_CONDITION_TRUE] = "True",
+	};
+
+	return names[status];
+}
+
+static bool is_alnum(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* A version may end in '.', '_' or '-'; a label value may not (apimachinery, validation.IsValidLabelValue). */
+static void set_label(char *value, const char *text)
+{
+	size_t length = strlen(text);
+
+	while (length > 0 && !is_alnum(text[length - 1]))
+		length--;
+	if (length > 63)
+		length = 63;
+	memcpy(value, text, length);
+	value[length] = '\0';
+}
+
+/* One line of valid text: the state may come from a damaged file, and a sentence may be cut inside a character. */
+static void clean_line(char *text)
+{
+	for (char *c = text; *c;) {
+		size_t length = kt_utf8_length(c);
+
+		if (length == 0)
+			*c = '?';
+		else if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = ' ';
+		c += length == 0 ? 1 : length;
+	}
+}
+
+static void set_condition(struct kt_report *report, enum kt_condition_status status, enum kt_reason reason,
+			  const char *sentence)
+{
+	report->status = status;
+	snprintf(report->reason, sizeof(report->reason), "%s", kt_reason_name(reason));
+	snprintf(report->message, sizeof(report->message), "%s%s(boot %s)", sentence, *sentence ? " " : "",
+		 report->boot_id);
+	clean_line(report->message);
+}
+
+void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret_report)
+{
+	const struct kt_state *state = input->state;
+	struct kt_report report = {.manage_legacy = input->legacy_label};
+
+	snprintf(report.boot_id, sizeof(report.boot_id), "%s", input->boot_id);
+	snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "false");
+	if (!state) {
+		set_condition(&report, KT_CONDITION_UNKNOWN, input->why->reason, input->why->text);
+		*ret_report = report;
+		return;
+	}
+	report.absent = input->desired_absent && state->rollout.ok && state->rollout.reason == KT_REASON_ABSENT;
+	if (report.absent) {
+		report.value[KT_KEY_KM][0] = '\0';
+		*ret_report = report;
+		return;
+	}
+	/* The installer has begun and proved nothing yet: no verdict, so not False. */
+	report.hold = !state->node.ok && state->node.reason == KT_REASON_STARTING;
+	set_condition(&report,
+		      report.hold      ? KT_CONDITION_UNKNOWN
+		      : state->node.ok ? KT_CONDITION_TRUE
+				       : KT_CONDITION_FALSE,
+		      state->node.reason, state->node.message);
+	if (state->node.ok) {
+		snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "true");
+		set_label(report.value[KT_KEY_HYPERVISOR], state->proof.hypervisor);
+		if (input->legacy_label)
+			snprintf(report.value[KT_KEY_LEGACY], sizeof(report.value[0]), LEGACY_VALUE);
+	}
+	set_label(report.value[KT_KEY_KM_VERSION], state->versions.km_version);
+	snprintf(report.value[KT_KEY_KM_DIGEST], sizeof(report.value[0]), "%s", state->versions.km_digest);
+	snprintf(report.value[KT_KEY_PREVIOUS_VERSION], sizeof(report.value[0]), "%s", state->versions.previous);
+	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", state->store.upgrade_state);
+	for (size_t i = 0; i < KT_KEY_COUNT; i++)
+		clean_line(report.value[i]);
+	*ret_report = report;
+}
+
+bool kt_report_is_same(const struct kt_report *a, const struct kt_report *b)
+{
+	for (size_t i = 0; i < KT_KEY_COUNT; i++)
+		if (strcmp(a->value[i], b->value[i]) != 0)
+			return false;
+	return a->hold == b->hold && a->absent == b->absent && a->status == b->status &&
+	       strcmp(a->reason, b->reason) == 0;
+}
+
+/* ---- the node as read ---- */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+/* False when it did not fit. */
+static bool copy_text(char *to, size_t size, const char *from)
+{
+	return (size_t)snprintf(to, size, "%s", from) < size;
+}
+
+static int64_t parse_time(const char *text)
+{
+	struct tm tm = {0};
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	return rest && (*rest == 'Z' || *rest == '.') ? timegm(&tm) : 0;
+}
+
+static void view_condition(const json_t *condition, struct kt_node_view *view)
+{
+	bool fits = copy_text(view->status, sizeof(view->status), text_of(condition, "status"));
+
+	fits &= copy_text(view->reason, sizeof(view->reason), text_of(condition, "reason"));
+	fits &= copy_text(view->message, sizeof(view->message), text_of(condition, "message"));
+	copy_text(view->last_transition, sizeof(view->last_transition), text_of(condition, "lastTransitionTime"));
+	view->last_heartbeat = parse_time(text_of(condition, "lastHeartbeatTime"));
+	view->has_condition = true;
+	view->condition_whole = fits && parse_time(view->last_transition) > 0 && view->last_heartbeat > 0;
+}
+
+static int view_taint(const json_t *taints, struct kt_node_view *view)
+{
+	size_t i;
+	json_t *taint;
+
+	json_array_foreach((json_t *)taints, i, taint) {
+		if (strcmp(text_of(taint, "key"), KT_TAINT_KEY) != 0 ||
+		    strcmp(text_of(taint, "effect"), KT_TAINT_EFFECT) != 0)
+			continue;
+		view->taint = json_dumps(taint, JSON_COMPACT);
+		if (!view->taint)
+			return -ENOMEM;
+		view->taint_index = (int)i;
+		return 0;
+	}
+	return 0;
+}
+
+int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
+		       struct kt_error *err)
+{
+	json_error_t at;
+	struct kt_node_view seen = {.taint_index = -1};
+	/* JSON_REJECT_DUPLICATES: an object that says two things is not to be believed. */
+	KT_OWN(json_drop) json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at);
+	const json_t *metadata = json_object_get(root, "metadata");
+	size_t i;
+	json_t *condition;
+	int r;
+
+	if (!root)
+		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
+	if (strcmp(text_of(root, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)
+		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not node %s", name);
+	for (size_t k = 0; k < KT_KEY_COUNT; k++) {
+		const json_t *map = json_object_get(metadata, keys[k].is_label ? "labels" : "annotations");
+
+		if (!copy_text(seen.value[k], sizeof(seen.value[k]), text_of(map, keys[k].name)))
+			strcpy(seen.value[k], "?");
+		/* An empty value is there all the same, and is not what we would write. */
+		else if (json_object_get(map, keys[k].name) && !seen.value[k][0])
+			strcpy(seen.value[k], "?");
+	}
+	json_array_foreach(json_object_get(json_object_get(root, "status"), "conditions"), i, condition)
+		if (strcmp(text_of(condition, "type"), KT_CONDITION_TYPE) == 0)
+			view_condition(condition, &seen);
+	r = view_taint(json_object_get(json_object_get(root, "spec"), "taints"), &seen);
+	if (r < 0)
+		return kt_fail(err, -r, KT_REASON_INTERNAL, "no memory for node %s", name);
+	kt_node_view_done(view);
+	*view = seen;
+	return 0;
+}
+
+void kt_node_view_done(struct kt_node_view *view)
+{
+	free(view->taint);
+	memset(view, 0, sizeof(*view));
+	view->taint_index = -1;
+}
+
+/* ---- patches ---- */
+
+/* Takes json. An object that could not be built whole is never sent. */
+static int print_patch(json_t *json, char **ret_patch)
+{
+	KT_OWN(json_drop) json_t *root = json;
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+
+	if (!text)
+		return -ENOMEM;
+	*ret_patch = text;
+	return 0;
+}
+
+static bool is_held(const struct kt_report *report, const struct kt_node_view *view)
+{
+	return report->hold && view->has_condition && strstr(view->message, report->boot_id);
+}
+
+/* Does the key differ and is it ours to write? */
+static bool is_changed(const struct kt_report *report, const struct kt_node_view *view, enum kt_report_key key)
+{
+	/* `sandbox` was others' label before it was ours: touched only where the config says so, and removed only
+	 * when it has our value. */
+	if (key == KT_KEY_LEGACY && (!report->manage_legacy ||
+				     (!report->value[key][0] && strcmp(view->value[key], LEGACY_VALUE) != 0)))
+		return false;
+	return strcmp(report->value[key], view->value[key]) != 0;
+}
+
+int kt_report_patch_meta(const struct kt_report *report, const struct kt_node_view *view, char **ret_patch)
+{
+	KT_OWN(json_drop) json_t *labels = json_object();
+	KT_OWN(json_drop) json_t *annotations = json_object();
+	KT_OWN(json_drop) json_t *metadata = json_object();
+	int r = 0;
+
+	*ret_patch = NULL;
+	if (is_held(report, view))
+		return 0;
+	for (size_t i = 0; i < KT_KEY_COUNT; i++) {
+		const char *value = report->value[i];
+
+		if (is_changed(report, view, i))
+			r |= json_object_set_new(keys[i].is_label ? labels : annotations, keys[i].name,
+						 value[0] ? json_string(value) : json_null());
+	}
+	if (json_object_size(labels) > 0)
+		r |= json_object_set(metadata, "labels", labels);
+	if (json_object_size(annotations) > 0)
+		r |= json_object_set(metadata, "annotations", annotations);
+	if (r != 0 || !labels || !annotations || !metadata)
+		return -ENOMEM;
+	if (json_object_size(metadata) == 0)
+		return 0;
+	return print_patch(json_pack("{s:O}", "metadata", metadata), ret_patch);
+}
+
+bool kt_report_only_message(const struct kt_report *report, const struct kt_node_view *view)
+{
+	return !report->absent && view->condition_whole &&
+	       strcmp(view->status, kt_condition_status_name(report->status)) == 0 &&
+	       strcmp(view->reason, report->reason) == 0 && strcmp(view->message, report->message) != 0;
+}
+
+int kt_report_patch_condition(const struct kt_report *report, const struct kt_node_view *view, int64_t now, bool beat,
+			      char **ret_patch)
+{
+	const char *status = kt_condition_status_name(report->status);
+	const char *transition = view->last_transition;
+	time_t seconds = (time_t)now;
+	char stamp[40];
+	struct tm tm;
+	bool is_same;
+
+	*ret_patch = NULL;
+	if (report->absent)
+		return view->has_condition
+			       ? print_patch(json_pack("{s:{s:[{s:s,s:s}]}}", "status", "conditions", "$patch", "delete",
+						       "type", KT_CONDITION_TYPE),
+					     ret_patch)
+			       : 0;
+	if (is_held(report, view))
+		return 0;
+	is_same = view->condition_whole && strcmp(view->status, status) == 0 &&
+		  strcmp(view->reason, report->reason) == 0 && strcmp(view->message, report->message) == 0;
+	if (is_same && !beat)
+		return 0;
+	gmtime_r(&seconds, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	/* The server never sets or moves lastTransitionTime; left out it would be null or stale. */
+	if (!view->has_condition || strcmp(view->status, status) != 0 || parse_time(transition) <= 0)
+		transition = stamp;
+	return print_patch(json_pack("{s:{s:[{s:s,s:s,s:s,s:s,s:s,s:s}]}}", "status", "conditions", "type",
+				     KT_CONDITION_TYPE, "status", status, "reason", report->reason, "message",
+				     report->message, "lastTransitionTime", transition, "lastHeartbeatTime", stamp),
+			   ret_patch);
+}
+
+int kt_report_patch_taint(const struct kt_report *report, const struct kt_node_view *view, char **ret_patch)
+{
+	KT_OWN(json_drop) json_t *taint = NULL;
+	char path[48];
+
+	*ret_patch = NULL;
+	if (view->taint_index < 0 || report->absent || report->status != KT_CONDITION_TRUE)
+		return 0;
+	taint = json_loads(view->taint, 0, NULL);
+	snprintf(path, sizeof(path), "/spec/taints/%d", view->taint_index);
+	/* Taints are an atomic list without a merge key: the test makes the removal safe against a list that moved. */
+	return print_patch(json_pack("[{s:s,s:s,s:O},{s:s,s:s}]", "op", "test", "path", path, "value", taint, "op",
+				     "remove", "path", path),
+			   ret_patch);
+}

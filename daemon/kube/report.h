@@ -1,0 +1,88 @@
+/* What the Node object should say, and the patches from what it says to that. Pure: no clock, no network. */
+#ifndef KONTAIN_KUBE_REPORT_H
+#define KONTAIN_KUBE_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kontain/error.h"
+#include "kontain/state.h"
+
+#define KT_CONDITION_TYPE "kontain.app/KMReady"
+#define KT_TAINT_KEY      "kontain.app/not-ready"
+#define KT_TAINT_EFFECT   "NoSchedule"
+
+/* Every label and annotation that is ours; "" stands for: not there. */
+enum kt_report_key {
+	KT_KEY_KM,
+	KT_KEY_KM_VERSION,
+	KT_KEY_HYPERVISOR,
+	KT_KEY_LEGACY,
+	KT_KEY_KM_DIGEST,
+	KT_KEY_PREVIOUS_VERSION,
+	KT_KEY_UPGRADE_STATE,
+	KT_KEY_COUNT
+};
+
+#define KT_REPORT_VALUE_MAX   128
+#define KT_REPORT_MESSAGE_MAX 640
+
+enum kt_condition_status { KT_CONDITION_UNKNOWN, KT_CONDITION_FALSE, KT_CONDITION_TRUE };
+
+/* What the world should see. */
+struct kt_report {
+	bool hold;   /* nothing new to say: a condition of this boot stays as it is */
+	bool absent; /* take everything back */
+	bool manage_legacy;
+	enum kt_condition_status status;
+	char reason[64];
+	char message[KT_REPORT_MESSAGE_MAX]; /* the sentence and the boot id */
+	char boot_id[37];
+	char value[KT_KEY_COUNT][KT_REPORT_VALUE_MAX];
+};
+
+struct kt_report_input {
+	const struct kt_state *state; /* NULL when there is none that may be believed */
+	const struct kt_error *why;   /* then: why not */
+	const char *boot_id;
+	bool desired_absent;
+	bool legacy_label;
+};
+
+void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret_report);
+/* The same in everything but the sentence? */
+bool kt_report_is_same(const struct kt_report *a, const struct kt_report *b);
+const char *kt_condition_status_name(enum kt_condition_status status);
+
+/* The parts of a Node that matter here, as last read. */
+struct kt_node_view {
+	char value[KT_KEY_COUNT][KT_REPORT_VALUE_MAX]; /* one that is too long shows as "?": it differs */
+	bool has_condition;
+	bool condition_whole; /* all fields and times are there */
+	char status[16];
+	char reason[64];
+	char message[KT_REPORT_MESSAGE_MAX];
+	char last_transition[40];
+	int64_t last_heartbeat; /* Unix seconds, 0 when unknown */
+	int taint_index;        /* -1 when our taint is not there */
+	char *taint;            /* owned: the whole taint object, as JSON */
+};
+
+/* A Node of that name, or an error: a lying server must not be believed. Replaces *view. */
+int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
+		       struct kt_error *err);
+void kt_node_view_done(struct kt_node_view *view);
+
+/* Each returns an owned JSON document in *ret_patch, NULL when nothing differs; -ENOMEM. */
+/* application/merge-patch+json on the node: labels and annotations. */
+int kt_report_patch_meta(const struct kt_report *report, const struct kt_node_view *view, char **ret_patch);
+/* application/strategic-merge-patch+json on the node's status; `beat` writes though nothing differs. */
+int kt_report_patch_condition(const struct kt_report *report, const struct kt_node_view *view, int64_t now, bool beat,
+			      char **ret_patch);
+/* application/json-patch+json on the node: test and remove of the whole start-up taint. */
+int kt_report_patch_taint(const struct kt_report *report, const struct kt_node_view *view, char **ret_patch);
+/* Differs the condition in nothing but its sentence? Such a write can wait. */
+bool kt_report_only_message(const struct kt_report *report, const struct kt_node_view *view);
+
+#endif

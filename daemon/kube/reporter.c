@@ -1,0 +1,265 @@
+/* One request at a time: READ the node, then META, CONDITION, TAINT as long as they differ, then idle until the wish
+ * changes or the heartbeat is due. Every answer is a whole Node and becomes the next view: what somebody else removed is
+ * seen at the heartbeat at the latest, and put back. */
+#include "reporter.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BACKOFF_FIRST_MS   1000
+#define BACKOFF_MOST_MS    30000
+#define CONFLICT_MS        200   /* the node moved under us: read again at once, a few times */
+#define CONFLICTS_QUICK    3
+#define ROUNDS_MAX         12    /* answers without getting there: somebody undoes what we write */
+#define MESSAGE_EVERY_MS   30000 /* a sentence alone is not written more often */
+#define REPORT_GRACE_MS    60000
+#define STEP_COUNT         5
+
+/* xorshift64*: spreads thousands of agents; nothing secret. */
+static uint64_t next_random(struct kt_reporter *reporter)
+{
+	reporter->random ^= reporter->random >> 12;
+	reporter->random ^= reporter->random << 25;
+	reporter->random ^= reporter->random >> 27;
+	return reporter->random * 2685821657736338717ULL >> 16;
+}
+
+static int64_t random_below(struct kt_reporter *reporter, int64_t bound)
+{
+	return bound > 0 ? (int64_t)(next_random(reporter) % (uint64_t)bound) : 0;
+}
+
+/* 90 to 110 percent of the heartbeat. */
+static int64_t beat_interval_ms(struct kt_reporter *reporter)
+{
+	int64_t interval_ms = (int64_t)reporter->heartbeat_s * 1000;
+
+	return interval_ms - interval_ms / 10 + random_below(reporter, interval_ms / 5 + 1);
+}
+
+bool kt_node_name_is_valid(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length == 0 || length > 253 || name[0] == '.' || name[0] == '-' || strstr(name, ".."))
+		return false;
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
+}
+
+void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsigned heartbeat_s,
+		      unsigned start_delay_s, uint64_t seed, int64_t now_ms)
+{
+	memset(reporter, 0, sizeof(*reporter));
+	snprintf(reporter->node_name, sizeof(reporter->node_name), "%s", node_name);
+	reporter->heartbeat_s = heartbeat_s;
+	reporter->random = seed ? seed : 1;
+	reporter->node.taint_index = -1;
+	/* The read waits too: thousands of agents that start at once cost the server most by their first requests. */
+	reporter->not_before_ms = now_ms + random_below(reporter, (int64_t)start_delay_s * 1000);
+	reporter->beat_at_ms = INT64_MAX;
+}
+
+void kt_reporter_done(struct kt_reporter *reporter)
+{
+	kt_node_view_done(&reporter->node);
+}
+
+void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *report, int64_t now_ms)
+{
+	if (reporter->has_want && kt_report_is_same(&reporter->want, report)) {
+		reporter->want = *report; /* perhaps another sentence */
+		return;
+	}
+	reporter->want = *report;
+	reporter->has_want = true;
+	reporter->want_since_ms = now_ms;
+	reporter->rounds = 0;
+}
+
+static const struct {
+	const char *verb;
+	const char *content_type;
+	const char *suffix;
+} steps[STEP_COUNT] = {
+	[KT_STEP_READ] = {"GET", NULL, ""},
+	[KT_STEP_META] = {"PATCH", "application/merge-patch+json", ""},
+	[KT_STEP_CONDITION] = {"PATCH", "application/strategic-merge-patch+json", "/status"},
+	[KT_STEP_TAINT] = {"PATCH", "application/json-patch+json", ""},
+};
+
+/* The first thing that differs. IDLE when all is as wanted. */
+static enum kt_reporter_step find_step(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body)
+{
+	const struct kt_report *want = &reporter->want;
+	const struct kt_node_view *node = &reporter->node;
+	bool beat = now_ms >= reporter->beat_at_ms;
+	bool wait = reporter->written_at_ms && !beat && kt_report_only_message(want, node) &&
+		    now_ms - reporter->written_at_ms < MESSAGE_EVERY_MS;
+
+	*ret_body = NULL;
+	if (!reporter->has_node)
+		return KT_STEP_READ;
+	if (kt_report_patch_meta(want, node, ret_body) == 0 && *ret_body)
+		return KT_STEP_META;
+	if (!wait && kt_report_patch_condition(want, node, now_s, beat, ret_body) == 0 && *ret_body) {
+		reporter->beating = beat;
+		return KT_STEP_CONDITION;
+	}
+	if (kt_report_patch_taint(want, node, ret_body) == 0 && *ret_body)
+		return KT_STEP_TAINT;
+	return KT_STEP_IDLE;
+}
+
+bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request)
+{
+	struct kt_kube_request request = {0};
+	enum kt_reporter_step step;
+
+	if (!reporter->has_want || reporter->step != KT_STEP_IDLE || now_ms < reporter->not_before_ms)
+		return false;
+	step = find_step(reporter, now_ms, now_s, &request.body);
+	if (step == KT_STEP_IDLE) {
+		if (now_ms >= reporter->beat_at_ms) /* nothing to beat: held, or taken back */
+			reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
+		reporter->confirmed = reporter->want;
+		reporter->has_confirmed = !reporter->want.hold;
+		reporter->rounds = 0;
+		return false;
+	}
+	request.verb = steps[step].verb;
+	request.content_type = steps[step].content_type;
+	snprintf(request.path, sizeof(request.path), "/api/v1/nodes/%s%s", reporter->node_name, steps[step].suffix);
+	reporter->step = step;
+	*ret_request = request;
+	return true;
+}
+
+static void back_off(struct kt_reporter *reporter, int64_t now_ms, unsigned retry_after_s, bool quick)
+{
+	int64_t wait_ms = BACKOFF_FIRST_MS;
+	int64_t asked_ms = (int64_t)retry_after_s * 1000;
+
+	for (unsigned i = 0; i < reporter->failures && wait_ms < BACKOFF_MOST_MS; i++)
+		wait_ms *= 2;
+	if (wait_ms > BACKOFF_MOST_MS)
+		wait_ms = BACKOFF_MOST_MS;
+	if (quick && reporter->failures < CONFLICTS_QUICK)
+		wait_ms = CONFLICT_MS;
+	wait_ms = wait_ms / 2 + random_below(reporter, wait_ms / 2 + 1);
+	/* Asked to stay away for a time: not before it, and not all at once after it. */
+	if (asked_ms > 0)
+		wait_ms = asked_ms + random_below(reporter, asked_ms / 2 + 1000);
+	reporter->failures++;
+	reporter->not_before_ms = now_ms + wait_ms;
+}
+
+/* What the server says: a Status object's message, or the first line of whatever it is (429 comes as plain text). */
+static void describe(const struct kt_kube_reply *reply, enum kt_reporter_step step, char *text, size_t size)
+{
+	json_t *status = json_loadb(reply->body, reply->size, 0, NULL);
+	const char *message = json_string_value(json_object_get(status, "message"));
+
+	if (!message)
+		message = status ? "" : reply->body;
+	snprintf(text, size, "the API server answers %ld to %s%s: %.*s", reply->code, steps[step].verb,
+		 step == KT_STEP_CONDITION ? " status" : "", (int)strcspn(message, "\r\n"), message);
+	json_decref(status);
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+			*c = '?';
+}
+
+static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *reply, enum kt_reporter_step step,
+		      int64_t now_ms, int64_t now_s)
+{
+	struct kt_error err = {0};
+
+	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &reporter->node, &err) < 0) {
+		snprintf(reporter->problem, sizeof(reporter->problem), "%.300s", err.text);
+		reporter->has_node = false;
+		back_off(reporter, now_ms, 0, false);
+		return;
+	}
+	reporter->has_node = true;
+	if (step == KT_STEP_CONDITION) {
+		reporter->written_at_ms = now_ms;
+		reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
+	} else if (reporter->beat_at_ms == INT64_MAX) {
+		/* First sight: an earlier process of ours may have beaten a moment ago. */
+		int64_t age_s = now_s - reporter->node.last_heartbeat;
+
+		reporter->beat_at_ms = now_ms;
+		if (age_s >= 0 && age_s < reporter->heartbeat_s)
+			reporter->beat_at_ms += beat_interval_ms(reporter) * (reporter->heartbeat_s - age_s) /
+						reporter->heartbeat_s;
+	}
+	if (++reporter->rounds > ROUNDS_MAX) {
+		snprintf(reporter->problem, sizeof(reporter->problem),
+			 "node %s does not keep what is written to it: something else removes or alters it",
+			 reporter->node_name);
+		back_off(reporter, now_ms, 0, false);
+		return;
+	}
+	reporter->failures = 0;
+	reporter->token_retried = false;
+	reporter->problem[0] = '\0';
+}
+
+void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *reply, int64_t now_ms, int64_t now_s)
+{
+	enum kt_reporter_step step = reporter->step;
+
+	reporter->step = KT_STEP_IDLE;
+	if (reply->code == 200) {
+		take_node(reporter, reply, step, now_ms, now_s);
+		return;
+	}
+	if (reply->code == 0)
+		snprintf(reporter->problem, sizeof(reporter->problem), "%s", reply->problem);
+	else
+		describe(reply, step, reporter->problem, sizeof(reporter->problem));
+	/* The kubelet may just have renewed the token: once more with what the file has now. */
+	if (reply->code == 401 && !reporter->token_retried) {
+		reporter->token_retried = true;
+		reporter->not_before_ms = now_ms;
+		return;
+	}
+	/* After any refusal or silence the view may be old. */
+	reporter->has_node = false;
+	back_off(reporter, now_ms, reply->retry_after_s, reply->code == 409 || reply->code == 422);
+}
+
+int64_t kt_reporter_due_ms(const struct kt_reporter *reporter)
+{
+	int64_t due = reporter->beat_at_ms;
+
+	if (!reporter->has_want || reporter->step != KT_STEP_IDLE)
+		return INT64_MAX;
+	if (!reporter->has_node || !reporter->has_confirmed || !kt_report_is_same(&reporter->want, &reporter->confirmed))
+		due = 0;
+	else if (reporter->written_at_ms && kt_report_only_message(&reporter->want, &reporter->node) &&
+		 reporter->written_at_ms + MESSAGE_EVERY_MS < due)
+		due = reporter->written_at_ms + MESSAGE_EVERY_MS;
+	return due > reporter->not_before_ms ? due : reporter->not_before_ms;
+}
+
+bool kt_reporter_is_reported(const struct kt_reporter *reporter, int64_t now_ms, char *text, size_t size)
+{
+	const struct kt_report *want = &reporter->want;
+	const struct kt_report *confirmed = &reporter->confirmed;
+
+	text[0] = '\0';
+	if (reporter->has_confirmed && kt_report_is_same(want, confirmed))
+		return true;
+	/* A detail that changes must not make a reported node blink; a verdict or a version must be there first. */
+	if (reporter->has_confirmed && want->status == confirmed->status && want->absent == confirmed->absent &&
+	    strcmp(want->value[KT_KEY_KM_VERSION], confirmed->value[KT_KEY_KM_VERSION]) == 0 &&
+	    strcmp(want->value[KT_KEY_KM_DIGEST], confirmed->value[KT_KEY_KM_DIGEST]) == 0 &&
+	    now_ms - reporter->want_since_ms < REPORT_GRACE_MS)
+		return true;
+	snprintf(text, size, "%s", reporter->problem[0] ? reporter->problem : "not yet reported to the API server");
+	return false;
+}

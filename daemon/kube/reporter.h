@@ -1,0 +1,52 @@
+/* What to ask of the API server next, and when: read the node, write what differs, beat, back off.
+ * Pure: time and answers are given to it, requests are taken from it. */
+#ifndef KONTAIN_KUBE_REPORTER_H
+#define KONTAIN_KUBE_REPORTER_H
+
+#include "client.h"
+#include "report.h"
+
+enum kt_reporter_step { KT_STEP_IDLE, KT_STEP_READ, KT_STEP_META, KT_STEP_CONDITION, KT_STEP_TAINT };
+
+struct kt_reporter {
+	char node_name[256];
+	unsigned heartbeat_s;
+	uint64_t random;        /* state of the jitter */
+	struct kt_node_view node;
+	bool has_node;
+	struct kt_report want;
+	bool has_want;
+	int64_t want_since_ms;
+	struct kt_report confirmed; /* last report that the API server has in full */
+	bool has_confirmed;
+	enum kt_reporter_step step; /* in flight */
+	bool beating;               /* the write in flight is a heartbeat */
+	bool token_retried;
+	unsigned failures;      /* in a row */
+	unsigned rounds;        /* answers since all was as wanted */
+	int64_t not_before_ms;
+	int64_t beat_at_ms;
+	int64_t written_at_ms;  /* last write of the condition; 0: none yet */
+	char problem[320];      /* why the last request failed; "" when it did not */
+};
+
+/* All times are milliseconds of one clock that never jumps. */
+void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsigned heartbeat_s,
+		      unsigned start_delay_s, uint64_t seed, int64_t now_ms);
+void kt_reporter_done(struct kt_reporter *reporter);
+
+void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *report, int64_t now_ms);
+/* True with an owned body in *ret_request when a request is due. now_s: Unix seconds, for the stamps. */
+bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s,
+		      struct kt_kube_request *ret_request);
+void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *reply, int64_t now_ms, int64_t now_s);
+/* When to call kt_reporter_next again; INT64_MAX: not before something changes. */
+int64_t kt_reporter_due_ms(const struct kt_reporter *reporter);
+
+/* Has the API server this report? text says why not. */
+bool kt_reporter_is_reported(const struct kt_reporter *reporter, int64_t now_ms, char *text, size_t size);
+
+/* A DNS-1123 subdomain, as every Node's name is: it becomes part of a path. */
+bool kt_node_name_is_valid(const char *name);
+
+#endif

@@ -1,0 +1,130 @@
+/* The hidden verb that lands: stage, prove unseen, activate, prove again through the live links.
+ * It may be killed at any instant: what is half done is not there, and the next start sweeps it away. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kontain/bundle.h"
+#include "kontain/digest.h"
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+#include "observe.h"
+#include "progress.h"
+#include "verbs.h"
+
+static int prove(const struct kt_installer *installer, const char *version, const char *label, struct kt_error *err)
+{
+	struct kt_state_proof proof = {.ran = false};
+
+	kt_observe_proof(installer, version, &proof);
+	if (proof.verdict.ok)
+		return 0;
+	return kt_fail(err, EPROTO, proof.verdict.reason, "version %s: %s", label, proof.verdict.message);
+}
+
+/* A version that works nowhere here is taken away again, and remembered unless its cause may pass. */
+static void give_up(struct kt_store *store, const char *version, const char *manifest_sha256, bool drop,
+		    const struct kt_error *failure)
+{
+	struct kt_error ignored;
+
+	if (drop)
+		kt_store_drop_set(store, version, &ignored);
+	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
+}
+
+static int switch_over(struct kt_installer *installer, struct kt_store *store, const struct kt_inventory *before,
+		       const char *version, struct kt_error *err)
+{
+	struct kt_error restore;
+	int failed = kt_store_activate(store, version, err);
+
+	if (failed == 0)
+		failed = prove(installer, NULL, version, err);
+	if (failed && kt_store_restore(store, before->current, before->previous, &restore) != 0)
+		kt_fail_prefix(err, "moving back to %s failed too (%s)", before->current, restore.text);
+	return failed;
+}
+
+static int land_bundle(struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
+		       const char *manifest_sha256, struct kt_error *err)
+{
+	const char *version = bundle->manifest.version;
+	struct kt_inventory before;
+	struct kt_progress progress;
+	uint64_t written = 0;
+	int failed = kt_store_inventory(store, &before, err);
+
+	if (failed)
+		return failed;
+	if (before.is_foreign)
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s: %s", store->root, before.damage);
+	kt_progress_init(&progress, version);
+	failed = kt_store_stage(store, bundle, kt_progress_tell, &progress, &written, err);
+	kt_progress_done(&progress);
+	if (failed) {
+		give_up(store, version, manifest_sha256, false, err);
+		return failed;
+	}
+	failed = prove(installer, version, version, err);
+	if (failed == 0)
+		failed = switch_over(installer, store, &before, version, err);
+	if (failed)
+		give_up(store, version, manifest_sha256, strcmp(before.current, version) != 0, err);
+	return failed;
+}
+
+static int land(struct kt_installer *installer, struct kt_error *err)
+{
+	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
+	char manifest_sha256[KT_DIGEST_HEX];
+	int failed;
+
+	if (digest == NULL)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	if (installer->options.bundle == NULL)
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_MISSING, "name a bundle with --bundle");
+	failed = kt_bundle_open(installer->options.bundle, &bundle, err);
+	if (failed)
+		return failed;
+	kt_digest_add(digest, bundle.manifest_bytes, bundle.manifest_size);
+	kt_digest_take(digest, manifest_sha256);
+	failed = kt_installer_open_store(installer, KT_STORE_CREATE, &store, err);
+	if (failed == 0)
+		failed = kt_store_lock(&store, 0, err);
+	if (failed == 0)
+		failed = land_bundle(installer, &store, &bundle, manifest_sha256, err);
+	return failed;
+}
+
+/* Prints the answer of a verb that acts. */
+static int answer(int failed, const struct kt_error *err)
+{
+	KT_OWN(kt_free_mem) char *document = failed ? kt_error_print(err) : NULL;
+
+	fputs(document != NULL ? document : "{}\n", stdout);
+	return failed ? kt_exit_status(err) : KT_EXIT_DONE;
+}
+
+int kt_verb_land(struct kt_installer *installer)
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	return answer(land(installer, &err), &err);
+}
+
+int kt_verb_remove(struct kt_installer *installer)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, &err);
+
+	if (failed == -ENOENT)
+		failed = 0;
+	else if (failed == 0 && (failed = kt_store_lock(&store, 0, &err)) == 0)
+		failed = kt_store_uninstall(&store, &err);
+	return answer(failed, &err);
+}

@@ -1,0 +1,155 @@
+#include "observe.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kontain/child.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+
+/* A probe that loads modules may wait for firmware and udev; a guest has its own, shorter deadline. */
+#define PROBE_TIMEOUT_MS 20000
+/* Of a child's answer: the largest is a state part of some KiB. */
+#define ANSWER_MAX (64 * 1024)
+/* Both built-in payloads, the bundle's own, and the mounts around them. */
+#define PAYLOADS_A_PROOF 4
+
+int kt_installer_open_store(const struct kt_installer *installer, enum kt_store_mode mode, struct kt_store *ret_store,
+			    struct kt_error *err)
+{
+	const char *host = installer->options.host;
+	struct kt_error first = {.reason = KT_REASON_NONE};
+	int failed;
+
+	if (installer->options.root != NULL)
+		return kt_store_open(host, installer->options.root, mode, ret_store, err);
+	for (size_t i = 0; i < installer->config.root_count; i++) {
+		struct kt_error this = {.reason = KT_REASON_NONE};
+
+		failed = kt_store_open(host, installer->config.roots[i], mode, ret_store, &this);
+		if (failed == 0)
+			return 0;
+		/* The first root's trouble is the one to name: the others are its stand-ins. */
+		if (first.reason == KT_REASON_NONE)
+			first = this;
+	}
+	*err = first;
+	return -first.code;
+}
+
+int kt_installer_call(const struct kt_installer *installer, const char *verb, const char *to, unsigned timeout_ms,
+		      struct kt_child_result *ret_result, struct kt_error *err)
+{
+	const struct kt_options *options = &installer->options;
+	const char *argv[20];
+	size_t n = 0;
+	struct kt_child_spec spec = {.argv = argv, .timeout_ms = timeout_ms, .output_max = ANSWER_MAX};
+
+	argv[n++] = "/proc/self/exe";
+	argv[n++] = verb;
+	argv[n++] = "--host";
+	argv[n++] = options->host[0] != '\0' ? options->host : "/";
+	argv[n++] = "--dev";
+	argv[n++] = options->dev;
+	if (options->config != NULL) {
+		argv[n++] = "--config";
+		argv[n++] = options->config;
+	}
+	if (options->root != NULL) {
+		argv[n++] = "--root";
+		argv[n++] = options->root;
+	}
+	if (options->bundle != NULL) {
+		argv[n++] = "--bundle";
+		argv[n++] = options->bundle;
+	}
+	if (to != NULL) {
+		argv[n++] = "--to";
+		argv[n++] = to;
+	}
+	argv[n] = NULL;
+	return kt_child_run(&spec, ret_result, err);
+}
+
+/* Why a child gave no answer that can be read. */
+static void blame(struct kt_verdict *verdict, const char *verb, enum kt_reason on_timeout,
+		  const struct kt_child_result *result, const struct kt_error *err)
+{
+	if (result->timed_out)
+		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", verb,
+			       result->duration_ms, result->stuck ? " and is stuck in the kernel" : "");
+	else if (result->signal != 0)
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was ended by signal %d", verb,
+			       result->signal);
+	else
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s gave no answer: %s", verb, err->text);
+}
+
+void kt_observe_node(const struct kt_installer *installer, struct kt_observed *observed)
+{
+	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	if (kt_installer_call(installer, "probe", NULL, PROBE_TIMEOUT_MS, &result, &err) == 0 && !result.timed_out &&
+	    kt_probe_parse(result.output, result.output_size, &observed->kvm, &observed->host, &err) == 0)
+		return;
+	memset(&observed->kvm, 0, sizeof observed->kvm);
+	memset(&observed->host, 0, sizeof observed->host);
+	blame(&observed->kvm.verdict, "KVM probe", KT_REASON_GUEST_HUNG, &result, &err);
+	blame(&observed->host.verdict, "host probe", KT_REASON_GUEST_HUNG, &result, &err);
+}
+
+void kt_observe_proof(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof)
+{
+	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	unsigned timeout_ms = installer->config.proof_timeout_s * 1000 * PAYLOADS_A_PROOF;
+
+	if (kt_installer_call(installer, "selftest", version, timeout_ms, &result, &err) == 0 && !result.timed_out &&
+	    kt_proof_parse(result.output, result.output_size, ret_proof, &err) == 0)
+		return;
+	memset(ret_proof, 0, sizeof *ret_proof);
+	ret_proof->ran = true;
+	blame(&ret_proof->verdict, "proof", KT_REASON_KM_HUNG, &result, &err);
+}
+
+static void describe_store(const struct kt_store *store, struct kt_state_store *ret_store)
+{
+	ret_store->found = true;
+	kt_verdict_set(&ret_store->verdict, true, KT_REASON_READY, "%s on %s%s", store->root, store->filesystem,
+		       store->journalling ? "" : ", which keeps no journal: a power cut may cost more than the last write");
+	snprintf(ret_store->root, sizeof ret_store->root, "%s", store->root);
+	snprintf(ret_store->filesystem, sizeof ret_store->filesystem, "%s", store->filesystem);
+	ret_store->journalling = store->journalling;
+}
+
+void kt_observe_store(const struct kt_installer *installer, const struct kt_desired *desired,
+		      struct kt_observed *observed, struct kt_state_store *ret_store)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	memset(&observed->inventory, 0, sizeof observed->inventory);
+	observed->store_open = false;
+	observed->failed_before = false;
+	if (kt_installer_open_store(installer, KT_STORE_WRITE, &store, &observed->store_error) != 0) {
+		ret_store->found = false;
+		kt_verdict_fail(&ret_store->verdict, &observed->store_error);
+		/* What was landed before the store went read-only or noexec can still be told. */
+		if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) == 0)
+			kt_store_inventory(&store, &observed->inventory, &err);
+		return;
+	}
+	if (kt_store_inventory(&store, &observed->inventory, &observed->store_error) != 0) {
+		kt_verdict_fail(&ret_store->verdict, &observed->store_error);
+		return;
+	}
+	observed->store_open = true;
+	describe_store(&store, ret_store);
+	if (desired->version[0] != '\0' &&
+	    kt_store_recall_failure(&store, desired->manifest_sha256, &observed->failure) == 1)
+		observed->failed_before = true;
+}

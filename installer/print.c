@@ -1,0 +1,72 @@
+#include "print.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontain/own.h"
+
+static void print_line(const char *name, const struct kt_verdict *verdict)
+{
+	printf("%-9s %-8s %s%s%s\n", name, verdict->ok ? "ok" : "FAILED", verdict->ok ? "" : kt_reason_name(verdict->reason),
+	       verdict->ok ? "" : ": ", verdict->message);
+}
+
+static void print_versions(const struct kt_state_versions *versions)
+{
+	printf("%-9s %-8s ", "version", versions->current[0] != '\0' ? versions->current : "none");
+	if (versions->km_digest[0] != '\0')
+		printf("km %s (sha256 %.12s)", versions->km_version, versions->km_digest);
+	if (versions->previous[0] != '\0')
+		printf(", previous %s", versions->previous);
+	if (versions->desired[0] != '\0' && strcmp(versions->desired, versions->current) != 0)
+		printf(", asked for %s", versions->desired);
+	putchar('\n');
+}
+
+static void print_text(const struct kt_state *state)
+{
+	const char *remedy = kt_reason_get(state->node.reason)->remedy;
+
+	printf("%-9s %-8s %s%s%s\n", "node", state->node.ok ? "READY" : "NOT READY",
+	       state->node.ok ? "" : kt_reason_name(state->node.reason), state->node.ok ? "" : ": ", state->node.message);
+	if (state->kvm.probed || state->kvm.verdict.reason != KT_REASON_NONE)
+		print_line("kvm", &state->kvm.verdict);
+	if (state->host.probed || state->host.verdict.reason != KT_REASON_NONE)
+		print_line("host", &state->host.verdict);
+	if (state->store.verdict.reason != KT_REASON_NONE)
+		print_line("store", &state->store.verdict);
+	if (state->store.verdict.reason != KT_REASON_NONE)
+		print_versions(&state->versions);
+	if (state->proof.ran)
+		print_line("proof", &state->proof.verdict);
+	if (state->rollout.reason != KT_REASON_NONE && state->rollout.reason != state->node.reason)
+		print_line("rollout", &state->rollout);
+	if (!state->node.ok && remedy[0] != '\0')
+		printf("%-9s %s\n", "remedy", remedy);
+}
+
+int kt_print_state(const struct kt_options *options, const struct kt_state *state)
+{
+	if (options->json) {
+		KT_OWN(kt_free_mem) char *document = kt_state_print(state);
+
+		fputs(document != NULL ? document : "{}\n", stdout);
+	} else if (!options->quiet) {
+		print_text(state);
+	}
+	return state->node.ok ? KT_EXIT_DONE : KT_EXIT_FAILED;
+}
+
+int kt_print_error(const struct kt_error *err)
+{
+	const char *remedy = kt_reason_get(err->reason)->remedy;
+
+	fprintf(stderr, "kontain-installer: ");
+	if (err->reason != KT_REASON_NONE)
+		fprintf(stderr, "%s: ", kt_reason_name(err->reason));
+	fprintf(stderr, "%s\n", err->text);
+	if (err->reason != KT_REASON_NONE && remedy[0] != '\0')
+		fprintf(stderr, "kontain-installer: %s\n", remedy);
+	return kt_exit_status(err);
+}

@@ -1,0 +1,128 @@
+/* Level-triggered: each round computes from what is on disk and from what was seen just now. What is
+ * reported is what was seen after acting, never what was intended. */
+#include "reconcile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "kontain/child.h"
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+
+/* A landing moves some 300 MB: minutes on a slow disk, never longer than this. */
+#define LAND_TIMEOUT_MS   (15 * 60 * 1000)
+#define REMOVE_TIMEOUT_MS (5 * 60 * 1000)
+
+static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
+{
+	const struct kt_installer *installer = reconciler->installer;
+
+	kt_desired_read(installer, &reconciler->cache, &reconciler->desired);
+	kt_observe_node(installer, observed);
+	kt_observe_store(installer, &reconciler->desired, observed, store);
+	if (!observed->failed_before && strcmp(reconciler->failed_sha256, reconciler->desired.manifest_sha256) == 0)
+		observed->failure = reconciler->failure;
+	memset(&observed->proof, 0, sizeof observed->proof);
+	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
+		kt_observe_proof(installer, NULL, &observed->proof);
+}
+
+static void fill_state(const struct kt_reconciler *reconciler, const struct kt_observed *observed,
+		       struct kt_state *state)
+{
+	const struct kt_inventory *inventory = &observed->inventory;
+	struct kt_state_versions *versions = &state->versions;
+
+	kt_fs_boot_id(state->boot_id);
+	state->observed_at = time(NULL);
+	snprintf(versions->desired, sizeof versions->desired, "%s",
+		 reconciler->desired.absent ? "" : reconciler->desired.version);
+	snprintf(versions->current, sizeof versions->current, "%s", inventory->current);
+	snprintf(versions->previous, sizeof versions->previous, "%s", inventory->previous);
+	snprintf(versions->km_version, sizeof versions->km_version, "%s", inventory->km_version);
+	snprintf(versions->km_digest, sizeof versions->km_digest, "%s", inventory->km_digest);
+	versions->list_count = inventory->set_count;
+	memcpy(versions->list, inventory->sets, sizeof versions->list);
+	state->kvm = observed->kvm;
+	state->host = observed->host;
+	state->proof = observed->proof;
+	state->store.installs_ok = reconciler->installs_ok;
+	state->store.installs_failed = reconciler->installs_failed;
+	kt_judge(&reconciler->desired, observed, &state->node, &state->rollout);
+	if (inventory->current[0] == '\0' && observed->failure.reason == KT_REASON_NONE)
+		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "none");
+	else if (observed->failure.reason != KT_REASON_NONE && state->rollout.reason != KT_REASON_READY)
+		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "failed");
+	else
+		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "done");
+}
+
+/* Runs a hidden verb that prints {} when done, or its error. */
+static int act(struct kt_reconciler *reconciler, const char *verb, unsigned timeout_ms, struct kt_error *err)
+{
+	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_error parse = {.reason = KT_REASON_NONE};
+	struct kt_error failure = {.reason = KT_REASON_NONE};
+	int failed = kt_installer_call(reconciler->installer, verb, NULL, timeout_ms, &result, err);
+
+	if (failed)
+		return failed;
+	if (result.timed_out)
+		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR, "%s was stopped after %u s: the disk is too slow or stuck",
+			       verb, timeout_ms / 1000);
+	if (result.exit_status == 0)
+		return 0;
+	if (kt_error_parse(result.output, result.output_size, &failure, &parse) != 0)
+		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s ended with status %d, signal %d: %.200s", verb,
+			       result.exit_status, result.signal, result.errors);
+	*err = failure;
+	return -(failure.code != 0 ? failure.code : EPROTO);
+}
+
+static void keep_failure(struct kt_reconciler *reconciler, const struct kt_error *failure)
+{
+	reconciler->failure = *failure;
+	snprintf(reconciler->failed_sha256, sizeof reconciler->failed_sha256, "%s",
+		 reconciler->desired.manifest_sha256);
+}
+
+static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	if (step == KT_STEP_LAND && act(reconciler, "land", LAND_TIMEOUT_MS, &err) == 0)
+		reconciler->installs_ok++;
+	else if (step == KT_STEP_LAND)
+		reconciler->installs_failed++;
+	else if (step == KT_STEP_REMOVE)
+		act(reconciler, "remove", REMOVE_TIMEOUT_MS, &err);
+	keep_failure(reconciler, &err);
+}
+
+void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_state, struct kt_plan *ret_plan)
+{
+	struct kt_observed observed = {.store_open = false};
+
+	kt_state_init(ret_state);
+	observe(reconciler, &observed, &ret_state->store);
+	fill_state(reconciler, &observed, ret_state);
+	kt_plan(&reconciler->desired, &observed, ret_plan);
+}
+
+void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, enum kt_step *ret_step)
+{
+	struct kt_plan plan;
+
+	kt_reconcile_look(reconciler, ret_state, &plan);
+	if (ret_step != NULL)
+		*ret_step = plan.step;
+	if (plan.step == KT_STEP_NOTHING)
+		return;
+	if (reconciler->announce != NULL)
+		reconciler->announce(reconciler->context, ret_state);
+	take_step(reconciler, plan.step);
+	kt_reconcile_look(reconciler, ret_state, &plan);
+}

@@ -1,0 +1,27 @@
+/* One round: config -> desired, observe, plan, act, observe again. */
+#ifndef KT_INSTALLER_RECONCILE_H
+#define KT_INSTALLER_RECONCILE_H
+
+#include "desired.h"
+#include "observe.h"
+
+struct kt_reconciler {
+	const struct kt_installer *installer; /* borrowed */
+	struct kt_desired_cache cache;
+	struct kt_desired desired;
+	struct kt_error failure;  /* of the last attempt at the desired bundle; NONE after success */
+	char failed_sha256[KT_DIGEST_HEX];
+	uint64_t installs_ok;
+	uint64_t installs_failed;
+	/* Told before a step that takes long, with the state as it is then. May be NULL. */
+	void (*announce)(void *context, struct kt_state *state);
+	void *context;
+};
+
+/* Fills ret_state with what was seen after acting. ret_step (may be NULL): what was done. */
+void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, enum kt_step *ret_step);
+
+/* The same without acting. */
+void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_state, struct kt_plan *ret_plan);
+
+#endif
