@@ -1,5 +1,7 @@
-/* The hidden verb that lands: stage, prove unseen, activate, prove again through the live links.
+/* Landing: stage, prove unseen, activate, prove again through the live links; and taking all of it away again.
  * It may be killed at any instant: what is half done is not there, and the next start sweeps it away. */
+#include "land.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,43 +13,24 @@
 #include "kontain/statejson.h"
 #include "observe.h"
 #include "progress.h"
+#include "switch.h"
 #include "verbs.h"
 
-static int prove(const struct kt_installer *installer, const char *version, const char *label, struct kt_error *err)
-{
-	struct kt_state_proof proof = {.ran = false};
-
-	kt_observe_proof(installer, version, &proof);
-	if (proof.verdict.ok)
-		return 0;
-	return kt_fail(err, EPROTO, proof.verdict.reason, "version %s: %s", label, proof.verdict.message);
-}
-
-/* A version that works nowhere here is taken away again, and remembered unless its cause may pass. */
-static void give_up(struct kt_store *store, const char *version, const char *manifest_sha256, bool drop,
-		    const struct kt_error *failure)
+/* A version that does not work here is taken away and remembered. One that met a cause which may pass (a KVM that only
+ * emulates, a full disk) stays where it is, unseen: the next attempt copies nothing. */
+static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version,
+		    const char *manifest_sha256, const struct kt_error *failure)
 {
 	struct kt_error ignored;
 
-	if (drop)
+	if (kt_reason_get(failure->reason)->transient)
+		return;
+	if (strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
 		kt_store_drop_set(store, version, &ignored);
 	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
 }
 
-static int switch_over(struct kt_installer *installer, struct kt_store *store, const struct kt_inventory *before,
-		       const char *version, struct kt_error *err)
-{
-	struct kt_error restore;
-	int failed = kt_store_activate(store, version, err);
-
-	if (failed == 0)
-		failed = prove(installer, NULL, version, err);
-	if (failed && kt_store_restore(store, before->current, before->previous, &restore) != 0)
-		kt_fail_prefix(err, "moving back to %s failed too (%s)", before->current, restore.text);
-	return failed;
-}
-
-static int land_bundle(struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
+static int land_bundle(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
 		       const char *manifest_sha256, struct kt_error *err)
 {
 	const char *version = bundle->manifest.version;
@@ -63,19 +46,14 @@ static int land_bundle(struct kt_installer *installer, struct kt_store *store, c
 	kt_progress_init(&progress, version);
 	failed = kt_store_stage(store, bundle, kt_progress_tell, &progress, &written, err);
 	kt_progress_done(&progress);
-	if (failed) {
-		give_up(store, version, manifest_sha256, false, err);
-		return failed;
-	}
-	failed = prove(installer, version, version, err);
 	if (failed == 0)
-		failed = switch_over(installer, store, &before, version, err);
+		failed = kt_switch_to(installer, store, &before, version, err);
 	if (failed)
-		give_up(store, version, manifest_sha256, strcmp(before.current, version) != 0, err);
+		give_up(store, &before, version, manifest_sha256, err);
 	return failed;
 }
 
-static int land(struct kt_installer *installer, struct kt_error *err)
+int kt_land(const struct kt_installer *installer, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
@@ -113,18 +91,23 @@ int kt_verb_land(struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	return answer(land(installer, &err), &err);
+	return answer(kt_land(installer, &err), &err);
+}
+
+int kt_remove(const struct kt_installer *installer, struct kt_error *err)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, err);
+
+	if (failed)
+		return failed == -ENOENT ? 0 : failed;
+	failed = kt_store_lock(&store, 0, err);
+	return failed ? failed : kt_store_uninstall(&store, err);
 }
 
 int kt_verb_remove(struct kt_installer *installer)
 {
-	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};
-	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, &err);
 
-	if (failed == -ENOENT)
-		failed = 0;
-	else if (failed == 0 && (failed = kt_store_lock(&store, 0, &err)) == 0)
-		failed = kt_store_uninstall(&store, &err);
-	return answer(failed, &err);
+	return answer(kt_remove(installer, &err), &err);
 }

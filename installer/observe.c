@@ -4,9 +4,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kontain/child.h"
+#include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
 
@@ -62,7 +64,7 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 		argv[n++] = "--root";
 		argv[n++] = options->root;
 	}
-	if (options->bundle != NULL) {
+	if (options->bundle != NULL && strcmp(verb, "land") == 0) {
 		argv[n++] = "--bundle";
 		argv[n++] = options->bundle;
 	}
@@ -152,4 +154,23 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 	if (desired->version[0] != '\0' &&
 	    kt_store_recall_failure(&store, desired->manifest_sha256, &observed->failure) == 1)
 		observed->failed_before = true;
+}
+
+void kt_observed_versions(const struct kt_observed *observed, struct kt_state_versions *ret_versions)
+{
+	const struct kt_inventory *inventory = &observed->inventory;
+
+	snprintf(ret_versions->current, sizeof ret_versions->current, "%s", inventory->current);
+	snprintf(ret_versions->previous, sizeof ret_versions->previous, "%s", inventory->previous);
+	snprintf(ret_versions->km_version, sizeof ret_versions->km_version, "%s", inventory->km_version);
+	snprintf(ret_versions->km_digest, sizeof ret_versions->km_digest, "%s", inventory->km_digest);
+	ret_versions->list_count = inventory->set_count;
+	memcpy(ret_versions->list, inventory->sets, sizeof ret_versions->list);
+}
+
+void kt_state_stamp(struct kt_state *state)
+{
+	if (kt_fs_boot_id(state->boot_id) != 0)
+		state->boot_id[0] = '\0'; /* no reader believes a state without one */
+	state->observed_at = time(NULL);
 }

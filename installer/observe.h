@@ -17,6 +17,11 @@ void kt_observe_proof(const struct kt_installer *installer, const char *version,
 void kt_observe_store(const struct kt_installer *installer, const struct kt_desired *desired,
 		      struct kt_observed *observed, struct kt_state_store *ret_store);
 
+/* What the inventory says, in the state's words; `desired` is left alone. */
+void kt_observed_versions(const struct kt_observed *observed, struct kt_state_versions *ret_versions);
+/* Boot id and time: when and in which boot this was seen. */
+void kt_state_stamp(struct kt_state *state);
+
 /* Runs this program again with a hidden verb and the same options; `extra` is one more "--to V" or NULL.
  * The answer is what it printed. */
 struct kt_child_result;

@@ -7,6 +7,20 @@
 
 enum { OPTION_DRY_RUN = 256, OPTION_ONCE, OPTION_FORCE, OPTION_STRICT, OPTION_TO };
 
+/* Options that mean something to some verbs alone; the others refuse them rather than ignore them. */
+static const struct {
+	int option;
+	const char *name;
+	const char *verbs; /* with a blank on either side of each */
+} limited[] = {
+	{'b', "--bundle", " run install land "},
+	{OPTION_TO, "--to", " rollback verify selftest "},
+	{OPTION_DRY_RUN, "--dry-run", " install rollback prune uninstall "},
+	{OPTION_ONCE, "--once", " run "},
+	{OPTION_FORCE, "--force", " install "},
+	{OPTION_STRICT, "--strict", " verify "},
+};
+
 static const struct option long_options[] = {
 	{"root", required_argument, NULL, 'r'},
 	{"host", required_argument, NULL, 'h'},
@@ -43,10 +57,10 @@ void kt_options_help(const char *program)
 	       "  --config FILE  settings; without it the defaults hold\n"
 	       "  --state FILE   the state document (default /run/kontain/state.json)\n"
 	       "  --once         (run) one round, then exit with its result\n"
-	       "  --to VERSION   (rollback) the version to go back to\n"
+	       "  --to VERSION   (rollback, verify) another version than the previous, the current one\n"
 	       "  --strict       (verify) findings are errors\n"
-	       "  --dry-run      say what would change, and change nothing\n"
-	       "  --force        (install, uninstall) also where another's files are in the way\n"
+	       "  --dry-run      (install, rollback, prune, uninstall) say what would change, change nothing\n"
+	       "  --force        (install) first move another's installation to a folder beside it\n"
 	       "  -o text|json   how to print\n"
 	       "  -q, -v         less, more\n"
 	       "  --help, --version\n"
@@ -87,8 +101,19 @@ static int set_option(struct kt_options *options, int option, const char *value,
 	case OPTION_ONCE: options->once = true; break;
 	case OPTION_FORCE: options->force = true; break;
 	case OPTION_STRICT: options->strict = true; break;
-	default: return kt_fail(err, EINVAL, KT_REASON_NONE, "see --help");
 	}
+	return 0;
+}
+
+static int refuse_limited(const char *verb, int option, struct kt_error *err)
+{
+	char word[32];
+
+	snprintf(word, sizeof word, " %s ", verb);
+	for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
+		if (limited[i].option == option && strstr(limited[i].verbs, word) == NULL)
+			return kt_fail(err, EINVAL, KT_REASON_NONE, "%s does not take %s, see --help", verb,
+				       limited[i].name);
 	return 0;
 }
 
@@ -98,10 +123,15 @@ int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_option
 	int option;
 
 	optind = 1;
-	opterr = 1;
-	while ((option = getopt_long(argc, argv, "o:qv", long_options, NULL)) != -1) {
-		int failed = set_option(&options, option, optarg, err);
+	opterr = 0; /* one line, and it is ours */
+	while ((option = getopt_long(argc, argv, ":o:qv", long_options, NULL)) != -1) {
+		int failed = option == '?' || option == ':'
+				     ? kt_fail(err, EINVAL, KT_REASON_NONE, "%s: %s, see --help", argv[optind - 1],
+					       option == ':' ? "a value is wanted" : "no such option")
+				     : refuse_limited(argv[0], option, err);
 
+		if (failed == 0)
+			failed = set_option(&options, option, optarg, err);
 		if (failed)
 			return failed;
 	}

@@ -24,7 +24,7 @@ struct kt_options {
 	const char *config;  /* NULL: the defaults */
 	const char *bundle;  /* NULL: none is asked for */
 	char dev[KT_CONFIG_PATH_MAX];
-	const char *to;      /* rollback --to V, selftest --to V */
+	const char *to;      /* a version; NULL: the verb's own choice */
 	bool json;
 	bool quiet;
 	bool verbose;
@@ -41,7 +41,7 @@ struct kt_installer {
 	struct kt_node_paths paths;
 };
 
-/* argv behind the verb. The text of a failure is one line for a person. */
+/* argv from the verb on. The text of a failure is one line for a person. */
 int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_options, struct kt_error *err);
 void kt_options_help(const char *program);
 

@@ -43,30 +43,58 @@ static void print_text(const struct kt_state *state)
 	if (state->rollout.reason != KT_REASON_NONE && state->rollout.reason != state->node.reason)
 		print_line("rollout", &state->rollout);
 	if (!state->node.ok && remedy[0] != '\0')
-		printf("%-9s %s\n", "remedy", remedy);
+		printf("%-9s %-8s %s\n", "remedy", "", remedy);
+}
+
+static void print_document(const struct kt_state *state)
+{
+	KT_OWN(kt_free_mem) char *document = kt_state_print(state);
+
+	fputs(document != NULL ? document : "{}\n", stdout);
 }
 
 int kt_print_state(const struct kt_options *options, const struct kt_state *state)
 {
-	if (options->json) {
-		KT_OWN(kt_free_mem) char *document = kt_state_print(state);
-
-		fputs(document != NULL ? document : "{}\n", stdout);
-	} else if (!options->quiet) {
+	if (options->json)
+		print_document(state);
+	else if (!options->quiet)
 		print_text(state);
-	}
 	return state->node.ok ? KT_EXIT_DONE : KT_EXIT_FAILED;
+}
+
+static void print_host_facts(const struct kt_state_host *host)
+{
+	printf("%-9s %-8s %s\n", "kernel", "", host->kernel);
+	printf("%-9s %-8s %s, %s%s%s\n", "cpu", "", host->cpu_model, host->virt_flag ? "svm or vmx" : "no svm or vmx flag",
+	       host->hypervisor[0] != '\0' ? ", under " : ", bare metal", host->hypervisor);
+	printf("%-9s %-8s %s\n", "modules", "", host->modules);
+}
+
+int kt_print_check(const struct kt_options *options, const struct kt_state *state)
+{
+	const struct kt_verdict *broken = !state->kvm.verdict.ok ? &state->kvm.verdict : &state->host.verdict;
+	bool ok = state->kvm.verdict.ok && state->host.verdict.ok;
+
+	if (options->json) {
+		print_document(state);
+	} else if (!options->quiet) {
+		print_line("kvm", &state->kvm.verdict);
+		print_line("host", &state->host.verdict);
+		print_host_facts(&state->host);
+		if (!ok)
+			printf("%-9s %-8s %s\n", "remedy", "", kt_reason_get(broken->reason)->remedy);
+		else
+			printf("%-9s %-8s %s\n", "note", "", state->node.message);
+	}
+	return ok ? KT_EXIT_DONE : KT_EXIT_FAILED;
 }
 
 int kt_print_error(const struct kt_error *err)
 {
-	const char *remedy = kt_reason_get(err->reason)->remedy;
+	const struct kt_reason_info *reason = kt_reason_get(err->reason);
+	bool has_reason = err->reason != KT_REASON_NONE;
 
-	fprintf(stderr, "kontain-installer: ");
-	if (err->reason != KT_REASON_NONE)
-		fprintf(stderr, "%s: ", kt_reason_name(err->reason));
-	fprintf(stderr, "%s\n", err->text);
-	if (err->reason != KT_REASON_NONE && remedy[0] != '\0')
-		fprintf(stderr, "kontain-installer: %s\n", remedy);
+	fprintf(stderr, "kontain-installer: %s%s%s%s%s\n", has_reason ? reason->name : "", has_reason ? ": " : "",
+		err->text, has_reason && reason->remedy[0] != '\0' ? ". " : "", has_reason ? reason->remedy : "");
 	return kt_exit_status(err);
 }

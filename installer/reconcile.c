@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "kontain/child.h"
-#include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
+#include "land.h"
 
 /* A landing moves some 300 MB: minutes on a slow disk, never longer than this. */
 #define LAND_TIMEOUT_MS   (15 * 60 * 1000)
@@ -34,18 +33,11 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 		       struct kt_state *state)
 {
 	const struct kt_inventory *inventory = &observed->inventory;
-	struct kt_state_versions *versions = &state->versions;
 
-	kt_fs_boot_id(state->boot_id);
-	state->observed_at = time(NULL);
-	snprintf(versions->desired, sizeof versions->desired, "%s",
+	kt_state_stamp(state);
+	kt_observed_versions(observed, &state->versions);
+	snprintf(state->versions.desired, sizeof state->versions.desired, "%s",
 		 reconciler->desired.absent ? "" : reconciler->desired.version);
-	snprintf(versions->current, sizeof versions->current, "%s", inventory->current);
-	snprintf(versions->previous, sizeof versions->previous, "%s", inventory->previous);
-	snprintf(versions->km_version, sizeof versions->km_version, "%s", inventory->km_version);
-	snprintf(versions->km_digest, sizeof versions->km_digest, "%s", inventory->km_digest);
-	versions->list_count = inventory->set_count;
-	memcpy(versions->list, inventory->sets, sizeof versions->list);
 	state->kvm = observed->kvm;
 	state->host = observed->host;
 	state->proof = observed->proof;
@@ -55,13 +47,14 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	if (inventory->current[0] == '\0' && observed->failure.reason == KT_REASON_NONE)
 		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "none");
 	else if (observed->failure.reason != KT_REASON_NONE && state->rollout.reason != KT_REASON_READY)
-		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "failed");
+		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "failed:%.55s",
+			 reconciler->desired.version);
 	else
 		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "done");
 }
 
 /* Runs a hidden verb that prints {} when done, or its error. */
-static int act(struct kt_reconciler *reconciler, const char *verb, unsigned timeout_ms, struct kt_error *err)
+static int act_in_child(struct kt_reconciler *reconciler, const char *verb, unsigned timeout_ms, struct kt_error *err)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
 	struct kt_error parse = {.reason = KT_REASON_NONE};
@@ -82,24 +75,29 @@ static int act(struct kt_reconciler *reconciler, const char *verb, unsigned time
 	return -(failure.code != 0 ? failure.code : EPROTO);
 }
 
-static void keep_failure(struct kt_reconciler *reconciler, const struct kt_error *failure)
+static int act(struct kt_reconciler *reconciler, enum kt_step step, struct kt_error *err)
 {
-	reconciler->failure = *failure;
-	snprintf(reconciler->failed_sha256, sizeof reconciler->failed_sha256, "%s",
-		 reconciler->desired.manifest_sha256);
+	const struct kt_installer *installer = reconciler->installer;
+
+	if (step == KT_STEP_LAND)
+		return reconciler->is_attended ? kt_land(installer, err)
+					       : act_in_child(reconciler, "land", LAND_TIMEOUT_MS, err);
+	return reconciler->is_attended ? kt_remove(installer, err)
+				       : act_in_child(reconciler, "remove", REMOVE_TIMEOUT_MS, err);
 }
 
 static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	int failed = act(reconciler, step, &err);
 
-	if (step == KT_STEP_LAND && act(reconciler, "land", LAND_TIMEOUT_MS, &err) == 0)
-		reconciler->installs_ok++;
-	else if (step == KT_STEP_LAND)
+	if (step == KT_STEP_LAND && failed)
 		reconciler->installs_failed++;
-	else if (step == KT_STEP_REMOVE)
-		act(reconciler, "remove", REMOVE_TIMEOUT_MS, &err);
-	keep_failure(reconciler, &err);
+	else if (step == KT_STEP_LAND)
+		reconciler->installs_ok++;
+	reconciler->failure = failed ? err : (struct kt_error){.reason = KT_REASON_NONE};
+	snprintf(reconciler->failed_sha256, sizeof reconciler->failed_sha256, "%s",
+		 reconciler->desired.manifest_sha256);
 }
 
 void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_state, struct kt_plan *ret_plan)

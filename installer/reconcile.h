@@ -7,6 +7,7 @@
 
 struct kt_reconciler {
 	const struct kt_installer *installer; /* borrowed */
+	bool is_attended; /* a person waits: act here, where progress is seen, and not in a child */
 	struct kt_desired_cache cache;
 	struct kt_desired desired;
 	struct kt_error failure;  /* of the last attempt at the desired bundle; NONE after success */

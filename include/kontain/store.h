@@ -72,6 +72,9 @@ int kt_store_prune(struct kt_store *store, unsigned keep_count, size_t *ret_remo
 /* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and kept. */
 int kt_store_uninstall(struct kt_store *store, struct kt_error *err);
 
+/* Moves what another installed here into a new directory beside the root, named in ret_place: for --force alone. */
+int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err);
+
 /* Deep check by digest of the current set (or of `version`). StoreDamaged names the file. */
 int kt_store_verify(const struct kt_store *store, const char *version, bool strict, kt_elf_finding *found,
 		    void *context, struct kt_error *err);

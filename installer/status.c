@@ -1,0 +1,28 @@
+/* How this node stands, looked at anew; what the resident agent is asked for is told from its state. */
+#include <string.h>
+#include <time.h>
+
+#include "kontain/fs.h"
+#include "print.h"
+#include "reconcile.h"
+#include "verbs.h"
+
+int kt_verb_status(struct kt_installer *installer)
+{
+	struct kt_reconciler reconciler = {.installer = installer};
+	struct kt_state state, published;
+	struct kt_error err;
+	struct kt_plan plan;
+
+	installer->config.load_modules = false; /* to look is not to act */
+	kt_reconcile_look(&reconciler, &state, &plan);
+	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
+	    kt_state_believable(&published, state.boot_id, time(NULL), &err) == 0) {
+		state.rollout = published.rollout;
+		memcpy(state.versions.desired, published.versions.desired, sizeof state.versions.desired);
+		state.store.installs_ok = published.store.installs_ok;
+		state.store.installs_failed = published.store.installs_failed;
+		memcpy(state.store.upgrade_state, published.store.upgrade_state, sizeof state.store.upgrade_state);
+	}
+	return kt_print_state(&installer->options, &state);
+}

@@ -1,0 +1,72 @@
+/* Setting another's installation aside, for an operator who says --force. Nothing is deleted: each entry is renamed into
+ * a new directory beside the root, and the root itself stays what running pods have mounted. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "layout.h"
+
+struct aside {
+	int to; /* borrowed */
+	enum kt_claim claim;
+};
+
+/* In a root of ours only a real bin/, runtime/ ... in a link's place is another's. */
+static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
+{
+	struct stat info;
+
+	if (claim == KT_CLAIM_FOREIGN)
+		return strcmp(name, "lost+found") != 0 && strcmp(name, KT_STORE_LOCK) != 0;
+	return kt_component_of_folder(name) && fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       !S_ISLNK(info.st_mode);
+}
+
+static int aside_visit(void *context, int dir, const char *name)
+{
+	struct aside *aside = context;
+
+	if (!is_in_the_way(aside->claim, dir, name))
+		return 0;
+	return renameat(dir, name, aside->to, name) < 0 ? -errno : 0;
+}
+
+int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err)
+{
+	const char *base = strrchr(store->root, '/') + 1;
+	KT_OWN(kt_close_fd) int parent = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int to = -1;
+	struct aside aside;
+	time_t now = time(NULL);
+	struct tm parts;
+	char stamp[32], name[256], foreign[256];
+	int r = kt_store_claim(store, &aside.claim, foreign);
+
+	if (r < 0 || parent < 0)
+		return kt_fail_errno(err, r < 0 ? -r : errno, KT_REASON_IO_ERROR, "cannot read %s", store->root);
+	(void)gmtime_r(&now, &parts);
+	(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &parts);
+	(void)snprintf(name, sizeof(name), "%.200s.replaced-%s", base, stamp);
+	if (mkdirat(parent, name, 0755) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot make %s beside %s", name, store->root);
+	to = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open %s", name);
+	aside.to = to;
+	r = kt_each_entry(store->dir, ".", aside_visit, &aside);
+	if (r == 0 && (fsync(to) < 0 || fsync(store->dir) < 0 || fsync(parent) < 0))
+		r = -errno;
+	if (r < 0) {
+		(void)unlinkat(parent, name, AT_REMOVEDIR); /* gone when nothing was moved */
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot move what is in %s to %s beside it",
+				     store->root, name);
+	}
+	(void)snprintf(ret_place, place_size, "%.*s%s", (int)(base - store->root), store->root, name);
+	return 0;
+}
