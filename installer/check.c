@@ -8,7 +8,7 @@ int kt_verb_check(struct kt_installer *installer)
 	struct kt_observed observed = {.store_open = false};
 	struct kt_state state;
 
-	installer->config.load_modules = false;
+	installer->options.dry_run = true;
 	kt_state_init(&state);
 	kt_observe_node(installer, &observed);
 	state.kvm = observed.kvm;

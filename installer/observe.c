@@ -68,6 +68,8 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 		argv[n++] = "--bundle";
 		argv[n++] = options->bundle;
 	}
+	if (options->dry_run && strcmp(verb, "probe") == 0)
+		argv[n++] = "--dry-run";
 	if (to != NULL) {
 		argv[n++] = "--to";
 		argv[n++] = to;

@@ -15,7 +15,7 @@ static const struct {
 } limited[] = {
 	{'b', "--bundle", " run install land "},
 	{OPTION_TO, "--to", " rollback verify selftest "},
-	{OPTION_DRY_RUN, "--dry-run", " install rollback prune uninstall "},
+	{OPTION_DRY_RUN, "--dry-run", " install rollback prune uninstall probe "},
 	{OPTION_ONCE, "--once", " run "},
 	{OPTION_FORCE, "--force", " install "},
 	{OPTION_STRICT, "--strict", " verify "},

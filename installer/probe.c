@@ -11,7 +11,7 @@ int kt_verb_probe(struct kt_installer *installer)
 	KT_OWN(kt_free_mem) char *answer = NULL;
 
 	kt_host_probe(&installer->paths, &host);
-	kt_kvm_probe(&installer->paths, installer->config.load_modules, &kvm);
+	kt_kvm_probe(&installer->paths, installer->config.load_modules && !installer->options.dry_run, &kvm);
 	answer = kt_probe_print(&kvm, &host);
 	if (answer == NULL)
 		return KT_EXIT_FAILED;

@@ -14,7 +14,7 @@ int kt_verb_status(struct kt_installer *installer)
 	struct kt_error err;
 	struct kt_plan plan;
 
-	installer->config.load_modules = false; /* to look is not to act */
+	installer->options.dry_run = true; /* to look is not to act: no module is loaded */
 	kt_reconcile_look(&reconciler, &state, &plan);
 	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
 	    kt_state_believable(&published, state.boot_id, time(NULL), &err) == 0) {
