@@ -17,6 +17,8 @@
 #define CONNECT_TIMEOUT_MS 5000L
 #define REQUEST_TIMEOUT_MS 15000L
 #define RETRY_AFTER_MAX_S  300
+#define HEAD_BYTES_MAX     (64 * 1024) /* of an answer's header lines: curl keeps them all */
+#define COUNTS_KEPT        4 /* "other" and "error" of GET and PATCH */
 /* A connection is kept for the few requests of one report; the next one reads the CA again. */
 #define CONNECTION_AGE_S 20L
 
@@ -30,6 +32,7 @@ struct kt_kube {
 	char *request_body;
 	char *body;
 	size_t size;
+	size_t head_size;
 	bool too_big;
 	bool busy;
 	const char *verb;
@@ -56,6 +59,17 @@ static size_t keep_body(char *bytes, size_t one, size_t size, void *context)
 	kube->size += size;
 	kube->body[kube->size] = '\0';
 	return size;
+}
+
+static size_t count_head(char *bytes, size_t one, size_t size, void *context)
+{
+	struct kt_kube *kube = context;
+
+	(void)bytes;
+	(void)one;
+	kube->head_size += size;
+	kube->too_big = kube->too_big || kube->head_size > HEAD_BYTES_MAX;
+	return kube->too_big ? 0 : size;
 }
 
 static CURLcode set_options(struct kt_kube *kube, const struct kt_kube_settings *settings)
@@ -89,6 +103,9 @@ static CURLcode set_options(struct kt_kube *kube, const struct kt_kube_settings 
 	SET(CURLOPT_ERRORBUFFER, kube->problem);
 	SET(CURLOPT_WRITEFUNCTION, keep_body);
 	SET(CURLOPT_WRITEDATA, kube);
+	SET(CURLOPT_HEADERFUNCTION, count_head);
+	SET(CURLOPT_HEADERDATA, kube);
+	SET(CURLOPT_QUICK_EXIT, 1L); /* SIGTERM does not wait for a name server */
 	SET(CURLOPT_PRIVATE, kube);
 	SET(CURLOPT_USERAGENT, kube->user_agent);
 #undef SET
@@ -126,6 +143,13 @@ int kt_kube_open(const struct kt_kube_settings *settings, struct kt_kube **ret_k
 	return 0;
 }
 
+static void forget_reply(struct kt_kube *kube)
+{
+	free(kube->body);
+	kube->body = NULL;
+	kube->size = 0;
+}
+
 /* The token is in the header list: wiped before it is given back. */
 static void forget_request(struct kt_kube *kube)
 {
@@ -151,7 +175,7 @@ void kt_kube_close(struct kt_kube **kube)
 	if (k->multi)
 		curl_multi_cleanup(k->multi);
 	forget_request(k);
-	free(k->body);
+	forget_reply(k);
 	free(k);
 	curl_global_cleanup();
 }
@@ -178,9 +202,8 @@ int kt_kube_start(struct kt_kube *kube, struct kt_kube_request *request, struct 
 	bool ok;
 	int r;
 
-	free(kube->body);
-	kube->body = NULL;
-	kube->size = 0;
+	forget_reply(kube);
+	kube->head_size = 0;
 	kube->too_big = false;
 	kube->problem[0] = '\0';
 	kube->verb = request->verb;
@@ -214,6 +237,14 @@ int kt_kube_start(struct kt_kube *kube, struct kt_kube_request *request, struct 
 	return 0;
 }
 
+static struct kt_kube_count *find_count(struct kt_kube *kube, const char *code)
+{
+	for (size_t i = 0; i < kube->count_count; i++)
+		if (strcmp(kube->counts[i].verb, kube->verb) == 0 && strcmp(kube->counts[i].code, code) == 0)
+			return &kube->counts[i];
+	return NULL;
+}
+
 static void count(struct kt_kube *kube, long code)
 {
 	struct kt_kube_count *row;
@@ -223,22 +254,29 @@ static void count(struct kt_kube *kube, long code)
 		snprintf(name, sizeof(name), "%ld", code);
 	else if (code > 0)
 		snprintf(name, sizeof(name), "other");
-	for (size_t i = 0; i < kube->count_count; i++) {
-		row = &kube->counts[i];
-		if (strcmp(row->verb, kube->verb) == 0 && strcmp(row->code, name) == 0) {
-			row->count++;
-			return;
-		}
+	row = find_count(kube, name);
+	/* A server that invents codes must not grow the metrics without end: rows are kept for the rest. */
+	if (!row && kube->count_count >= KT_KUBE_COUNTS - COUNTS_KEPT && code > 0) {
+		snprintf(name, sizeof(name), "other");
+		row = find_count(kube, name);
 	}
-	/* A server that invents codes must not grow the metrics without end: the last row takes the rest. */
-	row = &kube->counts[kube->count_count < KT_KUBE_COUNTS ? kube->count_count++ : KT_KUBE_COUNTS - 1];
-	if (row->count == 0) {
+	if (!row) {
+		row = &kube->counts[kube->count_count++];
 		row->verb = kube->verb;
-		strcpy(row->code, name);
-	} else {
-		strcpy(row->code, "other");
+		snprintf(row->code, sizeof(row->code), "%s", name);
 	}
 	row->count++;
+}
+
+/* A server may say the token back to us, in an error for one: it must reach neither log nor /readyz. */
+static void hide_token(struct kt_kube *kube)
+{
+	const char *space = kube->headers ? strrchr(kube->headers->data, ' ') : NULL;
+	size_t length = space ? strlen(space + 1) : 0;
+	char *at = kube->body;
+
+	while (length > 0 && at && (at = memmem(at, kube->size - (size_t)(at - kube->body), space + 1, length)))
+		memset(at, '*', length);
 }
 
 bool kt_kube_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply)
@@ -259,6 +297,7 @@ bool kt_kube_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply)
 	curl_easy_getinfo(kube->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	curl_multi_remove_handle(kube->multi, kube->easy);
 	kube->busy = false;
+	hide_token(kube);
 	forget_request(kube);
 	if (result != CURLE_OK) {
 		reply.code = 0;
@@ -287,6 +326,8 @@ int kt_kube_wait(struct kt_kube *kube, struct pollfd *fds, unsigned fd_count, in
 
 	if (fd_count > sizeof(wait) / sizeof(wait[0]))
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%u descriptors are too many to wait for", fd_count);
+	if (!kube->busy)
+		forget_reply(kube);
 	r = curl_multi_perform(kube->multi, &running);
 	for (unsigned i = 0; i < fd_count; i++)
 		wait[i] = (struct curl_waitfd){.fd = fds[i].fd, .events = CURL_WAIT_POLLIN};

@@ -9,7 +9,7 @@
 
 #include "kontain/error.h"
 
-#define KT_KUBE_BODY_MAX (4 * 1024 * 1024) /* bytes of an answer; a Node has some 10 to 300 KB */
+#define KT_KUBE_BODY_MAX (2 * 1024 * 1024) /* bytes of an answer; a Node has some 10 to 300 KB, etcd takes 1.5 MiB */
 #define KT_KUBE_COUNTS   32
 
 struct kt_kube; /* opaque */
@@ -30,7 +30,7 @@ struct kt_kube_request {
 
 struct kt_kube_reply {
 	long code;               /* 0: no answer, `problem` says why */
-	const char *body;        /* borrowed until the next request; NUL behind it */
+	const char *body;        /* borrowed until the next request or wait; NUL behind it */
 	size_t size;
 	unsigned retry_after_s;  /* 0 when not said */
 	char problem[256];
@@ -44,11 +44,10 @@ struct kt_kube_count {
 };
 
 int kt_kube_open(const struct kt_kube_settings *settings, struct kt_kube **ret_kube, struct kt_error *err);
-/* With a request in flight this may wait for a name server: the caller that is about to exit leaves it out. */
 void kt_kube_close(struct kt_kube **kube);
 
 bool kt_kube_is_busy(const struct kt_kube *kube);
-/* Takes the request's body. On failure (no token, no memory) nothing is in flight. */
+/* Takes the request's body, whatever comes of it. On failure (no token, no memory) nothing is in flight. */
 int kt_kube_start(struct kt_kube *kube, struct kt_kube_request *request, struct kt_error *err);
 /* True once for each started request, when it ended. */
 bool kt_kube_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply);

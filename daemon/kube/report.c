@@ -48,31 +48,20 @@ static bool is_alnum(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* A version may end in '.', '_' or '-'; a label value may not (apimachinery, validation.IsValidLabelValue). */
+/* A version may end in '.', '_' or '-'; a label value may not (apimachinery, validation.IsValidLabelValue). What could
+ * be no label at all is left out: the server would refuse the others with it. */
 static void set_label(char *value, const char *text)
 {
-	size_t length = strlen(text);
+	size_t length = 0;
 
+	while (text[length] && length < 63 && (is_alnum(text[length]) || strchr("._-", text[length])))
+		length++;
+	if (text[length] || !is_alnum(text[0]))
+		length = 0;
 	while (length > 0 && !is_alnum(text[length - 1]))
 		length--;
-	if (length > 63)
-		length = 63;
 	memcpy(value, text, length);
 	value[length] = '\0';
-}
-
-/* One line of valid text: the state may come from a damaged file, and a sentence may be cut inside a character. */
-static void clean_line(char *text)
-{
-	for (char *c = text; *c;) {
-		size_t length = kt_utf8_length(c);
-
-		if (length == 0)
-			*c = '?';
-		else if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = ' ';
-		c += length == 0 ? 1 : length;
-	}
 }
 
 static void set_condition(struct kt_report *report, enum kt_condition_status status, enum kt_reason reason,
@@ -82,7 +71,7 @@ static void set_condition(struct kt_report *report, enum kt_condition_status sta
 	snprintf(report->reason, sizeof(report->reason), "%s", kt_reason_name(reason));
 	snprintf(report->message, sizeof(report->message), "%s%s(boot %s)", sentence, *sentence ? " " : "",
 		 report->boot_id);
-	clean_line(report->message);
+	kt_utf8_one_line(report->message);
 }
 
 void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret_report)
@@ -121,7 +110,7 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	snprintf(report.value[KT_KEY_PREVIOUS_VERSION], sizeof(report.value[0]), "%s", state->versions.previous);
 	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", state->store.upgrade_state);
 	for (size_t i = 0; i < KT_KEY_COUNT; i++)
-		clean_line(report.value[i]);
+		kt_utf8_one_line(report.value[i]);
 	*ret_report = report;
 }
 
@@ -187,6 +176,36 @@ static int view_taint(const json_t *taints, struct kt_node_view *view)
 	return 0;
 }
 
+/* managedFields: [{manager, fieldsV1: {"f:metadata": {"f:labels": {"f:sandbox": {}}}}}] */
+static bool is_legacy_ours(const json_t *metadata)
+{
+	size_t i;
+	json_t *entry;
+
+	json_array_foreach(json_object_get(metadata, "managedFields"), i, entry) {
+		const json_t *fields = json_object_get(json_object_get(entry, "fieldsV1"), "f:metadata");
+
+		if (strcmp(text_of(entry, "manager"), KT_FIELD_MANAGER) == 0 &&
+		    json_object_get(json_object_get(fields, "f:labels"), "f:sandbox"))
+			return true;
+	}
+	return false;
+}
+
+static void view_values(const json_t *metadata, struct kt_node_view *view)
+{
+	for (size_t k = 0; k < KT_KEY_COUNT; k++) {
+		const json_t *map = json_object_get(metadata, keys[k].is_label ? "labels" : "annotations");
+		const char *text = text_of(map, keys[k].name);
+
+		/* An empty value is there all the same, and is not what we would write. */
+		if (!copy_text(view->value[k], sizeof(view->value[k]), text) ||
+		    (!text[0] && json_object_get(map, keys[k].name)))
+			strcpy(view->value[k], "?");
+	}
+	view->legacy_is_ours = is_legacy_ours(metadata);
+}
+
 int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
 		       struct kt_error *err)
 {
@@ -203,15 +222,7 @@ int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct 
 		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
 	if (strcmp(text_of(root, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)
 		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not node %s", name);
-	for (size_t k = 0; k < KT_KEY_COUNT; k++) {
-		const json_t *map = json_object_get(metadata, keys[k].is_label ? "labels" : "annotations");
-
-		if (!copy_text(seen.value[k], sizeof(seen.value[k]), text_of(map, keys[k].name)))
-			strcpy(seen.value[k], "?");
-		/* An empty value is there all the same, and is not what we would write. */
-		else if (json_object_get(map, keys[k].name) && !seen.value[k][0])
-			strcpy(seen.value[k], "?");
-	}
+	view_values(metadata, &seen);
 	json_array_foreach(json_object_get(json_object_get(root, "status"), "conditions"), i, condition)
 		if (strcmp(text_of(condition, "type"), KT_CONDITION_TYPE) == 0)
 			view_condition(condition, &seen);
@@ -249,14 +260,22 @@ static bool is_held(const struct kt_report *report, const struct kt_node_view *v
 	return report->hold && view->has_condition && strstr(view->message, report->boot_id);
 }
 
+/* `sandbox` was others' label before it was ours: another value is never replaced, and ours is taken back where the
+ * config has us keep it or where the server's book says that we wrote it. */
+static bool is_legacy_changed(const struct kt_report *report, const struct kt_node_view *view)
+{
+	const char *seen = view->value[KT_KEY_LEGACY];
+
+	if (report->value[KT_KEY_LEGACY][0])
+		return !seen[0];
+	return strcmp(seen, LEGACY_VALUE) == 0 && (report->manage_legacy || view->legacy_is_ours);
+}
+
 /* Does the key differ and is it ours to write? */
 static bool is_changed(const struct kt_report *report, const struct kt_node_view *view, enum kt_report_key key)
 {
-	/* `sandbox` was others' label before it was ours: touched only where the config says so, and removed only
-	 * when it has our value. */
-	if (key == KT_KEY_LEGACY && (!report->manage_legacy ||
-				     (!report->value[key][0] && strcmp(view->value[key], LEGACY_VALUE) != 0)))
-		return false;
+	if (key == KT_KEY_LEGACY)
+		return is_legacy_changed(report, view);
 	return strcmp(report->value[key], view->value[key]) != 0;
 }
 

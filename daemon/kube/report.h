@@ -12,6 +12,8 @@
 #define KT_CONDITION_TYPE "kontain.app/KMReady"
 #define KT_TAINT_KEY      "kontain.app/not-ready"
 #define KT_TAINT_EFFECT   "NoSchedule"
+/* What the API server calls the writer of our fields: a user agent's name up to its slash. */
+#define KT_FIELD_MANAGER "kontaind"
 
 /* Every label and annotation that is ours; "" stands for: not there. */
 enum kt_report_key {
@@ -58,6 +60,7 @@ const char *kt_condition_status_name(enum kt_condition_status status);
 /* The parts of a Node that matter here, as last read. */
 struct kt_node_view {
 	char value[KT_KEY_COUNT][KT_REPORT_VALUE_MAX]; /* one that is too long shows as "?": it differs */
+	bool legacy_is_ours; /* by metadata.managedFields */
 	bool has_condition;
 	bool condition_whole; /* all fields and times are there */
 	char status[16];

@@ -90,51 +90,29 @@ static const struct {
 	[KT_STEP_TAINT] = {"PATCH", "application/json-patch+json", ""},
 };
 
-/* The first thing that differs. IDLE when all is as wanted. */
-static enum kt_reporter_step find_step(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body)
+/* The first thing that differs, IDLE when all is as wanted; -ENOMEM. */
+static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body)
 {
 	const struct kt_report *want = &reporter->want;
 	const struct kt_node_view *node = &reporter->node;
 	bool beat = now_ms >= reporter->beat_at_ms;
 	bool wait = reporter->written_at_ms && !beat && kt_report_only_message(want, node) &&
 		    now_ms - reporter->written_at_ms < MESSAGE_EVERY_MS;
+	int r;
 
 	*ret_body = NULL;
 	if (!reporter->has_node)
 		return KT_STEP_READ;
-	if (kt_report_patch_meta(want, node, ret_body) == 0 && *ret_body)
-		return KT_STEP_META;
-	if (!wait && kt_report_patch_condition(want, node, now_s, beat, ret_body) == 0 && *ret_body) {
-		reporter->beating = beat;
-		return KT_STEP_CONDITION;
-	}
-	if (kt_report_patch_taint(want, node, ret_body) == 0 && *ret_body)
-		return KT_STEP_TAINT;
+	r = kt_report_patch_meta(want, node, ret_body);
+	if (r < 0 || *ret_body)
+		return r < 0 ? r : KT_STEP_META;
+	r = wait ? 0 : kt_report_patch_condition(want, node, now_s, beat, ret_body);
+	if (r < 0 || *ret_body)
+		return r < 0 ? r : KT_STEP_CONDITION;
+	r = kt_report_patch_taint(want, node, ret_body);
+	if (r < 0 || *ret_body)
+		return r < 0 ? r : KT_STEP_TAINT;
 	return KT_STEP_IDLE;
-}
-
-bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request)
-{
-	struct kt_kube_request request = {0};
-	enum kt_reporter_step step;
-
-	if (!reporter->has_want || reporter->step != KT_STEP_IDLE || now_ms < reporter->not_before_ms)
-		return false;
-	step = find_step(reporter, now_ms, now_s, &request.body);
-	if (step == KT_STEP_IDLE) {
-		if (now_ms >= reporter->beat_at_ms) /* nothing to beat: held, or taken back */
-			reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
-		reporter->confirmed = reporter->want;
-		reporter->has_confirmed = !reporter->want.hold;
-		reporter->rounds = 0;
-		return false;
-	}
-	request.verb = steps[step].verb;
-	request.content_type = steps[step].content_type;
-	snprintf(request.path, sizeof(request.path), "/api/v1/nodes/%s%s", reporter->node_name, steps[step].suffix);
-	reporter->step = step;
-	*ret_request = request;
-	return true;
 }
 
 static void back_off(struct kt_reporter *reporter, int64_t now_ms, unsigned retry_after_s, bool quick)
@@ -154,6 +132,35 @@ static void back_off(struct kt_reporter *reporter, int64_t now_ms, unsigned retr
 		wait_ms = asked_ms + random_below(reporter, asked_ms / 2 + 1000);
 	reporter->failures++;
 	reporter->not_before_ms = now_ms + wait_ms;
+}
+
+bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request)
+{
+	struct kt_kube_request request = {0};
+	int step;
+
+	if (!reporter->has_want || reporter->step != KT_STEP_IDLE || now_ms < reporter->not_before_ms)
+		return false;
+	step = find_step(reporter, now_ms, now_s, &request.body);
+	if (step < 0) {
+		snprintf(reporter->problem, sizeof(reporter->problem), "no memory for a report");
+		back_off(reporter, now_ms, 0, false);
+		return false;
+	}
+	if (step == KT_STEP_IDLE) {
+		if (now_ms >= reporter->beat_at_ms) /* nothing to beat: held, or taken back */
+			reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
+		reporter->confirmed = reporter->want;
+		reporter->has_confirmed = true;
+		reporter->rounds = 0;
+		return false;
+	}
+	request.verb = steps[step].verb;
+	request.content_type = steps[step].content_type;
+	snprintf(request.path, sizeof(request.path), "/api/v1/nodes/%s%s", reporter->node_name, steps[step].suffix);
+	reporter->step = (enum kt_reporter_step)step;
+	*ret_request = request;
+	return true;
 }
 
 /* What the server says: a Status object's message, or the first line of whatever it is (429 comes as plain text). */
@@ -178,7 +185,7 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 	struct kt_error err = {0};
 
 	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &reporter->node, &err) < 0) {
-		snprintf(reporter->problem, sizeof(reporter->problem), "%.300s", err.text);
+		snprintf(reporter->problem, sizeof(reporter->problem), "%.500s", err.text);
 		reporter->has_node = false;
 		back_off(reporter, now_ms, 0, false);
 		return;
@@ -252,10 +259,14 @@ bool kt_reporter_is_reported(const struct kt_reporter *reporter, int64_t now_ms,
 	const struct kt_report *confirmed = &reporter->confirmed;
 
 	text[0] = '\0';
+	if (want->hold) {
+		snprintf(text, size, "nothing to report yet");
+		return false;
+	}
 	if (reporter->has_confirmed && kt_report_is_same(want, confirmed))
 		return true;
 	/* A detail that changes must not make a reported node blink; a verdict or a version must be there first. */
-	if (reporter->has_confirmed && want->status == confirmed->status && want->absent == confirmed->absent &&
+	if (reporter->has_confirmed && !confirmed->hold && want->status == confirmed->status && want->absent == confirmed->absent &&
 	    strcmp(want->value[KT_KEY_KM_VERSION], confirmed->value[KT_KEY_KM_VERSION]) == 0 &&
 	    strcmp(want->value[KT_KEY_KM_DIGEST], confirmed->value[KT_KEY_KM_DIGEST]) == 0 &&
 	    now_ms - reporter->want_since_ms < REPORT_GRACE_MS)

@@ -17,17 +17,16 @@ struct kt_reporter {
 	struct kt_report want;
 	bool has_want;
 	int64_t want_since_ms;
-	struct kt_report confirmed; /* last report that the API server has in full */
+	struct kt_report confirmed; /* last wish that left nothing to write */
 	bool has_confirmed;
 	enum kt_reporter_step step; /* in flight */
-	bool beating;               /* the write in flight is a heartbeat */
 	bool token_retried;
 	unsigned failures;      /* in a row */
 	unsigned rounds;        /* answers since all was as wanted */
 	int64_t not_before_ms;
 	int64_t beat_at_ms;
 	int64_t written_at_ms;  /* last write of the condition; 0: none yet */
-	char problem[320];      /* why the last request failed; "" when it did not */
+	char problem[512];      /* why the last request failed; "" when it did not */
 };
 
 /* All times are milliseconds of one clock that never jumps. */

@@ -22,4 +22,18 @@ static inline size_t kt_utf8_length(const char *text)
 	return length;
 }
 
+/* Makes one line of valid text of what others wrote: a byte that is no UTF-8 becomes '?', a control character a blank. */
+static inline void kt_utf8_one_line(char *text)
+{
+	for (char *c = text; *c;) {
+		size_t length = kt_utf8_length(c);
+
+		if (length == 0)
+			*c = '?';
+		else if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = ' ';
+		c += length == 0 ? 1 : length;
+	}
+}
+
 #endif

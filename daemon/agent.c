@@ -1,0 +1,388 @@
+/* One loop, one thread. Whatever wakes it, it looks at the same things in the same order: the state file, whether what it
+ * says may be believed now, what the API server should have, what is due. So a lost event costs time, never truth. */
+#include "agent.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/log.h"
+#include "kontain/own.h"
+#include "kube/reporter.h"
+#include "serve/health.h"
+#include "serve/metrics.h"
+#include "statefile.h"
+
+#define SLOW_POLL_MS 5000 /* in case inotify is lost */
+#define FAST_POLL_MS 1000 /* where it cannot be had */
+/* A pod's two containers start at once: the installer gets this long to say something before Unknown is reported. */
+#define START_GRACE_MS 5000
+
+enum { FD_SIGNALS, FD_HTTP, FD_STATE, FD_COUNT };
+
+struct agent {
+	const struct kt_agent_settings *settings;
+	char boot_id[37];
+	struct kt_statefile file;
+	struct kt_kube *kube;
+	struct kt_http *http;
+	struct kt_reporter reporter;
+	int signals;
+	int64_t started_ms;
+	int64_t look_at_ms;
+	bool is_believed;
+	struct kt_error why; /* when not */
+	bool is_told;        /* the verdict below is in the log */
+	char told[512];
+	char told_problem[sizeof(((struct kt_reporter *)0)->problem)];
+	bool has_told_report;
+	struct kt_report told_report;
+};
+
+static int64_t clock_ms(void)
+{
+	struct timespec now;
+
+	/* Unlike CLOCK_MONOTONIC it goes on while a machine sleeps: the heartbeat is due then. */
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool is_standalone(const struct agent *agent)
+{
+	return !agent->settings->node_name;
+}
+
+/* NULL when there is none that may be believed: agent->why says why. */
+static const struct kt_state *believed_state(const struct agent *agent)
+{
+	return agent->is_believed ? &agent->file.state : NULL;
+}
+
+/* ---- what the log is told: changes ---- */
+
+/* The same but for the figures in it: "overdue by 3 s", "timed out after 5001 milliseconds". */
+static bool is_same_text(const char *a, const char *b)
+{
+	while (*a || *b) {
+		while (isdigit((unsigned char)*a))
+			a++;
+		while (isdigit((unsigned char)*b))
+			b++;
+		if (*a != *b)
+			return false;
+		if (*a) {
+			a++;
+			b++;
+		}
+	}
+	return true;
+}
+
+static void tell_verdict(struct agent *agent)
+{
+	const struct kt_state *state = believed_state(agent);
+	char now[sizeof(agent->told)];
+
+	if (state)
+		snprintf(now, sizeof(now), "%d %s %d %s %s", state->node.ok, kt_reason_name(state->node.reason),
+			 state->rollout.ok, kt_reason_name(state->rollout.reason), state->versions.current);
+	else
+		snprintf(now, sizeof(now), "%s %.400s", kt_reason_name(agent->why.reason), agent->why.text);
+	if (agent->is_told && is_same_text(now, agent->told))
+		return;
+	snprintf(agent->told, sizeof(agent->told), "%s", now);
+	agent->is_told = true;
+	if (!state) {
+		kt_log(KT_LOG_WARN, "node unknown", "reason", kt_reason_name(agent->why.reason), "err", agent->why.text,
+		       NULL);
+		return;
+	}
+	kt_log(KT_LOG_INFO, state->node.ok ? "node ready" : "node not ready", "reason",
+	       kt_reason_name(state->node.reason), "message", state->node.message, "version", state->versions.current,
+	       NULL);
+	kt_log(KT_LOG_INFO, state->rollout.ok ? "version settled" : "version not settled", "reason",
+	       kt_reason_name(state->rollout.reason), "message", state->rollout.message, "version",
+	       state->versions.desired, NULL);
+}
+
+static void tell_report(struct agent *agent)
+{
+	const struct kt_reporter *reporter = &agent->reporter;
+	const struct kt_report *confirmed = &reporter->confirmed;
+
+	if (reporter->problem[0] && !is_same_text(reporter->problem, agent->told_problem)) {
+		kt_log(KT_LOG_WARN, "not reported", "step", "report", "err", reporter->problem, NULL);
+		snprintf(agent->told_problem, sizeof(agent->told_problem), "%s", reporter->problem);
+		agent->has_told_report = false;
+	}
+	if (reporter->problem[0] || !reporter->has_confirmed || confirmed->hold ||
+	    !kt_report_is_same(confirmed, &reporter->want) ||
+	    (agent->has_told_report && kt_report_is_same(confirmed, &agent->told_report)))
+		return;
+	kt_log(KT_LOG_INFO, confirmed->absent ? "report taken back" : "reported", "node", reporter->node_name, "status",
+	       confirmed->absent ? NULL : kt_condition_status_name(confirmed->status), "reason",
+	       confirmed->absent ? NULL : confirmed->reason, NULL);
+	agent->told_problem[0] = '\0';
+	agent->told_report = *confirmed;
+	agent->has_told_report = true;
+}
+
+/* ---- what is so ---- */
+
+/* Asked anew before each use: time alone makes a state overdue. */
+static void judge(struct agent *agent)
+{
+	agent->is_believed = agent->file.has_state;
+	if (!agent->is_believed)
+		agent->why = agent->file.why;
+	else if (kt_state_believable(&agent->file.state, agent->boot_id, time(NULL), &agent->why) < 0)
+		agent->is_believed = false;
+}
+
+static void wish(struct agent *agent, int64_t now_ms)
+{
+	struct kt_report_input input = {
+		.state = believed_state(agent),
+		.why = &agent->why,
+		.boot_id = agent->boot_id,
+		.desired_absent = agent->settings->config.desired_absent,
+		.legacy_label = agent->settings->config.legacy_label,
+	};
+	struct kt_report report;
+
+	if (!input.state && now_ms - agent->started_ms < START_GRACE_MS)
+		return;
+	kt_report_decide(&input, &report);
+	kt_reporter_want(&agent->reporter, &report, now_ms);
+}
+
+/* ---- the API server ---- */
+
+static void converse(struct agent *agent, int64_t now_ms)
+{
+	struct kt_reporter *reporter = &agent->reporter;
+	struct kt_kube_request request = {0};
+	struct kt_kube_reply reply = {0};
+	struct kt_error err = {0};
+
+	if (kt_kube_finish(agent->kube, &reply)) {
+		kt_reporter_take(reporter, &reply, now_ms, time(NULL));
+		/* A Node's JSON is large beside all else here: what it took is given back. */
+		malloc_trim(0);
+	}
+	if (!kt_kube_is_busy(agent->kube) && kt_reporter_next(reporter, now_ms, time(NULL), &request) &&
+	    kt_kube_start(agent->kube, &request, &err) < 0) {
+		snprintf(reply.problem, sizeof(reply.problem), "%.250s", err.text);
+		reply.code = 0;
+		kt_reporter_take(reporter, &reply, now_ms, time(NULL));
+	}
+	tell_report(agent);
+}
+
+/* ---- HTTP ---- */
+
+static void answer_health(struct agent *agent, const struct kt_http_request *request, struct kt_http_reply *reply)
+{
+	char problem[sizeof(agent->reporter.problem)] = "";
+	struct kt_health_input input = {
+		.state = believed_state(agent),
+		.why = &agent->why,
+		.is_standalone = is_standalone(agent),
+		.report_problem = problem,
+	};
+	struct kt_health health;
+
+	input.is_reported = !input.is_standalone && kt_reporter_is_reported(&agent->reporter, clock_ms(), problem,
+									    sizeof(problem));
+	kt_health_judge(&input, &health);
+	kt_health_answer(&health, request, reply);
+}
+
+static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
+{
+	struct kt_metrics_request_count requests[KT_KUBE_COUNTS];
+	const struct kt_kube_count *counts;
+	struct kt_metrics_input input = {
+		.state = believed_state(agent),
+		.why = &agent->why,
+		.has_age = agent->file.has_state,
+		.age_s = agent->file.has_state ? time(NULL) - agent->file.state.observed_at : 0,
+		.request_count = kt_kube_counts(agent->kube, &counts),
+		.requests = requests,
+	};
+
+	for (size_t i = 0; i < input.request_count; i++)
+		requests[i] = (struct kt_metrics_request_count){counts[i].verb, counts[i].code, counts[i].count};
+	kt_metrics_answer(&input, reply);
+}
+
+static void answer(void *context, const struct kt_http_request *request, struct kt_http_reply *reply)
+{
+	struct agent *agent = context;
+
+	judge(agent);
+	if (strcmp(request->path, "/metrics") == 0)
+		answer_metrics(agent, reply);
+	else
+		answer_health(agent, request, reply);
+}
+
+/* ---- the loop ---- */
+
+static void look(struct agent *agent, bool read_anyway)
+{
+	kt_statefile_look(&agent->file, read_anyway);
+	agent->look_at_ms = clock_ms() + (agent->file.inotify < 0 ? FAST_POLL_MS : SLOW_POLL_MS);
+}
+
+/* Until the state may be no longer believed: nobody tells us when that is. */
+static int64_t overdue_ms(const struct agent *agent)
+{
+	int64_t left_s = agent->is_believed ? agent->file.state.next_update_by - time(NULL) + 1 : INT32_MAX;
+
+	return left_s > 0 ? left_s * 1000 : 0;
+}
+
+static int pause_ms(const struct agent *agent)
+{
+	int64_t now = clock_ms(), pause = agent->look_at_ms - now, other = overdue_ms(agent);
+	int http = kt_http_timeout_ms(agent->http);
+
+	if (other < pause)
+		pause = other;
+	if (http >= 0 && http < pause)
+		pause = http;
+	if (!is_standalone(agent)) {
+		int64_t due = kt_reporter_due_ms(&agent->reporter);
+
+		if (due < INT64_MAX && due - now < pause)
+			pause = due - now;
+		if (agent->started_ms + START_GRACE_MS > now && agent->started_ms + START_GRACE_MS - now < pause)
+			pause = agent->started_ms + START_GRACE_MS - now;
+	}
+	return pause > 0 ? (int)pause : 0;
+}
+
+/* True when it was told to end. */
+static bool take_signal(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	if (read(agent->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return false;
+	kt_log(KT_LOG_INFO, "stopped", "reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
+	return true;
+}
+
+static int loop(struct agent *agent, struct kt_error *err)
+{
+	for (;;) {
+		struct pollfd fds[FD_COUNT] = {
+			[FD_SIGNALS] = {.fd = agent->signals, .events = POLLIN},
+			[FD_HTTP] = {.fd = kt_http_fd(agent->http), .events = POLLIN},
+			[FD_STATE] = {.fd = agent->file.inotify, .events = POLLIN},
+		};
+		int64_t now = clock_ms();
+		bool is_news;
+		int r;
+
+		judge(agent);
+		tell_verdict(agent);
+		if (!is_standalone(agent)) {
+			wish(agent, now);
+			converse(agent, now);
+		}
+		r = kt_kube_wait(agent->kube, fds, agent->file.inotify < 0 ? FD_STATE : FD_COUNT, pause_ms(agent), err);
+		if (r < 0)
+			return r;
+		if (fds[FD_SIGNALS].revents && take_signal(agent))
+			return 0;
+		is_news = fds[FD_STATE].revents && kt_statefile_take(&agent->file);
+		if (is_news || clock_ms() >= agent->look_at_ms)
+			look(agent, is_news);
+		kt_http_run(agent->http);
+	}
+}
+
+static int open_signals(int *ret_fd, struct kt_error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot set signals");
+	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret_fd < 0 ? kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot take signals") : 0;
+}
+
+static int open_all(struct agent *agent, struct kt_error *err)
+{
+	const struct kt_agent_settings *settings = agent->settings;
+	struct kt_kube_settings kube = {
+		.host = is_standalone(agent) ? NULL : settings->api_host,
+		.port = settings->api_port,
+		.credentials = settings->credentials,
+		.user_agent = KT_FIELD_MANAGER "/" KONTAIN_VERSION,
+	};
+	const char *problem;
+	int r = kt_fs_boot_id(agent->boot_id);
+
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot read the kernel's boot id: mount /proc");
+	r = open_signals(&agent->signals, err);
+	if (r == 0)
+		r = kt_http_open(&settings->listen, answer, agent, &agent->http, err);
+	if (r == 0)
+		r = kt_kube_open(&kube, &agent->kube, err);
+	if (r < 0)
+		return r;
+	kt_statefile_open(&agent->file, settings->state, &problem);
+	if (problem)
+		kt_log(KT_LOG_WARN, "no inotify, the state is looked at every second", "err", problem, NULL);
+	return 0;
+}
+
+static void close_all(struct agent *agent)
+{
+	kt_statefile_close(&agent->file);
+	kt_reporter_done(&agent->reporter);
+	kt_kube_close(&agent->kube);
+	kt_http_close(&agent->http);
+	kt_close_fd(&agent->signals);
+}
+
+int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
+{
+	KT_OWN(close_all) struct agent agent = {.settings = settings, .signals = -1, .file = {.inotify = -1}};
+	char address[KT_HTTP_ADDRESS_MAX];
+	uint64_t seed = 0;
+	int r = open_all(&agent, err);
+
+	if (r < 0)
+		return r;
+	agent.started_ms = clock_ms();
+	agent.look_at_ms = agent.started_ms + FAST_POLL_MS;
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+		seed = (uint64_t)agent.started_ms << 20 ^ (uint64_t)getpid();
+	if (!is_standalone(&agent))
+		kt_reporter_init(&agent.reporter, settings->node_name, settings->config.heartbeat_s,
+				 settings->config.start_delay_s, seed, agent.started_ms);
+	kt_http_address_text(agent.http, address);
+	kt_log(KT_LOG_INFO, "serving", "address", address, "path", settings->state, "node",
+	       is_standalone(&agent) ? "standalone" : settings->node_name, NULL);
+	return loop(&agent, err);
+}

@@ -1,0 +1,74 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#define DEFAULT_STATE  "/run/kontain/state.json"
+#define DEFAULT_LISTEN "0.0.0.0:8080"
+
+static const struct option long_options[] = {
+	{"standalone", no_argument, NULL, 'a'},
+	{"config", required_argument, NULL, 'c'},
+	{"state", required_argument, NULL, 's'},
+	{"listen", required_argument, NULL, 'l'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+void kt_daemon_options_help(void)
+{
+	puts("usage: kontaind [OPTION]...\n"
+	     "\n"
+	     "Tells Kubernetes, and whoever asks over HTTP, whether this node can run Kontain payloads.\n"
+	     "\n"
+	     "  --standalone        no cluster: serve HTTP only\n"
+	     "  --config FILE       settings; without it the defaults hold\n"
+	     "  --state FILE        what kontain-installer says of the node (default " DEFAULT_STATE ")\n"
+	     "  --listen ADDR:PORT  /livez, /readyz and /metrics (default " DEFAULT_LISTEN "; port 0: any)\n"
+	     "  -q, -v              less, more\n"
+	     "  --help, --version\n"
+	     "\n"
+	     "In a pod it takes NODE_NAME, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT from the\n"
+	     "environment, and the token and CA that are mounted for its service account.\n"
+	     "\n"
+	     "exit status: 0 ended by SIGTERM or SIGINT; 1 failed; 2 usage");
+}
+
+int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_options *ret_options, struct kt_error *err)
+{
+	struct kt_daemon_options options = {.state = DEFAULT_STATE};
+	const char *listen = DEFAULT_LISTEN;
+	int option;
+
+	optind = 1;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":qv", long_options, NULL)) != -1) {
+		const char *word = argv[optind - 1];
+
+		switch (option) {
+		case 'a': options.is_standalone = true; break;
+		case 'c': options.config = optarg; break;
+		case 's': options.state = optarg; break;
+		case 'l': listen = optarg; break;
+		case 'q': options.is_quiet = true; break;
+		case 'v': options.is_verbose = true; break;
+		case 'h': options.action = KT_DAEMON_HELP; break;
+		case 'V': options.action = KT_DAEMON_VERSION; break;
+		case ':': return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s needs a value, see --help", word);
+		default:
+			if (word[0] == '-' && word[1] == '-')
+				return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: no such option, see --help", word);
+			return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "-%c: no such option, see --help", optopt);
+		}
+	}
+	if (optind < argc)
+		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: not expected here, see --help", argv[optind]);
+	if (options.state[0] == '\0')
+		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "--state needs a file, see --help");
+	if (kt_http_parse_address(listen, &options.listen, err) < 0)
+		return kt_fail_prefix(err, "--listen");
+	*ret_options = options;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* Three questions, three answers: is the loop alive (/livez), is this node done with the version asked for (/readyz),
+ * can it run payloads (/readyz/km). Pure. */
+#ifndef KONTAIN_SERVE_HEALTH_H
+#define KONTAIN_SERVE_HEALTH_H
+
+#include "http.h"
+#include "kontain/state.h"
+
+#define KT_CHECK_TEXT_MAX 640
+
+enum kt_check_name { KT_CHECK_STATE, KT_CHECK_VERSION, KT_CHECK_REPORT, KT_CHECK_KM, KT_CHECK_COUNT };
+
+struct kt_check {
+	bool ok;         /* the check's own answer */
+	bool is_tolerated; /* not ok, and no matter for the whole */
+	char text[KT_CHECK_TEXT_MAX]; /* one line: what is so, or "<reason>: <sentence>" */
+};
+
+struct kt_health {
+	struct kt_check checks[KT_CHECK_COUNT];
+	enum kt_reason unfit; /* settled though km cannot run, and why; NONE otherwise */
+};
+
+struct kt_health_input {
+	const struct kt_state *state; /* NULL when there is none that may be believed */
+	const struct kt_error *why;   /* then: why not */
+	bool is_standalone;
+	bool is_reported;
+	const char *report_problem;   /* why not */
+};
+
+void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health);
+
+/* Answers /livez and /readyz as kube-apiserver does: the whole or one check (/readyz/km), ?verbose, ?exclude=NAME. Unlike
+ * there the reason is told: it is no secret, and somebody waits for it. Leaves the reply alone for other paths. */
+void kt_health_answer(const struct kt_health *health, const struct kt_http_request *request,
+		      struct kt_http_reply *reply);
+
+#endif

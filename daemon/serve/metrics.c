@@ -1,0 +1,117 @@
+/* A series is there when its value is known: a figure of a state that may not be believed is left out rather than kept,
+ * while the two questions people alert on (ready, kvm_available) always have an answer. */
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kontain/own.h"
+#include "kontain/utf8.h"
+
+/* Escaped as the format wants it: backslash, quote and line feed; UTF-8 throughout. */
+static void print_label(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, "%s=\"", name);
+	while (*value) {
+		size_t length = kt_utf8_length(value);
+
+		if (length == 0)
+			fputc('?', out);
+		else if (*value == '\n')
+			fputs("\\n", out);
+		else if (*value == '"' || *value == '\\')
+			fprintf(out, "\\%c", *value);
+		else
+			fwrite(value, 1, length, out);
+		value += length ? length : 1;
+	}
+	fputc('"', out);
+}
+
+static void print_head(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void print_build(FILE *out)
+{
+	print_head(out, "kontaind_build_info", "gauge", "The kontaind that answers here.");
+	fputs("kontaind_build_info{", out);
+	print_label(out, "version", KONTAIN_VERSION);
+	fputs("} 1\n", out);
+}
+
+static void print_verdicts(FILE *out, const struct kt_metrics_input *input)
+{
+	const struct kt_state *state = input->state;
+	bool is_probed = state && state->kvm.probed;
+	enum kt_reason reason = !state ? input->why->reason : is_probed ? state->kvm.verdict.reason : KT_REASON_STARTING;
+
+	print_head(out, "kontaind_ready", "gauge", "1 when this node can run Kontain payloads, as proven last.");
+	fprintf(out, "kontaind_ready %d\n", state && state->node.ok);
+	print_head(out, "kontaind_kvm_available", "gauge", "1 when a guest ran on this node's KVM; reason says why not.");
+	fputs("kontaind_kvm_available{", out);
+	print_label(out, "reason", kt_reason_name(reason));
+	fprintf(out, "} %d\n", is_probed && state->kvm.verdict.ok);
+}
+
+static void print_version(FILE *out, const struct kt_state_versions *versions)
+{
+	if (!versions->current[0])
+		return;
+	print_head(out, "kontaind_version_info", "gauge", "The version that is current here and the SHA-256 of its km.");
+	fputs("kontaind_version_info{", out);
+	print_label(out, "version", versions->current);
+	fputc(',', out);
+	print_label(out, "digest", versions->km_digest);
+	fputs("} 1\n", out);
+}
+
+static void print_installer(FILE *out, const struct kt_state *state)
+{
+	print_head(out, "kontaind_installs_total", "counter", "Landings of a version since the installer's start.");
+	fprintf(out, "kontaind_installs_total{result=\"ok\"} %" PRIu64 "\n", state->store.installs_ok);
+	fprintf(out, "kontaind_installs_total{result=\"failed\"} %" PRIu64 "\n", state->store.installs_failed);
+	if (!state->kvm.probed)
+		return;
+	print_head(out, "kontaind_probe_duration_seconds", "gauge", "How long the last look at KVM took, guests included.");
+	fprintf(out, "kontaind_probe_duration_seconds %u.%06u\n", state->kvm.duration_us / 1000000,
+		state->kvm.duration_us % 1000000);
+}
+
+static void print_requests(FILE *out, const struct kt_metrics_input *input)
+{
+	if (input->request_count == 0)
+		return;
+	print_head(out, "kontaind_api_requests_total", "counter",
+		   "Requests to the API server by the code of the answer; error: none came.");
+	for (size_t i = 0; i < input->request_count; i++) {
+		fputs("kontaind_api_requests_total{", out);
+		print_label(out, "verb", input->requests[i].verb);
+		fputc(',', out);
+		print_label(out, "code", input->requests[i].code);
+		fprintf(out, "} %" PRIu64 "\n", input->requests[i].count);
+	}
+}
+
+void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_reply *reply)
+{
+	KT_OWN(kt_close_file) FILE *out = open_memstream(&reply->body, &reply->size);
+
+	reply->code = 200;
+	reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	if (!out)
+		return;
+	print_build(out);
+	print_verdicts(out, input);
+	if (input->state) {
+		print_version(out, &input->state->versions);
+		print_installer(out, input->state);
+	}
+	print_requests(out, input);
+	if (input->has_age) {
+		print_head(out, "kontaind_state_age_seconds", "gauge", "Since the installer last said how the node stands.");
+		fprintf(out, "kontaind_state_age_seconds %" PRId64 "\n", input->age_s > 0 ? input->age_s : 0);
+	}
+}

@@ -1,0 +1,28 @@
+/* What Prometheus reads: text exposition format 0.0.4. Pure. */
+#ifndef KONTAIN_SERVE_METRICS_H
+#define KONTAIN_SERVE_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http.h"
+#include "kontain/state.h"
+
+struct kt_metrics_request_count {
+	const char *verb;
+	const char *code;
+	uint64_t count;
+};
+
+struct kt_metrics_input {
+	const struct kt_state *state; /* NULL when there is none that may be believed */
+	const struct kt_error *why;   /* then: why not */
+	bool has_age;                 /* a state was read, to be believed or not */
+	int64_t age_s;
+	size_t request_count;
+	const struct kt_metrics_request_count *requests; /* borrowed */
+};
+
+void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_reply *reply);
+
+#endif
