@@ -1,0 +1,292 @@
+/* The machine under a payload.
+ *
+ * A `syscall` of the payload goes to the address in MSR_LSTAR. There stands a single `hlt`, which leaves the guest; the
+ * answer is put into the registers from outside, and so is what `sysret` would have done. The guest needs no kernel, no
+ * descriptor table and no stack of ours.
+ *
+ * The payload runs in ring 0, as under km: its prison is the machine, not the ring. This shows where KVM emulates: such
+ * a KVM may run ring 3 on the processor itself and ring 0 instruction by instruction, so a payload in ring 3 would
+ * work where those under km fail.
+ *
+ * There is no interrupt table: an exception (an address that is not there) becomes a triple fault, which KVM reports as
+ * a shutdown.
+ *
+ * Physical memory, 2 MiB pages:
+ *   0        page tables and the `hlt`; mapped at KERNEL, so that address 0 is not there
+ *   2 MiB -  the payload's, mapped at the same address */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "monitor.h"
+
+#define KERNEL   UINT64_C(0xffffffff80000000)
+#define HLT_SIZE 1
+
+/* Offsets in the first page. */
+enum { ROOT = 0x1000, USER_UPPER = 0x2000, USER_LOWER = 0x3000, KERNEL_UPPER = 0x4000, KERNEL_LOWER = 0x5000,
+       WAY_OUT = 0x6000 };
+
+/* Page table entries, control registers, EFER and MSR numbers: Intel SDM volume 3, 4.5, 2.5 and volume 4. */
+enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80 };
+#define CR0_BITS   UINT64_C(0x80010033) /* PG WP NE ET MP PE */
+#define CR4_BITS   UINT64_C(0x620)      /* PAE OSFXSR OSXMMEXCPT: SSE works */
+#define EFER_BITS  UINT64_C(0x501)      /* LMA LME SCE */
+#define MSR_STAR   0xc0000081
+#define MSR_LSTAR  0xc0000082
+#define MSR_FMASK  0xc0000084
+#define FLAGS_KEPT UINT64_C(0x240dd5)   /* of the payload's flags, over a call: arithmetic, direction, AC, ID */
+#define FLAGS_ONE  UINT64_C(2)
+
+/* STAR makes `syscall` load selectors 8 and 16 with flat ring 0 segments; so these are the payload's from the start. */
+#define STAR_VALUE (UINT64_C(8) << 32)
+static const struct kvm_segment code_segment = {
+	.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+static const struct kvm_segment data_segment = {
+	.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+static const struct kvm_segment task_segment = {.limit = 0x67, .selector = 0x28, .type = 11, .present = 1};
+
+#define KKM_QUESTION _IO(KVMIO, 0xff)
+#define KKM_ANSWER   0x6b6b6d
+
+static const char *const devices[] = {"/dev/kontain", "/dev/kvm", "/dev/kkm"};
+
+static int device_trouble(const char *what)
+{
+	message("KVM: %s failed: %s", what, strerror(errno));
+	return MONITOR_EXIT_DEVICE;
+}
+
+/* As km: the first that is there counts, whether it can be opened or not. */
+static int device_open(int *ret_fd)
+{
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		int fd = open(devices[i], O_RDWR | O_CLOEXEC);
+
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0) {
+			message("cannot open %s: %s", devices[i], strerror(errno));
+			return MONITOR_EXIT_DEVICE;
+		}
+		*ret_fd = fd;
+		if (ioctl(fd, KKM_QUESTION, 0) == KKM_ANSWER) {
+			message("%s is Kontain's own module: this test monitor drives KVM alone", devices[i]);
+			return MONITOR_EXIT_DEVICE;
+		}
+		return 0;
+	}
+	message("no device to run a payload on: /dev/kontain, /dev/kvm and /dev/kkm are missing");
+	return MONITOR_EXIT_DEVICE;
+}
+
+static int memory_add(struct guest *guest)
+{
+	struct kvm_userspace_memory_region region = {.memory_size = GUEST_TOP};
+	void *memory = mmap(NULL, GUEST_TOP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return device_trouble("memory for the guest");
+	guest->memory = memory;
+	region.userspace_addr = (uintptr_t)memory;
+	return ioctl(guest->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? device_trouble("KVM_SET_USER_MEMORY_REGION") : 0;
+}
+
+static void table_set(struct guest *guest, unsigned table, unsigned index, uint64_t entry)
+{
+	memcpy(guest->memory + table + index * sizeof(entry), &entry, sizeof(entry));
+}
+
+static void memory_fill(struct guest *guest)
+{
+	table_set(guest, ROOT, 0, USER_UPPER | PRESENT | WRITABLE);
+	table_set(guest, USER_UPPER, 0, USER_LOWER | PRESENT | WRITABLE);
+	for (uint64_t page = GUEST_BOTTOM; page < GUEST_TOP; page += GUEST_PAGE)
+		table_set(guest, USER_LOWER, (unsigned)(page / GUEST_PAGE), page | PRESENT | WRITABLE | LARGE);
+	table_set(guest, ROOT, KERNEL >> 39 & 511, KERNEL_UPPER | PRESENT | WRITABLE);
+	table_set(guest, KERNEL_UPPER, KERNEL >> 30 & 511, KERNEL_LOWER | PRESENT | WRITABLE);
+	table_set(guest, KERNEL_LOWER, KERNEL >> 21 & 511, PRESENT | WRITABLE | LARGE);
+	guest->memory[WAY_OUT] = 0xf4; /* hlt */
+}
+
+/* The guest's CPU is what KVM can give of the host's: a payload may ask cpuid and believe it. */
+static int cpuid_set(struct guest *guest)
+{
+	enum { ENTRIES = 256 };
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + ENTRIES * sizeof(cpuid->entries[0]));
+	int failed;
+
+	if (cpuid == NULL)
+		return device_trouble("memory for CPUID");
+	cpuid->nent = ENTRIES;
+	failed = ioctl(guest->device, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 || ioctl(guest->vcpu, KVM_SET_CPUID2, cpuid) < 0;
+	free(cpuid);
+	return failed ? device_trouble("CPUID") : 0;
+}
+
+static int msrs_set(struct guest *guest)
+{
+	static const struct kvm_msr_entry entries[] = {
+		{.index = MSR_STAR, .data = STAR_VALUE},
+		{.index = MSR_LSTAR, .data = KERNEL + WAY_OUT},
+		{.index = MSR_FMASK, .data = ~FLAGS_ONE},
+	};
+	enum { COUNT = sizeof(entries) / sizeof(entries[0]) };
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(entries)];
+	} msrs = {.list = {.nmsrs = COUNT}};
+
+	memcpy(msrs.list.entries, entries, sizeof(entries));
+	return ioctl(guest->vcpu, KVM_SET_MSRS, &msrs) == COUNT ? 0 : device_trouble("KVM_SET_MSRS");
+}
+
+static int segments_set(struct guest *guest)
+{
+	struct kvm_sregs sregs;
+
+	if (ioctl(guest->vcpu, KVM_GET_SREGS, &sregs) < 0)
+		return device_trouble("KVM_GET_SREGS");
+	sregs.cs = code_segment;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data_segment;
+	sregs.tr = task_segment;
+	sregs.cr0 = CR0_BITS;
+	sregs.cr3 = ROOT;
+	sregs.cr4 = CR4_BITS;
+	sregs.efer = EFER_BITS;
+	sregs.gdt.limit = sregs.idt.limit = 0;
+	return ioctl(guest->vcpu, KVM_SET_SREGS, &sregs) < 0 ? device_trouble("KVM_SET_SREGS") : 0;
+}
+
+static int vcpu_add(struct guest *guest)
+{
+	int size = ioctl(guest->device, KVM_GET_VCPU_MMAP_SIZE, 0);
+	void *run;
+
+	guest->vcpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0);
+	if (guest->vcpu < 0)
+		return device_trouble("KVM_CREATE_VCPU");
+	if (size < (int)sizeof(*guest->run))
+		return device_trouble("KVM_GET_VCPU_MMAP_SIZE");
+	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, guest->vcpu, 0);
+	if (run == MAP_FAILED)
+		return device_trouble("mapping the vcpu");
+	guest->run = run;
+	guest->run_size = (size_t)size;
+	return 0;
+}
+
+int guest_open(struct guest *ret_guest)
+{
+	struct guest *guest = ret_guest;
+	int code;
+
+	*guest = (struct guest){.device = -1, .vm = -1, .vcpu = -1};
+	if ((code = device_open(&guest->device)))
+		return code;
+	if (ioctl(guest->device, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+		message("KVM: not an API of version %d", KVM_API_VERSION);
+		return MONITOR_EXIT_DEVICE;
+	}
+	guest->vm = ioctl(guest->device, KVM_CREATE_VM, 0);
+	if (guest->vm < 0)
+		return device_trouble("KVM_CREATE_VM");
+	/* api.rst: required on Intel; three pages that no guest of ours can reach */
+	if (ioctl(guest->vm, KVM_SET_TSS_ADDR, 0xfffbd000) < 0)
+		return device_trouble("KVM_SET_TSS_ADDR");
+	if ((code = memory_add(guest)) || (code = vcpu_add(guest)) || (code = cpuid_set(guest)))
+		return code;
+	memory_fill(guest);
+	return 0;
+}
+
+static void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+void guest_close(struct guest *guest)
+{
+	if (guest->run)
+		(void)munmap(guest->run, guest->run_size);
+	guest->run = NULL;
+	fd_close(&guest->vcpu);
+	fd_close(&guest->vm);
+	fd_close(&guest->device);
+	if (guest->memory)
+		(void)munmap(guest->memory, GUEST_TOP);
+	guest->memory = NULL;
+}
+
+void *guest_bytes(const struct guest *guest, uint64_t address, uint64_t size)
+{
+	if (address < GUEST_BOTTOM || address > GUEST_TOP || size > GUEST_TOP - address)
+		return NULL;
+	return guest->memory + address;
+}
+
+int guest_start(struct guest *guest, uint64_t entry, uint64_t stack)
+{
+	struct kvm_regs regs = {.rip = entry, .rsp = stack, .rflags = FLAGS_ONE};
+	int code = segments_set(guest);
+
+	if (code || (code = msrs_set(guest)))
+		return code;
+	return ioctl(guest->vcpu, KVM_SET_REGS, &regs) < 0 ? device_trouble("KVM_SET_REGS") : 0;
+}
+
+static void registers_get(struct guest *guest, struct kvm_regs *ret_regs)
+{
+	if (ioctl(guest->vcpu, KVM_GET_REGS, ret_regs) < 0)
+		message_abort("KVM: KVM_GET_REGS failed: %s", strerror(errno));
+}
+
+/* The guest stopped by itself and cannot go on. */
+__attribute__((noreturn)) static void guest_lost(const struct kvm_run *run, uint64_t at)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_INTERNAL_ERROR:
+		message_abort("KVM: internal error, suberr 0x%x (payload at 0x%" PRIx64 ")", run->internal.suberror, at);
+	case KVM_EXIT_SHUTDOWN:
+		message_abort("KVM: guest shut down: the payload at 0x%" PRIx64 " raised an exception", at);
+	case KVM_EXIT_HLT:
+		message_abort("KVM: the payload halted itself before 0x%" PRIx64, at);
+	default:
+		message_abort("KVM: exit reason %u is not understood (payload at 0x%" PRIx64 ")", run->exit_reason, at);
+	}
+}
+
+void guest_run(struct guest *guest, struct guest_call *ret_call)
+{
+	struct kvm_regs regs;
+
+	while (ioctl(guest->vcpu, KVM_RUN, 0) < 0)
+		if (errno != EINTR && errno != EAGAIN)
+			message_abort("KVM: KVM_RUN failed: %s", strerror(errno));
+	registers_get(guest, &regs);
+	/* a payload may halt too, but that is no system call */
+	if (guest->run->exit_reason != KVM_EXIT_HLT || regs.rip != KERNEL + WAY_OUT + HLT_SIZE)
+		guest_lost(guest->run, regs.rip);
+	*ret_call = (struct guest_call){regs.rax, {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
+}
+
+/* sysret, from outside: code and stack segment are still right. */
+void guest_answer(struct guest *guest, int64_t result)
+{
+	struct kvm_regs regs;
+
+	registers_get(guest, &regs);
+	regs.rip = regs.rcx;
+	regs.rflags = (regs.r11 & FLAGS_KEPT) | FLAGS_ONE;
+	regs.rax = (uint64_t)result;
+	if (ioctl(guest->vcpu, KVM_SET_REGS, &regs) < 0)
+		message_abort("KVM: cannot go back to the payload: %s", strerror(errno));
+}
