@@ -1,0 +1,264 @@
+/* The only file that knows libkmod.
+ *
+ * Everything is read below the host's root: modules and their index in /lib/modules/RELEASE, rules in modprobe.d. Rules
+ * are data to us: an `install` line is a command for a shell, written for the host's root and not for ours, so it is
+ * never run; a module that has one is reported as blocked.
+ *
+ * What is loaded is sysfs' word, not libkmod's: without an index (images without /lib/modules) libkmod takes a built-in
+ * module for one that is just coming. */
+#include "modules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libkmod.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "kontain/own.h"
+
+#define INSTALL_REFUSED (-ECANCELED) /* ours, from install_refuse: the kernel never says it */
+
+static const char *const module_places[] = {"lib/modules", "usr/lib/modules"};
+
+/* modprobe.d(5); of two files of one name the first counts */
+static const char *const rule_places[] = {"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d",
+					  "usr/lib/modprobe.d", "lib/modprobe.d"};
+
+#define RULE_PLACES (sizeof(rule_places) / sizeof(rule_places[0]))
+
+static const struct {
+	const char *cpu_vendor;
+	const char *module;
+} vendors[] = {
+	{"AuthenticAMD", "kvm_amd"},  {"HygonGenuine", "kvm_amd"},
+	{"GenuineIntel", "kvm_intel"}, {"CentaurHauls", "kvm_intel"}, {"Shanghai", "kvm_intel"},
+};
+
+static const char *const state_names[] = {
+	[KT_MODULE_MISSING] = "missing", [KT_MODULE_AVAILABLE] = "not loaded", [KT_MODULE_LOADING] = "loading",
+	[KT_MODULE_LOADED] = "loaded",   [KT_MODULE_BUILTIN] = "builtin",
+};
+
+/* Each answer was seen on a real kernel; the first row that fits counts, and the last fits always. */
+static const struct {
+	int code;
+	enum kt_reason reason;
+	int error;
+	const char *text; /* behind the module's name */
+} answers[] = {
+	{KMOD_PROBE_APPLY_BLACKLIST, KT_REASON_MODULE_BLOCKED, EPERM,
+	 "is blacklisted in modprobe.d or by modprobe.blacklist= on the kernel command line"},
+	{INSTALL_REFUSED, KT_REASON_MODULE_BLOCKED, EPERM,
+	 "has an install command in modprobe.d, which is not run from here: load it on the host"},
+	{-EPERM, KT_REASON_MODULE_BLOCKED, EPERM,
+	 "is refused by the kernel: module_blacklist= on its command line, kernel.modules_disabled, lockdown, or "
+	 "CAP_SYS_MODULE is missing"},
+	{-EOPNOTSUPP, KT_REASON_VIRTUALIZATION_DISABLED, EOPNOTSUPP,
+	 "finds no hardware virtualization that it may use on this CPU"},
+	{-ENOENT, KT_REASON_MODULE_MISSING, ENOENT,
+	 "or a module that it needs is in the index of /lib/modules, but its file is not there"},
+	{-ENOEXEC, KT_REASON_MODULE_MISSING, ENOEXEC, "is damaged, or was built for another kernel"},
+	{-EKEYREJECTED, KT_REASON_MODULE_BLOCKED, EKEYREJECTED,
+	 "has no signature that this kernel accepts"},
+	{-ENOKEY, KT_REASON_MODULE_BLOCKED, ENOKEY, "is signed by a key that this kernel does not know"},
+	{-EINVAL, KT_REASON_MODULE_BLOCKED, EINVAL, "refuses an option that modprobe.d or the kernel command line gives it"},
+	{0, KT_REASON_MODULE_BLOCKED, EIO, "cannot be loaded"},
+};
+
+static void context_drop(struct kmod_ctx **context)
+{
+	int saved = errno;
+
+	if (*context)
+		(void)kmod_unref(*context);
+	errno = saved;
+}
+
+static void list_drop(struct kmod_list **list)
+{
+	(void)kmod_module_unref_list(*list);
+}
+
+static void module_drop(struct kmod_module **module)
+{
+	if (*module)
+		(void)kmod_module_unref(*module);
+}
+
+/* libkmod speaks on stderr by default. */
+static void log_nothing(void *data, int priority, const char *file, int line, const char *function, const char *format,
+			va_list args)
+{
+	(void)data, (void)priority, (void)file, (void)line, (void)function, (void)format, (void)args;
+}
+
+static int install_refuse(struct kmod_module *module, const char *command, void *data)
+{
+	(void)module, (void)command, (void)data;
+	return INSTALL_REFUSED;
+}
+
+/* NULL when memory is gone. A folder that is not there is an empty index. */
+static struct kmod_ctx *context_open(const char *host)
+{
+	char modules[PATH_MAX], rules[RULE_PLACES][PATH_MAX];
+	const char *paths[RULE_PLACES + 1] = {NULL};
+	struct utsname kernel;
+
+	if (uname(&kernel) < 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(module_places) / sizeof(module_places[0]); i++) {
+		(void)snprintf(modules, sizeof(modules), "%s/%s/%s", host, module_places[i], kernel.release);
+		if (access(modules, F_OK) == 0)
+			break;
+	}
+	for (size_t i = 0; i < RULE_PLACES; i++) {
+		(void)snprintf(rules[i], sizeof(rules[i]), "%s/%s", host, rule_places[i]);
+		paths[i] = rules[i];
+	}
+
+	struct kmod_ctx *context = kmod_new(modules, paths);
+
+	if (context)
+		kmod_set_log_fn(context, log_nothing, NULL);
+	return context;
+}
+
+/* The module of that name: owned, or NULL where there is none. *ret_code is what libkmod said. */
+static struct kmod_module *module_find(struct kmod_ctx *context, const char *name, int *ret_code)
+{
+	KT_OWN(list_drop) struct kmod_list *list = NULL;
+
+	*ret_code = kmod_module_new_from_lookup(context, name, &list);
+	return *ret_code < 0 || !list ? NULL : kmod_module_get_module(list);
+}
+
+/* -1: sysfs does not know it. */
+static int state_in_sysfs(const char *host, const char *name)
+{
+	char path[PATH_MAX], word[16] = "";
+	struct statfs info;
+
+	if (snprintf(path, sizeof(path), "%s/sys/module/%s", host, name) >= (int)sizeof(path))
+		return -1;
+
+	KT_OWN(kt_close_fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0 || fstatfs(dir, &info) < 0 || info.f_type != SYSFS_MAGIC)
+		return -1;
+
+	KT_OWN(kt_close_fd) int fd = openat(dir, "initstate", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) /* modules that were loaded have this file, what is linked into the kernel has not */
+		return KT_MODULE_BUILTIN;
+	if (read(fd, word, sizeof(word) - 1) < 0)
+		return KT_MODULE_LOADING;
+	return strncmp(word, "live", 4) == 0 ? KT_MODULE_LOADED : KT_MODULE_LOADING;
+}
+
+static enum kt_module_state module_state(const char *host, struct kmod_ctx *context, const char *name)
+{
+	int state = state_in_sysfs(host, name), code;
+
+	/* in a container the host's /sys may not be below its root; ours is the same kernel's */
+	if (state < 0 && host[0] != '\0')
+		state = state_in_sysfs("", name);
+	if (state >= 0 || !context)
+		return state < 0 ? KT_MODULE_MISSING : (enum kt_module_state)state;
+
+	KT_OWN(module_drop) struct kmod_module *module = module_find(context, name, &code);
+
+	if (!module)
+		return KT_MODULE_MISSING;
+
+	const char *path = kmod_module_get_path(module);
+
+	if (!path) /* in modules.builtin: one without parameters is not in sysfs */
+		return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN ? KT_MODULE_BUILTIN : KT_MODULE_MISSING;
+	return access(path, F_OK) == 0 ? KT_MODULE_AVAILABLE : KT_MODULE_MISSING;
+}
+
+const char *kt_modules_vendor_name(const char *cpu_vendor)
+{
+	for (size_t i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++)
+		if (strcmp(vendors[i].cpu_vendor, cpu_vendor) == 0)
+			return vendors[i].module;
+	return NULL;
+}
+
+void kt_modules_look(const char *host, const char *cpu_vendor, struct kt_modules *ret_modules)
+{
+	KT_OWN(context_drop) struct kmod_ctx *context = context_open(host);
+	struct kt_modules modules = {.vendor_name = kt_modules_vendor_name(cpu_vendor)};
+
+	modules.kvm = module_state(host, context, "kvm");
+	modules.irqbypass = module_state(host, context, "irqbypass");
+	if (modules.vendor_name)
+		modules.vendor = module_state(host, context, modules.vendor_name);
+	*ret_modules = modules;
+}
+
+void kt_modules_describe(const struct kt_modules *modules, char *text, size_t size)
+{
+	int used = snprintf(text, size, "kvm %s", state_names[modules->kvm]);
+
+	if (modules->vendor_name && used >= 0 && (size_t)used < size)
+		used += snprintf(text + used, size - (size_t)used, ", %s %s", modules->vendor_name,
+				 state_names[modules->vendor]);
+	if (used >= 0 && (size_t)used < size)
+		(void)snprintf(text + used, size - (size_t)used, ", irqbypass %s", state_names[modules->irqbypass]);
+}
+
+int kt_modules_explain(int code, const char *module, struct kt_error *err)
+{
+	const size_t last = sizeof(answers) / sizeof(answers[0]) - 1;
+	size_t i = 0;
+
+	if (code == 0)
+		return 0;
+	while (i < last && answers[i].code != code)
+		i++;
+	if (i == last)
+		return kt_fail_errno(err, code, answers[i].reason, "the module %s %s", module, answers[i].text);
+	return kt_fail(err, answers[i].error, answers[i].reason, "the module %s %s", module, answers[i].text);
+}
+
+static int module_load(struct kmod_ctx *context, const char *name, struct kt_error *err)
+{
+	int code;
+	KT_OWN(module_drop) struct kmod_module *module = module_find(context, name, &code);
+
+	if (code < 0 && code != -ENOENT && code != -ENOSYS)
+		return kt_modules_explain(code, name, err);
+	if (!module)
+		return kt_fail(err, ENOENT, KT_REASON_MODULE_MISSING,
+			       "the running kernel has no module %s below /lib/modules (or no index there: run depmod)", name);
+	code = kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST, NULL, install_refuse, NULL, NULL);
+	return kt_modules_explain(code, name, err);
+}
+
+int kt_modules_load(const char *host, const char *cpu_vendor, struct kt_error *err)
+{
+	KT_OWN(context_drop) struct kmod_ctx *context = context_open(host);
+	struct kt_modules modules;
+	int failed = 0;
+
+	if (!context)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot ask libkmod: out of memory");
+	kt_modules_look(host, cpu_vendor, &modules);
+	if (!modules.vendor_name)
+		return kt_fail(err, EOPNOTSUPP, KT_REASON_MODULE_MISSING, "KVM has no module for CPUs of the vendor \"%s\"",
+			       cpu_vendor);
+	/* kvm by itself first: the blacklist is asked for the module that is named, not for those that it needs */
+	if (modules.kvm < KT_MODULE_LOADED)
+		failed = module_load(context, "kvm", err);
+	if (failed == 0 && modules.vendor < KT_MODULE_LOADED)
+		failed = module_load(context, modules.vendor_name, err);
+	return failed;
+}

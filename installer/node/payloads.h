@@ -1,0 +1,20 @@
+/* The payloads of the proof: two static ELF programs that are part of this one. */
+#ifndef KT_NODE_PAYLOADS_H
+#define KT_NODE_PAYLOADS_H
+
+#include <stddef.h>
+
+#define KT_PAYLOAD_WORD   "kontain-proof" /* first word of their only line */
+#define KT_PAYLOAD_STATUS 42              /* 43 wrong sums, 44 no uname, 45 no write */
+
+struct kt_payload {
+	const char *name; /* second word of its line */
+	const unsigned char *bytes;
+	size_t size;
+};
+
+/* Filled at the first call; static. */
+const struct kt_payload *kt_payload_integer(void);
+const struct kt_payload *kt_payload_sse2(void);
+
+#endif
