@@ -1,11 +1,8 @@
-/* One loop, one thread. Whatever wakes it, it looks at the same things in the same order: the state file, whether what it
- * says may be believed now, what the API server should have, what is due. So a lost event costs time, never truth. */
+/* One loop, one thread. Whatever wakes it, it looks at the same things in the same order: the state file, whether what
+ * it says may be believed now, what the API server should have, what is due. A lost event costs time, never truth. */
 #include "agent.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -72,24 +69,6 @@ static const struct kt_state *believed_state(const struct agent *agent)
 
 /* ---- what the log is told: changes ---- */
 
-/* The same but for the figures in it: "overdue by 3 s", "timed out after 5001 milliseconds". */
-static bool is_same_text(const char *a, const char *b)
-{
-	while (*a || *b) {
-		while (isdigit((unsigned char)*a))
-			a++;
-		while (isdigit((unsigned char)*b))
-			b++;
-		if (*a != *b)
-			return false;
-		if (*a) {
-			a++;
-			b++;
-		}
-	}
-	return true;
-}
-
 static void tell_verdict(struct agent *agent)
 {
 	const struct kt_state *state = believed_state(agent);
@@ -100,7 +79,7 @@ static void tell_verdict(struct agent *agent)
 			 state->rollout.ok, kt_reason_name(state->rollout.reason), state->versions.current);
 	else
 		snprintf(now, sizeof(now), "%s %.400s", kt_reason_name(agent->why.reason), agent->why.text);
-	if (agent->is_told && is_same_text(now, agent->told))
+	if (agent->is_told && kt_report_is_same_sentence(now, agent->told))
 		return;
 	snprintf(agent->told, sizeof(agent->told), "%s", now);
 	agent->is_told = true;
@@ -122,7 +101,7 @@ static void tell_report(struct agent *agent)
 	const struct kt_reporter *reporter = &agent->reporter;
 	const struct kt_report *confirmed = &reporter->confirmed;
 
-	if (reporter->problem[0] && !is_same_text(reporter->problem, agent->told_problem)) {
+	if (reporter->problem[0] && !kt_report_is_same_sentence(reporter->problem, agent->told_problem)) {
 		kt_log(KT_LOG_WARN, "not reported", "step", "report", "err", reporter->problem, NULL);
 		snprintf(agent->told_problem, sizeof(agent->told_problem), "%s", reporter->problem);
 		agent->has_told_report = false;

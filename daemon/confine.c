@@ -18,7 +18,6 @@ int kt_daemon_confine(struct kt_error *err)
 	/* The bounding set takes CAP_SETPCAP; without it, and without new privileges, the set has nothing to bound. */
 	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
 		prctl(PR_CAPBSET_DROP, capability);
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* since Linux 4.3; goes with the permitted ones, too */
 	if (syscall(SYS_capset, &header, none) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot drop capabilities");
 	return 0;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #define DEFAULT_STATE  "/run/kontain/state.json"
 #define DEFAULT_LISTEN "0.0.0.0:8080"
@@ -36,10 +37,16 @@ void kt_daemon_options_help(void)
 	     "exit status: 0 ended by SIGTERM or SIGINT; 1 failed; 2 usage");
 }
 
+static int refuse(struct kt_error *err, const char *word, const char *why)
+{
+	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%.200s: %s, see --help", word, why);
+}
+
 int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_options *ret_options, struct kt_error *err)
 {
 	struct kt_daemon_options options = {.state = DEFAULT_STATE};
 	const char *listen = DEFAULT_LISTEN;
+	char letter[3];
 	int option;
 
 	optind = 1;
@@ -56,17 +63,16 @@ int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_optio
 		case 'v': options.is_verbose = true; break;
 		case 'h': options.action = KT_DAEMON_HELP; break;
 		case 'V': options.action = KT_DAEMON_VERSION; break;
-		case ':': return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s needs a value, see --help", word);
+		case ':': return refuse(err, word, "a value is missing");
 		default:
-			if (word[0] == '-' && word[1] == '-')
-				return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: no such option, see --help", word);
-			return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "-%c: no such option, see --help", optopt);
+			snprintf(letter, sizeof(letter), "-%c", optopt);
+			return refuse(err, strncmp(word, "--", 2) == 0 ? word : letter, "no such option");
 		}
 	}
 	if (optind < argc)
-		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: not expected here, see --help", argv[optind]);
+		return refuse(err, argv[optind], "not expected here");
 	if (options.state[0] == '\0')
-		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "--state needs a file, see --help");
+		return refuse(err, "--state", "a value is missing");
 	if (kt_http_parse_address(listen, &options.listen, err) < 0)
 		return kt_fail_prefix(err, "--listen");
 	*ret_options = options;

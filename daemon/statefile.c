@@ -1,4 +1,5 @@
-/* The folder is watched, not the file: the writer renames a new file into place, and a watch would stay with the old. */
+/* The folder is watched, not the file: the writer renames a new file into place, and a watch would stay with the old
+ * one. */
 #include "statefile.h"
 
 #include <errno.h>
@@ -46,9 +47,9 @@ static void set_watch(struct kt_statefile *file)
 	if (file->inotify < 0 || (size_t)snprintf(folder, sizeof(folder), "%s", file->path) >= sizeof(folder))
 		return;
 	while (watch < 0 && go_up(folder)) {
-		watch = inotify_add_watch(file->inotify, folder, (is_at_home ? HOME_EVENTS : ABOVE_EVENTS) | SELF_EVENTS);
-		if (watch < 0)
-			is_at_home = false;
+		watch = inotify_add_watch(file->inotify, folder,
+					  (is_at_home ? HOME_EVENTS : ABOVE_EVENTS) | SELF_EVENTS);
+		is_at_home = is_at_home && watch >= 0;
 	}
 	/* The same folder is the same watch; another one took its place, or it came to be. */
 	if (file->watch >= 0 && file->watch != watch)

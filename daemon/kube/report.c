@@ -123,6 +123,21 @@ bool kt_report_is_same(const struct kt_report *a, const struct kt_report *b)
 	       strcmp(a->reason, b->reason) == 0;
 }
 
+bool kt_report_is_same_sentence(const char *a, const char *b)
+{
+	while (*a || *b) {
+		a += strspn(a, "0123456789");
+		b += strspn(b, "0123456789");
+		if (*a != *b)
+			return false;
+		if (*a) {
+			a++;
+			b++;
+		}
+	}
+	return true;
+}
+
 /* ---- the node as read ---- */
 
 static const char *text_of(const json_t *object, const char *key)
@@ -307,11 +322,17 @@ int kt_report_patch_meta(const struct kt_report *report, const struct kt_node_vi
 	return print_patch(json_pack("{s:O}", "metadata", metadata), ret_patch);
 }
 
+/* A boot id is all figures to the eye of is_same_sentence, and another one is news. */
+static bool is_same_message(const struct kt_report *report, const struct kt_node_view *view)
+{
+	return kt_report_is_same_sentence(view->message, report->message) && strstr(view->message, report->boot_id);
+}
+
 bool kt_report_only_message(const struct kt_report *report, const struct kt_node_view *view)
 {
 	return !report->absent && view->condition_whole &&
 	       strcmp(view->status, kt_condition_status_name(report->status)) == 0 &&
-	       strcmp(view->reason, report->reason) == 0 && strcmp(view->message, report->message) != 0;
+	       strcmp(view->reason, report->reason) == 0 && !is_same_message(report, view);
 }
 
 int kt_report_patch_condition(const struct kt_report *report, const struct kt_node_view *view, int64_t now, bool beat,
@@ -326,15 +347,14 @@ int kt_report_patch_condition(const struct kt_report *report, const struct kt_no
 
 	*ret_patch = NULL;
 	if (report->absent)
-		return view->has_condition
-			       ? print_patch(json_pack("{s:{s:[{s:s,s:s}]}}", "status", "conditions", "$patch", "delete",
-						       "type", KT_CONDITION_TYPE),
-					     ret_patch)
-			       : 0;
+		return !view->has_condition ? 0
+					    : print_patch(json_pack("{s:{s:[{s:s,s:s}]}}", "status", "conditions",
+								    "$patch", "delete", "type", KT_CONDITION_TYPE),
+							  ret_patch);
 	if (is_held(report, view))
 		return 0;
 	is_same = view->condition_whole && strcmp(view->status, status) == 0 &&
-		  strcmp(view->reason, report->reason) == 0 && strcmp(view->message, report->message) == 0;
+		  strcmp(view->reason, report->reason) == 0 && is_same_message(report, view);
 	if (is_same && !beat)
 		return 0;
 	gmtime_r(&seconds, &tm);

@@ -55,6 +55,8 @@ struct kt_report_input {
 void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret_report);
 /* The same in everything but the sentence? */
 bool kt_report_is_same(const struct kt_report *a, const struct kt_report *b);
+/* The same but for the figures in it, as in "overdue by 3 s": no news. */
+bool kt_report_is_same_sentence(const char *a, const char *b);
 const char *kt_condition_status_name(enum kt_condition_status status);
 
 /* The parts of a Node that matter here, as last read. */
@@ -80,7 +82,7 @@ void kt_node_view_done(struct kt_node_view *view);
 /* Each returns an owned JSON document in *ret_patch, NULL when nothing differs; -ENOMEM. */
 /* application/merge-patch+json on the node: labels and annotations. */
 int kt_report_patch_meta(const struct kt_report *report, const struct kt_node_view *view, char **ret_patch);
-/* application/strategic-merge-patch+json on the node's status; `beat` writes though nothing differs. */
+/* application/strategic-merge-patch+json on the node's status; `beat` writes though nothing differs but a figure. */
 int kt_report_patch_condition(const struct kt_report *report, const struct kt_node_view *view, int64_t now, bool beat,
 			      char **ret_patch);
 /* application/json-patch+json on the node: test and remove of the whole start-up taint. */

@@ -1,6 +1,7 @@
 /* One request at a time: READ the node, then META, CONDITION, TAINT as long as they differ, then idle until the wish
- * changes or the heartbeat is due. Every answer is a whole Node and becomes the next view: what somebody else removed is
- * seen at the heartbeat at the latest, and put back. */
+ * changes or the heartbeat is due. Every answer is a whole Node and becomes the next view: what somebody else removed
+ * is seen at the heartbeat at the latest, and put back. A write that is refused, or undone by somebody, is tried a few
+ * times and then left behind: the other ones must not wait for it. */
 #include "reporter.h"
 
 #include <errno.h>
@@ -11,12 +12,10 @@
 
 #define BACKOFF_FIRST_MS   1000
 #define BACKOFF_MOST_MS    30000
-#define CONFLICT_MS        200   /* the node moved under us: read again at once, a few times */
-#define CONFLICTS_QUICK    3
-#define ROUNDS_MAX         12    /* answers without getting there: somebody undoes what we write */
+#define CONFLICT_MS        200 /* the node moved under us: read again at once */
+#define TRIES              3   /* of one write */
 #define MESSAGE_EVERY_MS   30000 /* a sentence alone is not written more often */
 #define REPORT_GRACE_MS    60000
-#define STEP_COUNT         5
 
 /* xorshift64*: spreads thousands of agents; nothing secret. */
 static uint64_t next_random(struct kt_reporter *reporter)
@@ -76,62 +75,94 @@ void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *repo
 	reporter->want = *report;
 	reporter->has_want = true;
 	reporter->want_since_ms = now_ms;
-	reporter->rounds = 0;
+	if (reporter->is_stuck)
+		reporter->not_before_ms = now_ms;
+	reporter->is_stuck = false;
+	memset(reporter->tries, 0, sizeof(reporter->tries));
 }
 
 static const struct {
 	const char *verb;
 	const char *content_type;
 	const char *suffix;
-} steps[STEP_COUNT] = {
+} steps[KT_STEP_COUNT] = {
 	[KT_STEP_READ] = {"GET", NULL, ""},
 	[KT_STEP_META] = {"PATCH", "application/merge-patch+json", ""},
 	[KT_STEP_CONDITION] = {"PATCH", "application/strategic-merge-patch+json", "/status"},
 	[KT_STEP_TAINT] = {"PATCH", "application/json-patch+json", ""},
 };
 
-/* The first thing that differs, IDLE when all is as wanted; -ENOMEM. */
-static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body)
+static int make_patch(const struct kt_reporter *reporter, enum kt_reporter_step step, int64_t now_ms, int64_t now_s,
+		      char **ret_body)
 {
 	const struct kt_report *want = &reporter->want;
 	const struct kt_node_view *node = &reporter->node;
 	bool beat = now_ms >= reporter->beat_at_ms;
-	bool wait = reporter->written_at_ms && !beat && kt_report_only_message(want, node) &&
-		    now_ms - reporter->written_at_ms < MESSAGE_EVERY_MS;
-	int r;
+
+	*ret_body = NULL;
+	if (step == KT_STEP_META)
+		return kt_report_patch_meta(want, node, ret_body);
+	if (step == KT_STEP_TAINT)
+		return kt_report_patch_taint(want, node, ret_body);
+	if (reporter->written_at_ms && !beat && kt_report_only_message(want, node) &&
+	    now_ms - reporter->written_at_ms < MESSAGE_EVERY_MS)
+		return 0;
+	return kt_report_patch_condition(want, node, now_s, beat, ret_body);
+}
+
+/* The first thing that differs, IDLE when all is as wanted; -ENOMEM; -EAGAIN when what differs was tried in vain. */
+static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body)
+{
+	bool is_stuck = false;
 
 	*ret_body = NULL;
 	if (!reporter->has_node)
 		return KT_STEP_READ;
-	r = kt_report_patch_meta(want, node, ret_body);
-	if (r < 0 || *ret_body)
-		return r < 0 ? r : KT_STEP_META;
-	r = wait ? 0 : kt_report_patch_condition(want, node, now_s, beat, ret_body);
-	if (r < 0 || *ret_body)
-		return r < 0 ? r : KT_STEP_CONDITION;
-	r = kt_report_patch_taint(want, node, ret_body);
-	if (r < 0 || *ret_body)
-		return r < 0 ? r : KT_STEP_TAINT;
-	return KT_STEP_IDLE;
+	for (enum kt_reporter_step step = KT_STEP_META; step <= KT_STEP_TAINT; step++) {
+		int r = make_patch(reporter, step, now_ms, now_s, ret_body);
+
+		if (r < 0)
+			return r;
+		if (*ret_body && reporter->tries[step] < TRIES)
+			return (int)step;
+		is_stuck = is_stuck || *ret_body;
+		free(*ret_body);
+		*ret_body = NULL;
+	}
+	return is_stuck ? -EAGAIN : KT_STEP_IDLE;
 }
 
-static void back_off(struct kt_reporter *reporter, int64_t now_ms, unsigned retry_after_s, bool quick)
+static void back_off(struct kt_reporter *reporter, int64_t now_ms, int64_t most_ms, unsigned retry_after_s)
 {
 	int64_t wait_ms = BACKOFF_FIRST_MS;
 	int64_t asked_ms = (int64_t)retry_after_s * 1000;
 
-	for (unsigned i = 0; i < reporter->failures && wait_ms < BACKOFF_MOST_MS; i++)
+	for (unsigned i = 0; i < reporter->failures && wait_ms < most_ms; i++)
 		wait_ms *= 2;
-	if (wait_ms > BACKOFF_MOST_MS)
-		wait_ms = BACKOFF_MOST_MS;
-	if (quick && reporter->failures < CONFLICTS_QUICK)
-		wait_ms = CONFLICT_MS;
+	if (wait_ms > most_ms)
+		wait_ms = most_ms;
 	wait_ms = wait_ms / 2 + random_below(reporter, wait_ms / 2 + 1);
 	/* Asked to stay away for a time: not before it, and not all at once after it. */
 	if (asked_ms > 0)
 		wait_ms = asked_ms + random_below(reporter, asked_ms / 2 + 1000);
 	reporter->failures++;
 	reporter->not_before_ms = now_ms + wait_ms;
+}
+
+/* Nothing can be sent: no memory, or what differs is refused or undone each time. */
+static void get_stuck(struct kt_reporter *reporter, int problem, int64_t now_ms)
+{
+	if (problem == -ENOMEM)
+		snprintf(reporter->problem, sizeof(reporter->problem), "no memory for a report");
+	else if (!reporter->problem[0])
+		snprintf(reporter->problem, sizeof(reporter->problem),
+			 "node %s does not keep what is written to it: something else removes or alters it",
+			 reporter->node_name);
+	memset(reporter->tries, 0, sizeof(reporter->tries));
+	reporter->has_node = false;
+	/* Whoever undoes it may go on for ever: then once a heartbeat is often enough. */
+	back_off(reporter, now_ms, (int64_t)reporter->heartbeat_s * 1000, 0);
+	reporter->is_stuck = true;
 }
 
 bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request)
@@ -143,8 +174,7 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 		return false;
 	step = find_step(reporter, now_ms, now_s, &request.body);
 	if (step < 0) {
-		snprintf(reporter->problem, sizeof(reporter->problem), "no memory for a report");
-		back_off(reporter, now_ms, 0, false);
+		get_stuck(reporter, step, now_ms);
 		return false;
 	}
 	if (step == KT_STEP_IDLE) {
@@ -152,13 +182,17 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 			reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
 		reporter->confirmed = reporter->want;
 		reporter->has_confirmed = true;
-		reporter->rounds = 0;
+		reporter->failures = 0;
+		memset(reporter->tries, 0, sizeof(reporter->tries));
+		reporter->problem[0] = '\0';
 		return false;
 	}
 	request.verb = steps[step].verb;
 	request.content_type = steps[step].content_type;
 	snprintf(request.path, sizeof(request.path), "/api/v1/nodes/%s%s", reporter->node_name, steps[step].suffix);
 	reporter->step = (enum kt_reporter_step)step;
+	reporter->tries[step]++;
+	reporter->is_stuck = false;
 	*ret_request = request;
 	return true;
 }
@@ -187,10 +221,14 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &reporter->node, &err) < 0) {
 		snprintf(reporter->problem, sizeof(reporter->problem), "%.500s", err.text);
 		reporter->has_node = false;
-		back_off(reporter, now_ms, 0, false);
+		back_off(reporter, now_ms, BACKOFF_MOST_MS, 0);
 		return;
 	}
 	reporter->has_node = true;
+	reporter->token_retried = false;
+	/* What stood before a first read is past; what a write met is told until that is written. */
+	if (!reporter->tries[KT_STEP_META] && !reporter->tries[KT_STEP_CONDITION] && !reporter->tries[KT_STEP_TAINT])
+		reporter->problem[0] = '\0';
 	if (step == KT_STEP_CONDITION) {
 		reporter->written_at_ms = now_ms;
 		reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
@@ -203,16 +241,12 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 			reporter->beat_at_ms += beat_interval_ms(reporter) * (reporter->heartbeat_s - age_s) /
 						reporter->heartbeat_s;
 	}
-	if (++reporter->rounds > ROUNDS_MAX) {
-		snprintf(reporter->problem, sizeof(reporter->problem),
-			 "node %s does not keep what is written to it: something else removes or alters it",
-			 reporter->node_name);
-		back_off(reporter, now_ms, 0, false);
-		return;
-	}
-	reporter->failures = 0;
-	reporter->token_retried = false;
-	reporter->problem[0] = '\0';
+}
+
+/* Is it this one request that the server does not want? */
+static bool is_refusal(long code)
+{
+	return code >= 400 && code < 500 && code != 401 && code != 408 && code != 429;
 }
 
 void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *reply, int64_t now_ms, int64_t now_s)
@@ -236,7 +270,14 @@ void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *
 	}
 	/* After any refusal or silence the view may be old. */
 	reporter->has_node = false;
-	back_off(reporter, now_ms, reply->retry_after_s, reply->code == 409 || reply->code == 422);
+	if (step == KT_STEP_READ || !is_refusal(reply->code)) {
+		back_off(reporter, now_ms, BACKOFF_MOST_MS, reply->retry_after_s);
+		return;
+	}
+	/* 409: the node moved; 422: so did its taints, or a rule refuses. Others do not get better by trying again. */
+	if (reply->code != 409 && reply->code != 422)
+		reporter->tries[step] = TRIES;
+	reporter->not_before_ms = now_ms + CONFLICT_MS / 2 + random_below(reporter, CONFLICT_MS / 2);
 }
 
 int64_t kt_reporter_due_ms(const struct kt_reporter *reporter)
@@ -245,7 +286,8 @@ int64_t kt_reporter_due_ms(const struct kt_reporter *reporter)
 
 	if (!reporter->has_want || reporter->step != KT_STEP_IDLE)
 		return INT64_MAX;
-	if (!reporter->has_node || !reporter->has_confirmed || !kt_report_is_same(&reporter->want, &reporter->confirmed))
+	if (!reporter->has_node || !reporter->has_confirmed ||
+	    !kt_report_is_same(&reporter->want, &reporter->confirmed))
 		due = 0;
 	else if (reporter->written_at_ms && kt_report_only_message(&reporter->want, &reporter->node) &&
 		 reporter->written_at_ms + MESSAGE_EVERY_MS < due)
@@ -266,7 +308,8 @@ bool kt_reporter_is_reported(const struct kt_reporter *reporter, int64_t now_ms,
 	if (reporter->has_confirmed && kt_report_is_same(want, confirmed))
 		return true;
 	/* A detail that changes must not make a reported node blink; a verdict or a version must be there first. */
-	if (reporter->has_confirmed && !confirmed->hold && want->status == confirmed->status && want->absent == confirmed->absent &&
+	if (reporter->has_confirmed && !confirmed->hold && want->status == confirmed->status &&
+	    want->absent == confirmed->absent &&
 	    strcmp(want->value[KT_KEY_KM_VERSION], confirmed->value[KT_KEY_KM_VERSION]) == 0 &&
 	    strcmp(want->value[KT_KEY_KM_DIGEST], confirmed->value[KT_KEY_KM_DIGEST]) == 0 &&
 	    now_ms - reporter->want_since_ms < REPORT_GRACE_MS)

@@ -6,7 +6,14 @@
 #include "client.h"
 #include "report.h"
 
-enum kt_reporter_step { KT_STEP_IDLE, KT_STEP_READ, KT_STEP_META, KT_STEP_CONDITION, KT_STEP_TAINT };
+enum kt_reporter_step {
+	KT_STEP_IDLE,
+	KT_STEP_READ,
+	KT_STEP_META,
+	KT_STEP_CONDITION,
+	KT_STEP_TAINT,
+	KT_STEP_COUNT
+};
 
 struct kt_reporter {
 	char node_name[256];
@@ -21,12 +28,13 @@ struct kt_reporter {
 	bool has_confirmed;
 	enum kt_reporter_step step; /* in flight */
 	bool token_retried;
-	unsigned failures;      /* in a row */
-	unsigned rounds;        /* answers since all was as wanted */
+	bool is_stuck;          /* not_before_ms is for what cannot be written: a new wish need not wait */
+	unsigned failures;             /* since all was as wanted, as the next two */
+	unsigned tries[KT_STEP_COUNT]; /* of each write */
 	int64_t not_before_ms;
 	int64_t beat_at_ms;
 	int64_t written_at_ms;  /* last write of the condition; 0: none yet */
-	char problem[512];      /* why the last request failed; "" when it did not */
+	char problem[512];             /* what stands in the way; "" when nothing does */
 };
 
 /* All times are milliseconds of one clock that never jumps. */

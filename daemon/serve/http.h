@@ -41,7 +41,7 @@ struct kt_http_address {
 	socklen_t size;
 };
 
-/* "ADDR:PORT", "[ADDR6]:PORT"; numbers only: a health port must not wait for a name server. Port 0: the kernel's choice. */
+/* "ADDR:PORT", "[ADDR6]:PORT"; numbers only: a health port must not wait for a name server. Port 0: any. */
 int kt_http_parse_address(const char *text, struct kt_http_address *ret_address, struct kt_error *err);
 /* As it is bound. */
 void kt_http_address_text(const struct kt_http *http, char text[KT_HTTP_ADDRESS_MAX]);

@@ -46,11 +46,13 @@ static void print_verdicts(FILE *out, const struct kt_metrics_input *input)
 {
 	const struct kt_state *state = input->state;
 	bool is_probed = state && state->kvm.probed;
-	enum kt_reason reason = !state ? input->why->reason : is_probed ? state->kvm.verdict.reason : KT_REASON_STARTING;
+	enum kt_reason reason = !state      ? input->why->reason
+				: is_probed ? state->kvm.verdict.reason
+					    : KT_REASON_STARTING;
 
 	print_head(out, "kontaind_ready", "gauge", "1 when this node can run Kontain payloads, as proven last.");
 	fprintf(out, "kontaind_ready %d\n", state && state->node.ok);
-	print_head(out, "kontaind_kvm_available", "gauge", "1 when a guest ran on this node's KVM; reason says why not.");
+	print_head(out, "kontaind_kvm_available", "gauge", "1 when a guest ran on KVM; reason says why not.");
 	fputs("kontaind_kvm_available{", out);
 	print_label(out, "reason", kt_reason_name(reason));
 	fprintf(out, "} %d\n", is_probed && state->kvm.verdict.ok);
@@ -60,7 +62,7 @@ static void print_version(FILE *out, const struct kt_state_versions *versions)
 {
 	if (!versions->current[0])
 		return;
-	print_head(out, "kontaind_version_info", "gauge", "The version that is current here and the SHA-256 of its km.");
+	print_head(out, "kontaind_version_info", "gauge", "The version that is current and the SHA-256 of its km.");
 	fputs("kontaind_version_info{", out);
 	print_label(out, "version", versions->current);
 	fputc(',', out);
@@ -75,7 +77,7 @@ static void print_installer(FILE *out, const struct kt_state *state)
 	fprintf(out, "kontaind_installs_total{result=\"failed\"} %" PRIu64 "\n", state->store.installs_failed);
 	if (!state->kvm.probed)
 		return;
-	print_head(out, "kontaind_probe_duration_seconds", "gauge", "How long the last look at KVM took, guests included.");
+	print_head(out, "kontaind_probe_duration_seconds", "gauge", "What the last look at KVM took.");
 	fprintf(out, "kontaind_probe_duration_seconds %u.%06u\n", state->kvm.duration_us / 1000000,
 		state->kvm.duration_us % 1000000);
 }
@@ -111,7 +113,7 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 	}
 	print_requests(out, input);
 	if (input->has_age) {
-		print_head(out, "kontaind_state_age_seconds", "gauge", "Since the installer last said how the node stands.");
+		print_head(out, "kontaind_state_age_seconds", "gauge", "Since the installer last looked at the node.");
 		fprintf(out, "kontaind_state_age_seconds %" PRId64 "\n", input->age_s > 0 ? input->age_s : 0);
 	}
 }
