@@ -24,6 +24,10 @@ struct kt_selftest {
 	const char *dev;         /* folder of the real device node */
 	unsigned timeout_ms;     /* for each payload */
 	bool allow_emulated;
+	/* The set's own selfTest, from its manifest; NULL when it has none. Borrowed. own_argv is NULL-terminated and its
+	 * first word is a path in the bundle. */
+	const char *const *own_argv;
+	const char *own_expect; /* first line of its output; NULL or "" for any */
 };
 
 /* Runs both built-in payloads, then the set's own selfTest, under bin/km of that set in a private mount view as nobody.

@@ -1,0 +1,10 @@
+/* The identity that payloads run with. */
+#ifndef KT_NODE_NOBODY_H
+#define KT_NODE_NOBODY_H
+
+#include "kontain/error.h"
+
+/* From root to nobody: no groups, no capabilities, nothing to gain by exec, no core files. There is no way back. */
+int kt_nobody_become(struct kt_error *err);
+
+#endif

@@ -1,0 +1,147 @@
+/* The only honest proof: programs run under the landed km and say so themselves. The first needs nothing but integer
+ * code, so that what the second adds is told apart: where KVM emulates, vector instructions are what it does not know. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "judge.h"
+#include "kmrun.h"
+#include "kontain/node.h"
+#include "kontain/own.h"
+#include "payloads.h"
+#include "view.h"
+
+#define OWN_WORDS_MAX 64
+
+/* Folders of the bundle that are components: their files are where the links lead. All others are the set's extras. */
+static const char *const component_folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim"};
+
+static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, struct kt_km_end *ret_end,
+		       struct kt_error *err)
+{
+	const struct kt_view view = {.store_path = test->store_path, .version = test->version, .dev = test->dev,
+				     .payload = payload->bytes, .payload_size = payload->size};
+	const char *const argv[] = {KT_VIEW_KM, "-k", "stderr", KT_VIEW_PAYLOAD, NULL};
+
+	return kt_km_run(&view, argv, test->timeout_ms, ret_end, err);
+}
+
+static int prove_integer(const struct kt_selftest *test, const char *host_release, struct kt_state_proof *proof,
+			 struct kt_error *err)
+{
+	const struct kt_payload *payload = kt_payload_integer();
+	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
+	int r = payload_run(test, payload, &end, err);
+
+	if (r == 0)
+		r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, err);
+	proof->integer_ok = r == 0;
+	return r;
+}
+
+/* A run that could not be made, or a km that pretends, is a fault of its own; every other bad end is what the
+ * instructions did. */
+static int prove_sse2(const struct kt_selftest *test, const char *host_release, struct kt_state_proof *proof,
+		      struct kt_error *err)
+{
+	const struct kt_payload *payload = kt_payload_sse2();
+	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
+	struct kt_error how = {.reason = KT_REASON_NONE};
+	int r = payload_run(test, payload, &end, err);
+
+	if (r < 0)
+		return r;
+	r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, &how);
+	proof->sse_ok = r == 0;
+	if (r < 0 && how.reason == KT_REASON_KM_PRETENDS) {
+		*err = how;
+		return r;
+	}
+	proof->emulated = r < 0;
+	if (r == 0 || test->allow_emulated)
+		return 0;
+	return kt_fail(err, EOPNOTSUPP, KT_REASON_GUEST_EMULATED,
+		       "km runs integer code here, but not SSE2 and rdtscp, which compiled programs use: this KVM emulates (%s)",
+		       how.text);
+}
+
+/* Where the view has a file of the bundle. */
+static void own_place(const char *path, char *place, size_t size)
+{
+	size_t first = strcspn(path, "/");
+
+	for (size_t i = 0; i < sizeof(component_folders) / sizeof(component_folders[0]); i++) {
+		if (strlen(component_folders[i]) != first || strncmp(path, component_folders[i], first) != 0)
+			continue;
+		(void)snprintf(place, size, KT_VIEW_STORE "/%s", path);
+		return;
+	}
+	(void)snprintf(place, size, KT_VIEW_STORE "/current/extras/%s", path);
+}
+
+static int prove_own(const struct kt_selftest *test, struct kt_error *err)
+{
+	const struct kt_view view = {.store_path = test->store_path, .version = test->version, .dev = test->dev};
+	const char *argv[OWN_WORDS_MAX + 5] = {KT_VIEW_KM, "-k", "stderr"};
+	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
+	char place[PATH_MAX];
+	size_t count = 0;
+	int r;
+
+	own_place(test->own_argv[0], place, sizeof(place));
+	argv[3] = place;
+	while (test->own_argv[++count]) {
+		if (count == OWN_WORDS_MAX)
+			return kt_fail(err, E2BIG, KT_REASON_SELF_TEST_FAILED,
+				       "the bundle's self-test has more than %d arguments", OWN_WORDS_MAX - 1);
+		argv[3 + count] = test->own_argv[count];
+	}
+	r = kt_km_run(&view, argv, test->timeout_ms, &end, err);
+	return r < 0 ? r : kt_judge_own(&end, test->own_argv[0], test->own_expect, err);
+}
+
+static int prove(const struct kt_selftest *test, struct kt_state_proof *proof, struct kt_error *err)
+{
+	struct utsname host;
+	int r;
+
+	if (uname(&host) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot ask for the kernel's release");
+	r = prove_integer(test, host.release, proof, err);
+	if (r == 0)
+		r = prove_sse2(test, host.release, proof, err);
+	if (r == 0 && test->own_argv && test->own_argv[0])
+		r = prove_own(test, err);
+	return r;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_proof)
+{
+	struct kt_state_proof proof = {.ran = true, .at = time(NULL)};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	const char *own = test->own_argv && test->own_argv[0] ? ", and the bundle's self-test passed" : "";
+	int64_t start = now_ms();
+	int r = prove(test, &proof, &err);
+
+	proof.duration_ms = (unsigned)(now_ms() - start);
+	if (r < 0)
+		kt_verdict_fail(&proof.verdict, &err);
+	else if (proof.emulated)
+		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
+			       "emulated: integer code only; a program ran under km (%s)%s", proof.release, own);
+	else
+		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
+			       "integer and SSE2 code ran under km (%s)%s", proof.release, own);
+	*ret_proof = proof;
+}
