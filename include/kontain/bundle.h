@@ -16,6 +16,9 @@ struct kt_bundle {
 int kt_bundle_open(const char *path, struct kt_bundle *ret_bundle, struct kt_error *err);
 void kt_bundle_done(struct kt_bundle *bundle);
 
+/* BundleInvalid names the first file or link in the bundle's folder that its manifest does not. Reads no file. */
+int kt_bundle_check_names(const struct kt_bundle *bundle, struct kt_error *err);
+
 /* Every file is in the manifest and every entry is there with its type, mode, size and digest. */
 int kt_bundle_check(const struct kt_bundle *bundle, struct kt_error *err);
 

@@ -11,9 +11,9 @@
 
 #define KT_ELF_NEEDED_MAX 64
 
-/* What a file says of itself; strings point into the bytes (borrowed). */
+/* What a file says of itself; strings point into the bytes (borrowed). Of an object file (ET_REL) the type alone. */
 struct kt_elf {
-	uint16_t type;        /* ET_EXEC 2, ET_DYN 3 (elf(5)) */
+	uint16_t type;        /* ET_REL 1, ET_EXEC 2, ET_DYN 3, ET_CORE 4 (elf(5)) */
 	bool is_executable_dyn; /* ET_DYN with an entry point */
 	const char *interpreter; /* PT_INTERP or NULL */
 	const char *runpath;     /* DT_RUNPATH, else DT_RPATH, or NULL */
@@ -29,9 +29,13 @@ int kt_elf_read(const void *bytes, size_t size, struct kt_elf *ret_elf, struct k
 typedef void kt_elf_finding(void *context, const char *path, const char *text);
 
 /* Checks the tree of a set before it may become current. `component_fd[i]` is a directory descriptor of
- * manifest->components[i]'s files. Errors stop (ElfInvalid, names file and entry); findings are told;
+ * manifest->components[i]'s files. Errors stop (ElfInvalid, ArchMismatch, names file and entry); findings are told;
  * strict makes findings errors. found may be NULL. */
 int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], bool strict, kt_elf_finding *found,
 		 void *context, struct kt_error *err);
+
+/* Likewise for the manifest's extras, payloads among them: extras_fd is the directory that their paths begin in. */
+int kt_elf_check_extras(const struct kt_manifest *manifest, int extras_fd, bool strict, kt_elf_finding *found,
+			void *context, struct kt_error *err);
 
 #endif

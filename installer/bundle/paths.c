@@ -1,0 +1,194 @@
+/* Which names a bundle may hold. A name is refused for what it could do wherever the bundle goes: leave its folder, hide
+ * on a terminal, mean another file where case does not count, or lie below a link. */
+#include "paths.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontain/own.h"
+#include "kontain/utf8.h"
+
+#define ROOT "/opt/kontain/"
+
+/* Control characters of ASCII and U+0080..9f. */
+static bool is_control(const char *character)
+{
+	const unsigned char *byte = (const unsigned char *)character;
+
+	return byte[0] < 0x20 || byte[0] == 0x7f || (byte[0] == 0xc2 && byte[1] < 0xa0);
+}
+
+const char *kt_text_flaw(const char *text)
+{
+	for (size_t length; *text; text += length) {
+		length = kt_utf8_length(text);
+		if (length == 0)
+			return "is not UTF-8";
+		if (is_control(text))
+			return "has a control character";
+	}
+	return NULL;
+}
+
+static bool is_part(const char *part, size_t length, const char *text)
+{
+	return strlen(text) == length && memcmp(part, text, length) == 0;
+}
+
+const char *kt_path_flaw(const char *path)
+{
+	const char *flaw = NULL;
+
+	if (!*path)
+		return "is empty";
+	if (strlen(path) >= KT_MANIFEST_PATH_MAX)
+		return "is too long";
+	if (*path == '/')
+		return "is absolute";
+	flaw = kt_text_flaw(path);
+	for (const char *part = path; !flaw && part;) {
+		size_t length = strcspn(part, "/");
+
+		if (length == 0)
+			flaw = "has an empty part";
+		else if (length > NAME_MAX)
+			flaw = "has a part that is too long";
+		else if (is_part(part, length, "."))
+			flaw = "has a \".\" part";
+		else if (is_part(part, length, ".."))
+			flaw = "has a \"..\" part";
+		part = part[length] ? part + length + 1 : NULL;
+	}
+	return flaw;
+}
+
+/* ".." only in front, and not more of them than the link has folders above it. After a name it would be taken from
+ * where that name leads, which another link decides. */
+const char *kt_link_flaw(const char *path, const char *target)
+{
+	const char *flaw = kt_text_flaw(target);
+	bool is_absolute = *target == '/', has_name = false;
+	size_t room = 0;
+
+	if (flaw)
+		return flaw;
+	if (!*target)
+		return "is empty";
+	if (strlen(target) >= KT_MANIFEST_PATH_MAX)
+		return "is too long";
+	if (is_absolute && strncmp(target, ROOT, strlen(ROOT)) != 0)
+		return "leads outside of /opt/kontain";
+	for (const char *slash = path; (slash = strchr(slash, '/')); slash++)
+		room++;
+	for (const char *part = target; part;) {
+		size_t length = strcspn(part, "/");
+
+		if (is_part(part, length, "..")) {
+			if (is_absolute || has_name)
+				return "has a \"..\" behind a name";
+			if (room-- == 0)
+				return "leads out of its tree";
+		} else if (length > NAME_MAX) {
+			return "has a part that is too long";
+		} else {
+			has_name = has_name || (length > 0 && !is_part(part, length, "."));
+		}
+		part = part[length] ? part + length + 1 : NULL;
+	}
+	return NULL;
+}
+
+/* As paths are compared where case does not count, a folder before everything beside it: so whatever lies below one
+ * name follows it at once. */
+static unsigned char folded(char c)
+{
+	if (c == '/')
+		return 1; /* below every character that a path may have */
+	return c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : (unsigned char)c;
+}
+
+static int folded_compare(const void *left, const void *right)
+{
+	const char *one = (*(const struct kt_bundle_file *const *)left)->path;
+	const char *two = (*(const struct kt_bundle_file *const *)right)->path;
+
+	while (*one && folded(*one) == folded(*two)) {
+		one++;
+		two++;
+	}
+	return (int)folded(*one) - (int)folded(*two);
+}
+
+/* Neighbours in folded order: is a folder or name that they share written in two ways, or one below the other? */
+static const char *pair_flaw(const char *one, const char *two)
+{
+	bool is_other_case = false; /* in the part that is looked at */
+
+	for (; *one && folded(*one) == folded(*two); one++, two++) {
+		if (*one == '/' && is_other_case)
+			break;
+		is_other_case = is_other_case || *one != *two;
+	}
+	if (*one == '/' && *two == '/')
+		return "is there in another case too";
+	if (*one || (*two && *two != '/'))
+		return NULL;
+	return is_other_case ? "is there in another case too" : "lies below a file or link";
+}
+
+const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size_t *ret_index)
+{
+	const char *flaw = NULL;
+
+	for (size_t i = 1; i < count; i++) {
+		int order = strcmp(files[i - 1].path, files[i].path);
+
+		*ret_index = i;
+		if (order == 0)
+			return "is there twice";
+		if (order > 0)
+			return "is not in order";
+	}
+	if (count < 2)
+		return NULL;
+
+	KT_OWN(kt_free_mem) const struct kt_bundle_file **order = calloc(count, sizeof(*order));
+
+	if (!order)
+		return "out of memory";
+	for (size_t i = 0; i < count; i++)
+		order[i] = &files[i];
+	qsort(order, count, sizeof(*order), folded_compare);
+	for (size_t i = 1; i < count && !flaw; i++) {
+		flaw = pair_flaw(order[i - 1]->path, order[i]->path);
+		*ret_index = (size_t)(order[i] - files);
+	}
+	return flaw;
+}
+
+const char *kt_path_show(const char *path, char ret_shown[KT_SHOWN_MAX])
+{
+	size_t used = 0;
+
+	while (*path) {
+		size_t length = kt_utf8_length(path);
+		bool is_plain = length > 0 && !is_control(path);
+
+		if (length == 0)
+			length = 1;
+		if (used + length > KT_SHOWN_MAX - 4) {
+			memcpy(ret_shown + used, "...", 3);
+			used += 3;
+			break;
+		}
+		if (is_plain)
+			memcpy(ret_shown + used, path, length);
+		else
+			memset(ret_shown + used, '?', length);
+		used += length;
+		path += length;
+	}
+	ret_shown[used] = '\0';
+	return ret_shown;
+}
