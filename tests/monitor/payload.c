@@ -25,7 +25,7 @@ static int refuse(const char *path, const char *why)
 
 int payload_read(const char *path, uint8_t **ret_bytes, size_t *ret_size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not keep us */
 	uint8_t *bytes = NULL;
 	struct stat info;
 	size_t size = 0;
