@@ -89,7 +89,8 @@ static void blame(struct kt_verdict *verdict, const char *verb, enum kt_reason o
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was ended by signal %d", verb,
 			       result->signal);
 	else
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s gave no answer: %s", verb, err->text);
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s gave no answer (status %d, %.200s): %s", verb,
+			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);
 }
 
 void kt_observe_node(const struct kt_installer *installer, struct kt_observed *observed)
