@@ -176,4 +176,5 @@ void kt_state_stamp(struct kt_state *state)
 	if (kt_fs_boot_id(state->boot_id) != 0)
 		state->boot_id[0] = '\0'; /* no reader believes a state without one */
 	state->observed_at = time(NULL);
+	state->next_update_by = state->observed_at; /* true now; only the agent promises more */
 }

@@ -12,6 +12,7 @@
 static int roll_back(struct kt_installer *installer, const char **ret_version, bool *ret_done, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
 	static struct kt_inventory inventory; /* the version's name outlives the call */
 	const char *version = installer->options.to;
 	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, err);
@@ -26,6 +27,9 @@ static int roll_back(struct kt_installer *installer, const char **ret_version, b
 		version = inventory.previous;
 	if (version[0] == '\0')
 		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "there is no previous version in %s", store.root);
+	failed = kt_store_read_set(&store, version, &manifest, err);
+	if (failed)
+		return failed;
 	*ret_version = version;
 	*ret_done = strcmp(version, inventory.current) == 0;
 	if (*ret_done || installer->options.dry_run)
