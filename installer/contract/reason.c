@@ -124,7 +124,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 
 	[KT_REASON_BUNDLE_MISSING] = {"BundleMissing", RETRY, TRANSIENT,
 				      .remedy = "Use an image that has a bundle in it, or name its folder with --bundle."},
-	[KT_REASON_BUNDLE_INVALID] = {"BundleInvalid", .remedy = "Pack the bundle again with kontain-pack."},
+	/* transient: what is remembered is remembered by the manifest, and a folder that differs from it may be mended */
+	[KT_REASON_BUNDLE_INVALID] = {"BundleInvalid", TRANSIENT, .remedy = "Pack the bundle again with kontain-pack."},
 	[KT_REASON_DIGEST_MISMATCH] =
 		{"DigestMismatch", RETRY, TRANSIENT,
 		 .remedy = "Pull or pack the bundle again; a file in it is not what its manifest says."},
