@@ -29,7 +29,7 @@ bool kt_host_kernel_is_new_enough(const char *release)
 	char *end;
 	unsigned long major = strtoul(release, &end, 10), minor = 0;
 
-	if (end == release)
+	if (release[0] < '0' || release[0] > '9')
 		return false;
 	if (*end == '.')
 		minor = strtoul(end + 1, NULL, 10);
