@@ -1,0 +1,55 @@
+/* kt-node-driver probe DEV                                          the KVM ladder, no module is loaded
+ * kt-node-driver prove STORE VERSION|- DEV TIMEOUT_MS [EXPECT ARG...]  the proof, emulation allowed
+ * Prints the JSON of the answer; 0 when it is ok, 1 when not, 2 on wrong usage. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontain/node.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+
+static int probe(const char *dev)
+{
+	struct kt_node_paths paths = {.host = "", .dev = dev};
+	struct kt_state_host host;
+	struct kt_state_kvm kvm;
+
+	kt_host_probe(&paths, &host);
+	kt_kvm_probe(&paths, false, &kvm);
+
+	KT_OWN(kt_free_mem) char *text = kt_probe_print(&kvm, &host);
+
+	puts(text ? text : "{}");
+	return !kvm.verdict.ok;
+}
+
+static int prove(char **argv, int count)
+{
+	struct kt_selftest test = {
+		.store_path = argv[0], .version = strcmp(argv[1], "-") == 0 ? NULL : argv[1], .dev = argv[2],
+		.timeout_ms = (unsigned)strtoul(argv[3], NULL, 10), .allow_emulated = true,
+	};
+	struct kt_state_proof proof;
+
+	if (count > 5) {
+		test.own_expect = argv[4];
+		test.own_argv = (const char *const *)argv + 5;
+	}
+	kt_selftest_run(&test, &proof);
+
+	KT_OWN(kt_free_mem) char *text = kt_proof_print(&proof);
+
+	puts(text ? text : "{}");
+	return !proof.verdict.ok;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "probe") == 0)
+		return probe(argv[2]);
+	if (argc >= 6 && strcmp(argv[1], "prove") == 0)
+		return prove(argv + 2, argc - 2);
+	fprintf(stderr, "usage: kt-node-driver probe DEV | prove STORE VERSION|- DEV TIMEOUT_MS [EXPECT ARG...]\n");
+	return 2;
+}

@@ -1,0 +1,190 @@
+/* Stands where km stands and tells what it may do there, or misbehaves, as the file `mode` of its set says. What it
+ * tells is short: only km's last words are kept. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int compare(const struct dirent **one, const struct dirent **other)
+{
+	return strcmp((*one)->d_name, (*other)->d_name);
+}
+
+static void tell_folder(const char *path)
+{
+	struct dirent **names;
+	int count = scandir(path, &names, NULL, compare);
+
+	for (int i = 0; i < count; i++)
+		if (names[i]->d_name[0] != '.')
+			fprintf(stderr, "%s,", names[i]->d_name);
+}
+
+/* Lines of /proc/self/status. */
+static void tell_status(const char *key)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (strncmp(line, key, strlen(key)) == 0)
+			fprintf(stderr, "%s ", line + strlen(key) + strspn(line + strlen(key), ":\t "));
+	if (file)
+		fclose(file);
+}
+
+/* Only what is open already: the folder's own descriptor is not counted. */
+static void tell_descriptors(void)
+{
+	for (int fd = 0; fd < 256; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			fprintf(stderr, "%d,", fd);
+}
+
+static int mode_identity(void)
+{
+	fprintf(stderr, "uid %d:%d gid %d:%d groups %d ppid %d dumb %d caps ", getuid(), geteuid(), getgid(), getegid(),
+		getgroups(0, NULL), getppid(), prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	tell_status("CapPrm");
+	tell_status("CapBnd");
+	return 1;
+}
+
+static int mode_surroundings(void)
+{
+	struct rlimit core, files;
+
+	getrlimit(RLIMIT_CORE, &core);
+	getrlimit(RLIMIT_NOFILE, &files);
+	fprintf(stderr, "root ");
+	tell_folder("/");
+	fprintf(stderr, " dev ");
+	tell_folder("/dev");
+	fprintf(stderr, " fds ");
+	tell_descriptors();
+	fprintf(stderr, " core %lu files %s env ", (unsigned long)core.rlim_cur, files.rlim_cur >= 1024 ? "enough" : "few");
+	for (char **one = environ; *one; one++)
+		fprintf(stderr, "%.*s,", (int)strcspn(*one, "="), *one);
+	fprintf(stderr, " net ");
+	tell_folder("/proc/self/net/dev_snmp6");
+	return 1;
+}
+
+static int mode_store(void)
+{
+	char target[64] = "";
+
+	fprintf(stderr, "store ");
+	tell_folder("/opt/kontain");
+	(void)!readlink("/opt/kontain/current", target, sizeof(target) - 1);
+	fprintf(stderr, " current %s versions ", target);
+	tell_folder("/opt/kontain/versions/km");
+	return 1;
+}
+
+static void attempt(const char *what, int has_worked)
+{
+	if (has_worked)
+		fprintf(stderr, "COULD %s ", what);
+}
+
+/* Each of these must fail. */
+static int mode_escape(void)
+{
+	attempt("mount", mount("x", "/tmp", "tmpfs", 0, NULL) == 0);
+	attempt("remount", mount(NULL, "/opt/kontain/versions", NULL, MS_REMOUNT | MS_BIND, NULL) == 0);
+	attempt("umount", umount2("/proc", MNT_DETACH) == 0);
+	attempt("mknod", mknod("/tmp/sda", S_IFBLK | 0666, makedev(8, 0)) == 0);
+	attempt("setuid", setuid(0) == 0);
+	attempt("chroot", chroot("/tmp") == 0);
+	attempt("write km", open("/opt/kontain/bin/km", O_WRONLY) >= 0);
+	attempt("make a file in the store", open("/opt/kontain/versions/x", O_WRONLY | O_CREAT, 0600) >= 0);
+	attempt("make a file in /", open("/x", O_WRONLY | O_CREAT, 0600) >= 0);
+	attempt("make a file in /dev", open("/dev/x", O_WRONLY | O_CREAT, 0600) >= 0);
+	attempt("kill init", kill(1, SIGKILL) == 0);
+	attempt("kill all", kill(-1, SIGKILL) == 0);
+	attempt("trace init", ptrace(PTRACE_SEIZE, 1, NULL, NULL) == 0);
+	attempt("read init's memory", open("/proc/1/mem", O_RDONLY) >= 0);
+	attempt("see init's root", open("/proc/1/root/etc", O_RDONLY) >= 0);
+	attempt("join its parent's mounts", open("/proc/1/ns/mnt", O_RDONLY) >= 0);
+	fprintf(stderr, "tried all ");
+	attempt("nothing: /tmp is open", open("/tmp/x", O_WRONLY | O_CREAT, 0600) < 0);
+	attempt("nothing: the KVM node is open", open("/dev/kvm", O_RDWR) < 0);
+	attempt("nothing: /dev/null is open", open("/dev/null", O_RDWR) < 0);
+	return 1;
+}
+
+/* Leaves a process that left the group and the session, and holds the pipes. */
+static int mode_daemon(void)
+{
+	if (fork() == 0) {
+		setsid();
+		if (fork() == 0)
+			for (;;)
+				pause();
+		_exit(0);
+	}
+	usleep(50000);
+	return 42;
+}
+
+__attribute__((noreturn)) static int mode_flood(void)
+{
+	char block[4096];
+
+	memset(block, 'x', sizeof(block));
+	for (;;) {
+		(void)!write(1, block, sizeof(block));
+		(void)!write(2, block, sizeof(block));
+	}
+}
+
+__attribute__((noreturn)) static int mode_stubborn(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setsid();
+	for (;;)
+		pause();
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} modes[] = {
+	{"identity", mode_identity}, {"surroundings", mode_surroundings}, {"store", mode_store},
+	{"escape", mode_escape},     {"daemon", mode_daemon},		  {"flood", mode_flood},
+	{"stubborn", mode_stubborn},
+};
+
+int main(void)
+{
+	char mode[32] = "";
+	int fd = open("/opt/kontain/current/mode", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)!read(fd, mode, sizeof(mode) - 1);
+	close(fd);
+	mode[strcspn(mode, "\n")] = '\0';
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(modes[i].name, mode) == 0)
+			return modes[i].run();
+	fprintf(stderr, "spy: no mode \"%s\"\n", mode);
+	return 3;
+}
