@@ -1,5 +1,6 @@
 #include "desired.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,6 +57,8 @@ void kt_desired_read(const struct kt_installer *installer, struct kt_desired_cac
 	desired->absent = installer->config.desired_absent;
 	desired->unfit_not_ready = installer->config.unfit_not_ready;
 	desired->asked = bundle != NULL;
-	if (bundle != NULL && !is_unchanged(bundle, cache))
+	if (bundle != NULL && !is_unchanged(bundle, cache)) {
 		read_bundle(bundle, desired);
+		malloc_trim(0); /* a manifest of thousands of files takes megabytes, once: give them back */
+	}
 }
