@@ -71,14 +71,16 @@ static int explain_modules(const struct kt_absence *absence, struct kt_error *er
 		return kt_fail(err, ENOENT, KT_REASON_MODULE_MISSING, "%s %s: the running kernel lacks a module (%s)",
 			       absence->device, found(absence), states);
 	return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s %s, and no KVM serves on %d:%d (%s)%s",
-		       absence->device, found(absence), KT_KVM_MAJOR, KT_KVM_MINOR, states, absence->has_loaded ? "" : "; loading modules is switched off");
+		       absence->device, found(absence), KT_KVM_MAJOR, KT_KVM_MINOR, states,
+		       absence->has_loaded ? "" : "; loading modules is switched off");
 }
 
 int kt_absence_explain(const struct kt_absence *absence, struct kt_error *err)
 {
 	if (kt_absence_kvm_serves(absence))
 		return kt_fail(err, ENOENT, KT_REASON_DEVICE_MISSING,
-			       "%s %s although the kernel has KVM: make the node anew by udevadm trigger or mknod %s c %d %d",
+			       "%s %s although the kernel has KVM: make the node anew by udevadm trigger or "
+			       "mknod %s c %d %d",
 			       absence->device, found(absence), absence->device, KT_KVM_MAJOR, KT_KVM_MINOR);
 	if (!absence->cpu.virt_flag ||
 	    (absence->has_loaded && absence->load.reason == KT_REASON_VIRTUALIZATION_DISABLED))

@@ -1,4 +1,4 @@
-/* Two guests. One counts in real mode, which needs no page tables and, on older Intel CPUs, runs in a virtual-8086 task.
+/* Two guests. One counts in real mode, which needs no page tables and, on older Intel CPUs, runs as virtual 8086.
  * The other runs as km's payloads do, in long mode at ring 0, behind page tables and a GDT of its own, and uses 64-bit
  * registers, memory and stack. Both are integer code: what a KVM does beyond that is the proof's question.
  *
@@ -165,20 +165,24 @@ int kt_guest_create_vcpu(int kvm, struct kt_guest *guest, struct kt_error *err)
 	int r;
 
 	if (ioctl(guest->vm, KVM_SET_TSS_ADDR, (unsigned long)TSS_PLACE) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_GUEST_FAILED, "KVM takes no place for real mode (KVM_SET_TSS_ADDR)");
+		return kt_fail_errno(err, errno, KT_REASON_GUEST_FAILED,
+				     "KVM takes no place for real mode (KVM_SET_TSS_ADDR)");
 	r = memory_give(guest);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED, "KVM takes no memory (KVM_SET_USER_MEMORY_REGION)");
+		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
+				     "KVM takes no memory (KVM_SET_USER_MEMORY_REGION)");
 	guest->vcpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0UL);
 	if (guest->vcpu < 0)
 		return kt_fail_errno(err, errno, errno == EBUSY ? KT_REASON_BUSY : KT_REASON_GUEST_FAILED,
 				     "KVM makes no virtual CPU (KVM_CREATE_VCPU)");
 	r = cpuid_give(kvm, guest->vcpu);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED, "KVM's own list of CPU features is refused (KVM_SET_CPUID2)");
+		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
+				     "KVM's own list of CPU features is refused (KVM_SET_CPUID2)");
 	r = run_map(kvm, guest);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED, "cannot map the virtual CPU (KVM_GET_VCPU_MMAP_SIZE, mmap)");
+		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
+				     "cannot map the virtual CPU (KVM_GET_VCPU_MMAP_SIZE, mmap)");
 	return 0;
 }
 
@@ -196,10 +200,10 @@ static void enter_real(struct kvm_sregs *sregs)
 /* The first 2 MiB are mapped to themselves by one large page. */
 static void enter_long(struct kt_guest *guest, struct kvm_sregs *sregs)
 {
-	struct kvm_segment code = {.selector = SELECTOR_CODE, .limit = 0xffffffff, .type = 11 /* execute, read, accessed */,
-				   .present = 1, .s = 1, .l = 1, .g = 1};
-	struct kvm_segment data = {.selector = SELECTOR_DATA, .limit = 0xffffffff, .type = 3 /* read, write, accessed */,
-				   .present = 1, .s = 1, .db = 1, .g = 1};
+	struct kvm_segment code = {.selector = SELECTOR_CODE, .limit = 0xffffffff,
+				   .type = 11 /* execute, read, accessed */, .present = 1, .s = 1, .l = 1, .g = 1};
+	struct kvm_segment data = {.selector = SELECTOR_DATA, .limit = 0xffffffff,
+				   .type = 3 /* read, write, accessed */, .present = 1, .s = 1, .db = 1, .g = 1};
 
 	put64(guest, PLACE_PML4, PLACE_PDPT | PAGE_PRESENT_WRITE);
 	put64(guest, PLACE_PDPT, PLACE_PD | PAGE_PRESENT_WRITE);
@@ -291,20 +295,24 @@ static int exit_explain(const struct kvm_run *run, const char *name, struct kt_e
 	else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
 		(void)snprintf(more, sizeof(more), ", hardware reason 0x%" PRIx64,
 			       (uint64_t)run->fail_entry.hardware_entry_failure_reason);
-	return kt_fail(err, EPROTO, KT_REASON_GUEST_FAILED, "the guest in %s ended by KVM exit %u (%s%s) and not as it was told",
-		       name, run->exit_reason, word, more);
+	return kt_fail(err, EPROTO, KT_REASON_GUEST_FAILED,
+		       "the guest in %s ended by KVM exit %u (%s%s) and not as it was told", name, run->exit_reason,
+		       word, more);
 }
 
 /* Runs until the next exit. */
-static int guest_step(struct kt_guest *guest, const char *name, int64_t until_ms, unsigned timeout_ms, struct kt_error *err)
+static int guest_step(struct kt_guest *guest, const char *name, int64_t until_ms, unsigned timeout_ms,
+		      struct kt_error *err)
 {
 	do {
 		if (ioctl(guest->vcpu, KVM_RUN, 0UL) == 0)
 			return 0;
 		if (errno != EINTR && errno != EAGAIN)
-			return kt_fail_errno(err, errno, KT_REASON_GUEST_FAILED, "the guest in %s does not run (KVM_RUN)", name);
+			return kt_fail_errno(err, errno, KT_REASON_GUEST_FAILED,
+					     "the guest in %s does not run (KVM_RUN)", name);
 	} while (now_ms() < until_ms);
-	return kt_fail(err, ETIMEDOUT, KT_REASON_GUEST_HUNG, "the guest in %s did not end within %u ms", name, timeout_ms);
+	return kt_fail(err, ETIMEDOUT, KT_REASON_GUEST_HUNG, "the guest in %s did not end within %u ms", name,
+		       timeout_ms);
 }
 
 static bool told_is_right(const struct kvm_run *run, size_t run_size, const struct kt_guest_program *program)
@@ -337,8 +345,8 @@ static int guest_follow(struct kt_guest *guest, const struct kt_guest_program *p
 	memcpy(&stored, guest->memory + KT_GUEST_DATA, sizeof(stored));
 	if (stored != program->stored)
 		return kt_fail(err, EPROTO, KT_REASON_GUEST_FAILED,
-			       "the guest in %s left 0x%" PRIx64 " in memory instead of 0x%" PRIx64, program->name, stored,
-			       program->stored);
+			       "the guest in %s left 0x%" PRIx64 " in memory instead of 0x%" PRIx64, program->name,
+			       stored, program->stored);
 	return 0;
 }
 
@@ -349,8 +357,8 @@ int kt_guest_run(struct kt_guest *guest, const struct kt_guest_program *program,
 	int r = guest_load(guest, program);
 
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED, "KVM takes no guest in %s (KVM_SET_SREGS, KVM_SET_REGS)",
-				     program->name);
+		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
+				     "KVM takes no guest in %s (KVM_SET_SREGS, KVM_SET_REGS)", program->name);
 	alarm_start(timeout_ms, &alarm);
 	r = guest_follow(guest, program, timeout_ms, err);
 	alarm_stop(&alarm);

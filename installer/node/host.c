@@ -57,8 +57,8 @@ static int rule_proc(const struct kt_host_facts *facts, struct kt_error *err)
 {
 	if (facts->proc_code == 0)
 		return 0;
-	return kt_fail(err, -facts->proc_code, KT_REASON_PROC_MISSING, "%s/proc is not a proc file system, and km dies without",
-		       facts->host);
+	return kt_fail(err, -facts->proc_code, KT_REASON_PROC_MISSING,
+		       "%s/proc is not a proc file system, and km dies without", facts->host);
 }
 
 static int rule_mmap_min_addr(const struct kt_host_facts *facts, struct kt_error *err)
@@ -75,8 +75,8 @@ static int rule_file_limit(const struct kt_host_facts *facts, struct kt_error *e
 	if (facts->state->file_limit >= FILE_LIMIT_LEAST)
 		return 0;
 	return kt_fail(err, EMFILE, KT_REASON_FILE_LIMIT,
-		       "a process may open %" PRIu64 " files here (ulimit -n), and km needs %d", facts->state->file_limit,
-		       FILE_LIMIT_LEAST);
+		       "a process may open %" PRIu64 " files here (ulimit -n), and km needs %d",
+		       facts->state->file_limit, FILE_LIMIT_LEAST);
 }
 
 static int (*const rules[])(const struct kt_host_facts *facts, struct kt_error *err) = {
@@ -126,7 +126,8 @@ void kt_host_probe(const struct kt_node_paths *paths, struct kt_state_host *ret_
 	char number[32];
 
 	if (uname(&kernel) == 0)
-		(void)snprintf(state.kernel, sizeof(state.kernel), "%.*s", (int)sizeof(state.kernel) - 1, kernel.release);
+		(void)snprintf(state.kernel, sizeof(state.kernel), "%.*s", (int)sizeof(state.kernel) - 1,
+			       kernel.release);
 	read_cpu(paths->host, &state);
 	facts.proc_code = kt_proc_read(paths->host, "sys/vm/mmap_min_addr", number, sizeof(number));
 	if (facts.proc_code > 0) {

@@ -79,8 +79,8 @@ static int judge_end(const struct kt_km_end *end, const char *program, struct kt
 		return fail(end, KT_REASON_KM_HUNG, err, what);
 	}
 	if (end->exit_status < 0) {
-		(void)snprintf(what, sizeof(what), "km was ended by signal %d (%s) while it ran the %s program", end->signal,
-			       strsignal(end->signal), program);
+		(void)snprintf(what, sizeof(what), "km was ended by signal %d (%s) while it ran the %s program",
+			       end->signal, strsignal(end->signal), program);
 		return fail(end, KT_REASON_KM_ABORTED, err, what);
 	}
 	for (size_t i = 0; i < sizeof(aborts) / sizeof(aborts[0]); i++) {
@@ -133,10 +133,12 @@ static int judge_release(const char *release, const char *host_release, char hyp
 	}
 	if (strcmp(release, host_release) == 0)
 		return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
-			       "the payload ran, but natively: it was told the host's own release %s, without km's suffix",
+			       "the payload ran, but natively: it was told the host's own release %s, without km's "
+			       "suffix",
 			       release);
 	return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
-		       "the payload was told release %s, which is not the host's %s with km's suffix", release, host_release);
+		       "the payload was told release %s, which is not the host's %s with km's suffix", release,
+		       host_release);
 }
 
 int kt_judge_payload(const struct kt_km_end *end, const char *payload, const char *host_release, char hypervisor[8],
@@ -156,7 +158,7 @@ int kt_judge_payload(const struct kt_km_end *end, const char *payload, const cha
 	if (!line_read(end, payload, release, 96)) {
 		char what[128];
 
-		(void)snprintf(what, sizeof(what), "the line that the %s program prints did not arrive (%zu bytes came)",
+		(void)snprintf(what, sizeof(what), "the line that the %s program prints did not arrive (%zu bytes)",
 			       payload, end->child.output_size);
 		return fail(end, KT_REASON_KM_SILENT, err, what);
 	}
@@ -173,12 +175,14 @@ int kt_judge_own(const struct kt_km_end *end, const char *program, const char *e
 	if (judge_end(end, program, &how) < 0)
 		return kt_fail(err, EPROTO, KT_REASON_SELF_TEST_FAILED, "the bundle's self-test: %s", how.text);
 	if (end->exit_status != 0) {
-		(void)snprintf(what, sizeof(what), "the bundle's self-test %.128s ended with %d", program, end->exit_status);
+		(void)snprintf(what, sizeof(what), "the bundle's self-test %.128s ended with %d", program,
+			       end->exit_status);
 		return fail(end, KT_REASON_SELF_TEST_FAILED, err, what);
 	}
 	if (!expect || expect[0] == '\0' || (strlen(expect) == line && strncmp(output, expect, line) == 0))
 		return 0;
 	last_words(end, words);
 	return kt_fail(err, EPROTO, KT_REASON_SELF_TEST_FAILED,
-		       "the first line of the bundle's self-test %.128s is not \"%.64s\"; it said: %s", program, expect, words);
+		       "the first line of the bundle's self-test %.128s is not \"%.64s\"; it said: %s", program, expect,
+		       words);
 }

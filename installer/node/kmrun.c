@@ -4,9 +4,9 @@
  *               └► init         PID 1 of the new PID namespace: builds the view, waits for km, says how it ended.
  *                   └► km       nobody
  *
- * The caller's deadline kills the keeper (kt_child_run); init dies with the keeper, and the kernel ends every process of
- * a namespace whose PID 1 is gone, also those that left the group or called themselves daemons. km is not PID 1 itself:
- * that one is spared the signals by which a program ends, abort(3) among them.
+ * The caller's deadline kills the keeper (kt_child_run); init dies with the keeper, and the kernel ends every process
+ * of a namespace whose PID 1 is gone, also those that left the group or became daemons. km is not PID 1 itself: that
+ * one is spared the signals by which a program ends, abort(3) among them.
  *
  * What went wrong before km ran, and how km ended, comes back through a pipe that km does not have. */
 #include "kmrun.h"
@@ -99,7 +99,7 @@ static int km_await(pid_t pid, struct report *ret_report)
 	return 0;
 }
 
-/* life is a pipe whose other end only the keeper has: the keeper may have died before the death signal was asked for. */
+/* life is a pipe whose other end only the keeper has: the keeper may be dead before the death signal is asked for. */
 static bool keeper_follow(int life)
 {
 	struct pollfd polled = {.fd = life};
@@ -139,7 +139,7 @@ static int keeper_main(void *context)
 
 	if (unshare(NAMESPACES) < 0 || pipe2(life, O_CLOEXEC) < 0) {
 		(void)kt_fail_errno(&err, errno, KT_REASON_INTERNAL,
-				    "cannot leave the host's namespaces for the proof (root with CAP_SYS_ADMIN is needed)");
+				    "cannot leave the host's namespaces for the proof (CAP_SYS_ADMIN is needed)");
 		give_up(run->report, &err);
 	}
 
@@ -186,7 +186,8 @@ int kt_km_run(const struct kt_view *view, const char *const argv[], unsigned tim
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot prepare the proof");
 
 	KT_OWN(kt_close_fd) int read_end = ends[0];
-	KT_OWN(kt_close_fd) int write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 16); /* above those that a child puts in order */
+	/* above those that a child puts in order */
+	KT_OWN(kt_close_fd) int write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 16);
 	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
 	struct run run = {.view = view, .argv = argv, .report = write_end};
 	const struct kt_child_spec spec = {.argv = argv, .timeout_ms = timeout_ms, .output_max = OUTPUT_MAX,

@@ -1,5 +1,5 @@
-/* The ladder: each rung has one reason, and the first that breaks is the answer. A device that is not there is looked for
- * once more after its modules were loaded; what is still missing then is absence.c's to explain.
+/* The ladder: each rung has one reason, and the first that breaks is the answer. A device that is not there is looked
+ * for once more after its modules were loaded; what is still missing then is absence.c's to explain.
  *
  * Another device (Kontain's own module) would be a second row of where to start; every rung above it is the same. */
 #include <errno.h>
@@ -93,12 +93,13 @@ static int rung_version(struct ladder *ladder, struct kt_error *err)
 	int version = ioctl(ladder->kvm, KVM_GET_API_VERSION, 0UL);
 
 	if (version < 0)
-		return kt_fail_errno(err, errno, KT_REASON_API_VERSION_MISMATCH, "%s does not answer KVM_GET_API_VERSION",
-				     ladder->state->device);
+		return kt_fail_errno(err, errno, KT_REASON_API_VERSION_MISMATCH,
+				     "%s does not answer KVM_GET_API_VERSION", ladder->state->device);
 	ladder->state->api_version = version;
 	if (version != KVM_API_VERSION)
-		return kt_fail(err, EPROTO, KT_REASON_API_VERSION_MISMATCH, "%s speaks KVM API version %d, and km needs %d",
-			       ladder->state->device, version, KVM_API_VERSION);
+		return kt_fail(err, EPROTO, KT_REASON_API_VERSION_MISMATCH,
+			       "%s speaks KVM API version %d, and km needs %d", ladder->state->device, version,
+			       KVM_API_VERSION);
 	return 0;
 }
 

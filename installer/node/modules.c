@@ -67,7 +67,8 @@ static const struct {
 	{-EKEYREJECTED, KT_REASON_MODULE_BLOCKED, EKEYREJECTED,
 	 "has no signature that this kernel accepts"},
 	{-ENOKEY, KT_REASON_MODULE_BLOCKED, ENOKEY, "is signed by a key that this kernel does not know"},
-	{-EINVAL, KT_REASON_MODULE_BLOCKED, EINVAL, "refuses an option that modprobe.d or the kernel command line gives it"},
+	{-EINVAL, KT_REASON_MODULE_BLOCKED, EINVAL,
+	 "refuses an option that modprobe.d or the kernel command line gives it"},
 	{0, KT_REASON_MODULE_BLOCKED, EIO, "cannot be loaded"},
 };
 
@@ -238,7 +239,8 @@ static int module_load(struct kmod_ctx *context, const char *name, struct kt_err
 		return kt_modules_explain(code, name, err);
 	if (!module)
 		return kt_fail(err, ENOENT, KT_REASON_MODULE_MISSING,
-			       "the running kernel has no module %s below /lib/modules (or no index there: run depmod)", name);
+			       "the running kernel has no module %s below /lib/modules (or no index there: run depmod)",
+			       name);
 	code = kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST, NULL, install_refuse, NULL, NULL);
 	return kt_modules_explain(code, name, err);
 }
@@ -253,8 +255,8 @@ int kt_modules_load(const char *host, const char *cpu_vendor, struct kt_error *e
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot ask libkmod: out of memory");
 	kt_modules_look(host, cpu_vendor, &modules);
 	if (!modules.vendor_name)
-		return kt_fail(err, EOPNOTSUPP, KT_REASON_MODULE_MISSING, "KVM has no module for CPUs of the vendor \"%s\"",
-			       cpu_vendor);
+		return kt_fail(err, EOPNOTSUPP, KT_REASON_MODULE_MISSING,
+			       "KVM has no module for CPUs of the vendor \"%s\"", cpu_vendor);
 	/* kvm by itself first: the blacklist is asked for the module that is named, not for those that it needs */
 	if (modules.kvm < KT_MODULE_LOADED)
 		failed = module_load(context, "kvm", err);

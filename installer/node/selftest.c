@@ -1,5 +1,5 @@
 /* The only honest proof: programs run under the landed km and say so themselves. The first needs nothing but integer
- * code, so that what the second adds is told apart: where KVM emulates, vector instructions are what it does not know. */
+ * code, so that what the second adds is told apart: where KVM emulates, vector instructions are what it lacks. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -64,7 +64,8 @@ static int prove_sse2(const struct kt_selftest *test, const char *host_release, 
 	if (r == 0 || test->allow_emulated)
 		return 0;
 	return kt_fail(err, EOPNOTSUPP, KT_REASON_GUEST_EMULATED,
-		       "km runs integer code here, but not SSE2 and rdtscp, which compiled programs use: this KVM emulates (%s)",
+		       "km runs integer code here, but not SSE2 and rdtscp, which compiled programs use: this KVM "
+		       "emulates (%s)",
 		       how.text);
 }
 

@@ -8,7 +8,7 @@
  *   /tmp           the one place to write
  *   /payload       the built-in program, where there is one
  *
- * The new root is put together on top of /proc, which is there on every host and in every image, and then pivoted to. */
+ * The new root is put together on top of /proc, which is there on every host and in every image, then pivoted to. */
 #include "view.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* kt-node-driver probe DEV                                          the KVM ladder, no module is loaded
- * kt-node-driver prove STORE VERSION|- DEV TIMEOUT_MS [EXPECT ARG...]  the proof, emulation allowed
+ * kt-node-driver prove STORE VERSION|- DEV TIMEOUT_MS strict|emulated [EXPECT ARG...]   the proof; emulation allowed or not
  * Prints the JSON of the answer; 0 when it is ok, 1 when not, 2 on wrong usage. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +28,13 @@ static int prove(char **argv, int count)
 {
 	struct kt_selftest test = {
 		.store_path = argv[0], .version = strcmp(argv[1], "-") == 0 ? NULL : argv[1], .dev = argv[2],
-		.timeout_ms = (unsigned)strtoul(argv[3], NULL, 10), .allow_emulated = true,
+		.timeout_ms = (unsigned)strtoul(argv[3], NULL, 10), .allow_emulated = strcmp(argv[4], "emulated") == 0,
 	};
 	struct kt_state_proof proof;
 
-	if (count > 5) {
-		test.own_expect = argv[4];
-		test.own_argv = (const char *const *)argv + 5;
+	if (count > 6) {
+		test.own_expect = argv[5];
+		test.own_argv = (const char *const *)argv + 6;
 	}
 	kt_selftest_run(&test, &proof);
 
@@ -48,8 +48,9 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "probe") == 0)
 		return probe(argv[2]);
-	if (argc >= 6 && strcmp(argv[1], "prove") == 0)
+	if (argc >= 7 && strcmp(argv[1], "prove") == 0)
 		return prove(argv + 2, argc - 2);
-	fprintf(stderr, "usage: kt-node-driver probe DEV | prove STORE VERSION|- DEV TIMEOUT_MS [EXPECT ARG...]\n");
+	fprintf(stderr, "usage: kt-node-driver probe DEV | "
+			"prove STORE VERSION|- DEV TIMEOUT_MS strict|emulated [EXPECT ARG...]\n");
 	return 2;
 }

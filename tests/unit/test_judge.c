@@ -44,7 +44,7 @@ static void test_payload(void **state)
 		{"more than the suffix", false, 42, LINE ".kontain.KVM.x\n", "", KT_REASON_KM_PRETENDS, ".x"},
 		{"something between", false, 42, LINE "x.kontain.KVM\n", "", KT_REASON_KM_PRETENDS, "x.kontain"},
 		{"suffix alone", false, 42, "kontain-proof integer .kontain.KVM\n", "", KT_REASON_KM_PRETENDS, ""},
-		{"silent", false, 42, "", "", KT_REASON_KM_SILENT, "0 bytes"},
+		{"silent", false, 42, "", "", KT_REASON_KM_SILENT, "(0 bytes)"},
 		{"the other payload's line", false, 42, "kontain-proof sse2 " HOST ".kontain.KVM\n", "", KT_REASON_KM_SILENT, ""},
 		{"no newline", false, 42, LINE ".kontain.KVM", "", KT_REASON_KM_SILENT, ""},
 		{"two lines", false, 42, LINE ".kontain.KVM\nmore\n", "", KT_REASON_KM_SILENT, ""},
