@@ -76,7 +76,8 @@ static int mode_surroundings(void)
 	tell_folder("/dev");
 	fprintf(stderr, " fds ");
 	tell_descriptors();
-	fprintf(stderr, " core %lu files %s env ", (unsigned long)core.rlim_cur, files.rlim_cur >= 1024 ? "enough" : "few");
+	fprintf(stderr, " core %lu files %s env ", (unsigned long)core.rlim_cur,
+	 files.rlim_cur >= 1024 ? "enough" : "few");
 	for (char **one = environ; *one; one++)
 		fprintf(stderr, "%.*s,", (int)strcspn(*one, "="), *one);
 	fprintf(stderr, " net ");

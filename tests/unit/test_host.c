@@ -47,13 +47,16 @@ static void test_rules(void **state)
 		const char *words;
 	} rows[] = {
 		{{FIT}, 0, KT_REASON_NONE, ""},
-		{{.kernel = "5.8.0", .xsave = true, .mmap_min_addr = 131072, .file_limit = UINT64_MAX}, 0, KT_REASON_NONE, ""},
+		{{.kernel = "5.8.0", .xsave = true, .mmap_min_addr = 131072, .file_limit = UINT64_MAX}, 0,
+		 KT_REASON_NONE, ""},
 		{{.kernel = "5.4.0", .xsave = true, .file_limit = 1024}, 0, KT_REASON_KERNEL_TOO_OLD, "Linux 5.4.0"},
 		{{.kernel = "6.1.0", .cpu_model = "Atom", .file_limit = 1024}, 0, KT_REASON_XSAVE_MISSING, "Atom"},
 		{{FIT}, -ENOENT, KT_REASON_PROC_MISSING, "/host/proc"},
-		{{.kernel = "6.1.0", .xsave = true, .mmap_min_addr = 131073, .file_limit = 1024}, 0, KT_REASON_MMAP_MIN_ADDR, "131073"},
+		{{.kernel = "6.1.0", .xsave = true, .mmap_min_addr = 131073, .file_limit = 1024}, 0,
+		 KT_REASON_MMAP_MIN_ADDR, "131073"},
 		{{.kernel = "6.1.0", .xsave = true, .file_limit = 1023}, 0, KT_REASON_FILE_LIMIT, "1023"},
-		{{.kernel = "4.4", .file_limit = 1}, -ENOENT, KT_REASON_KERNEL_TOO_OLD, "4.4"}, /* the first that breaks */
+		{{.kernel = "4.4", .file_limit = 1}, -ENOENT, KT_REASON_KERNEL_TOO_OLD, "4.4"},
+		 /* the first that breaks */
 	};
 
 	(void)state;

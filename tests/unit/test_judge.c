@@ -40,12 +40,14 @@ static void test_payload(void **state)
 		{"kkm", false, 42, LINE ".kontain.KKM\n", "chatter", KT_REASON_NONE, ""},
 		{"native", false, 42, LINE "\n", "", KT_REASON_KM_PRETENDS, "natively"},
 		{"another suffix", false, 42, LINE ".kontain.XXX\n", "", KT_REASON_KM_PRETENDS, ".kontain.XXX"},
-		{"another host's release", false, 42, "kontain-proof integer 5.4.0.kontain.KVM\n", "", KT_REASON_KM_PRETENDS, "5.4.0"},
+		{"another host's release", false, 42, "kontain-proof integer 5.4.0.kontain.KVM\n", "",
+		 KT_REASON_KM_PRETENDS, "5.4.0"},
 		{"more than the suffix", false, 42, LINE ".kontain.KVM.x\n", "", KT_REASON_KM_PRETENDS, ".x"},
 		{"something between", false, 42, LINE "x.kontain.KVM\n", "", KT_REASON_KM_PRETENDS, "x.kontain"},
 		{"suffix alone", false, 42, "kontain-proof integer .kontain.KVM\n", "", KT_REASON_KM_PRETENDS, ""},
 		{"silent", false, 42, "", "", KT_REASON_KM_SILENT, "(0 bytes)"},
-		{"the other payload's line", false, 42, "kontain-proof sse2 " HOST ".kontain.KVM\n", "", KT_REASON_KM_SILENT, ""},
+		{"the other payload's line", false, 42, "kontain-proof sse2 " HOST ".kontain.KVM\n", "",
+		 KT_REASON_KM_SILENT, ""},
 		{"no newline", false, 42, LINE ".kontain.KVM", "", KT_REASON_KM_SILENT, ""},
 		{"two lines", false, 42, LINE ".kontain.KVM\nmore\n", "", KT_REASON_KM_SILENT, ""},
 		{"no release", false, 42, "kontain-proof integer \n", "", KT_REASON_KM_SILENT, ""},
@@ -55,7 +57,8 @@ static void test_payload(void **state)
 		 KT_REASON_KM_SILENT, ""},
 		{"wrong status", false, 0, LINE ".kontain.KVM\n", "", KT_REASON_KM_EXIT_WRONG, "told 0"},
 		{"wrong sums", false, 43, "", "", KT_REASON_KM_EXIT_WRONG, "told 43"},
-		{"device trouble", false, 1, "", "km: open /dev/kvm\n", KT_REASON_KM_FAILED, "it said: km: open /dev/kvm"},
+		{"device trouble", false, 1, "", "km: open /dev/kvm\n", KT_REASON_KM_FAILED,
+		 "it said: km: open /dev/kvm"},
 		{"no payload", false, 2, "", "", KT_REASON_KM_FAILED, "status 2"},
 		{"kernel", false, 3, "", "", KT_REASON_KM_FAILED, "kernel too old"},
 		{"assertion, as a shell says it", false, 134, "", "assert\n", KT_REASON_KM_ABORTED, "134 (SIGABRT)"},
@@ -93,11 +96,15 @@ static void test_own(void **state)
 		{{"carriage return", false, 0, "Hello, world\r\n", "", KT_REASON_NONE, ""}, "Hello, world"},
 		{{"nothing expected", false, 0, "anything", "", KT_REASON_NONE, ""}, ""},
 		{{"nothing expected", false, 0, "", "", KT_REASON_NONE, ""}, NULL},
-		{{"a longer line", false, 0, "Hello, world!\n", "", KT_REASON_SELF_TEST_FAILED, "Hello, world!"}, "Hello, world"},
-		{{"a shorter line", false, 0, "Hello\n", "", KT_REASON_SELF_TEST_FAILED, "is not \"Hello, world\""}, "Hello, world"},
+		{{"a longer line", false, 0, "Hello, world!\n", "", KT_REASON_SELF_TEST_FAILED, "Hello, world!"},
+		 "Hello, world"},
+		{{"a shorter line", false, 0, "Hello\n", "", KT_REASON_SELF_TEST_FAILED, "is not \"Hello, world\""},
+		 "Hello, world"},
 		{{"nothing", false, 0, "", "", KT_REASON_SELF_TEST_FAILED, "it said: nothing"}, "Hello, world"},
-		{{"in the second line", false, 0, "x\nHello, world\n", "", KT_REASON_SELF_TEST_FAILED, ""}, "Hello, world"},
-		{{"status", false, 7, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "ended with 7"}, "Hello, world"},
+		{{"in the second line", false, 0, "x\nHello, world\n", "", KT_REASON_SELF_TEST_FAILED, ""},
+		 "Hello, world"},
+		{{"status", false, 7, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "ended with 7"},
+		 "Hello, world"},
 		{{"killed", false, -11, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "signal 11"}, "Hello, world"},
 		{{"hung", true, -9, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "did not end"}, "Hello, world"},
 	};
@@ -118,7 +125,8 @@ static void test_own(void **state)
 static void test_last_words(void **state)
 {
 	char errors[2000];
-	struct kt_km_end end = {.exit_status = 1, .child = {.output = (char *)"out", .output_size = 3, .errors = errors}};
+	struct kt_km_end end = {.exit_status = 1, .child = {.output = (char *)"out", .output_size = 3,
+	 .errors = errors}};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	char hypervisor[8], release[96];
 	const char *said;

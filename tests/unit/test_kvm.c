@@ -186,7 +186,8 @@ static void test_guest_long(void **state)
 
 static void test_guest_hangs(void **state)
 {
-	static const struct kt_guest_program at_once = PROGRAM("\xeb\xfe", false), later = PROGRAM(OUT_2345 "\xeb\xfe", false);
+	static const struct kt_guest_program at_once = PROGRAM("\xeb\xfe", false), later = PROGRAM(OUT_2345 "\xeb\xfe",
+	 false);
 	struct itimerval timer;
 	struct sigaction action;
 

@@ -184,7 +184,8 @@ static void test_rules_of_the_host(void **state)
 		{"etc/modprobe.d/a.conf", "blacklist kvm_intel\n", KT_REASON_MODULE_BLOCKED, "blacklisted"},
 		{"run/modprobe.d/a.conf", "blacklist kvm-intel\n", KT_REASON_MODULE_BLOCKED, "blacklisted"},
 		{"usr/lib/modprobe.d/a.conf", "blacklist kvm_intel\n", KT_REASON_MODULE_BLOCKED, "blacklisted"},
-		{"etc/modprobe.d/a.conf", "install kvm_intel /usr/bin/touch %s/ran\n", KT_REASON_MODULE_BLOCKED, "install command"},
+		{"etc/modprobe.d/a.conf", "install kvm_intel /usr/bin/touch %s/ran\n", KT_REASON_MODULE_BLOCKED,
+		 "install command"},
 		{"etc/modprobe.d/a.txt", "blacklist kvm_intel\n", KT_REASON_MODULE_MISSING, "its file is not there"},
 	};
 	struct host *host = *state;
