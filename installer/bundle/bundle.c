@@ -12,7 +12,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "paths.h"
+#include "kontain/paths.h"
 
 #define READ_BYTES (256 * 1024)
 

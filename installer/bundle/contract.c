@@ -15,8 +15,8 @@
 #include "kontain/elf.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/paths.h"
 #include "lookup.h"
-#include "paths.h"
 
 #define NAME_BYTES (KT_MANIFEST_PATH_MAX + 16)
 #define PATH_BYTES 4096

@@ -10,8 +10,8 @@
 #include "kontain/bundle.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/paths.h"
 #include "lookup.h"
-#include "paths.h"
 
 /* No manifest's path is deeper: 1024 bytes, two a level. */
 #define DEPTH_MAX (KT_MANIFEST_PATH_MAX / 2)

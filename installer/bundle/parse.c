@@ -10,8 +10,8 @@
 
 #include "kontain/manifest.h"
 #include "kontain/own.h"
+#include "kontain/paths.h"
 #include "lookup.h"
-#include "paths.h"
 
 #define API_VERSION "kontain.app/v1"
 #define KIND        "Bundle"
