@@ -16,8 +16,8 @@ const char *kt_path_flaw(const char *path);
  * an absolute one lies under /opt/kontain. */
 const char *kt_link_flaw(const char *path, const char *target);
 
-/* Looks at the paths of one tree together: strictly sorted, none twice, none in another case too, none below another
- * file or link. Returns NULL, or what is wrong with files[*ret_index]; "out of memory" is an answer too. */
+/* Looks at the files of one tree together: strictly sorted, no path twice or in another case, none below another.
+ * Returns NULL, or what is wrong with files[*ret_index]; "out of memory" is an answer too. */
 const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size_t *ret_index);
 
 /* A name for a message: one line, whole characters, cut to fit. Returns ret_shown. */
