@@ -36,6 +36,11 @@ static const int refused_calls[] = {
 	SCMP_SYS(clock_settime),  SCMP_SYS(delete_module),
 };
 
+static struct scmp_arg_cmp argument(unsigned number, enum scmp_compare how, uint64_t value)
+{
+	return (struct scmp_arg_cmp){.arg = number, .op = how, .datum_a = value};
+}
+
 static int refuse_sockets(scmp_filter_ctx filter)
 {
 	const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
@@ -44,12 +49,12 @@ static int refuse_sockets(scmp_filter_ctx filter)
 	for (int family = AF_UNSPEC; family <= AF_NETLINK && failed == 0; family++)
 		if (family != AF_UNIX && family != AF_NETLINK)
 			failed = seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1,
-						  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+						  argument(0, SCMP_CMP_EQ, (uint64_t)family));
 	if (failed == 0)
-		failed = seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+		failed = seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1, argument(0, SCMP_CMP_GT, AF_NETLINK));
 	if (failed == 0)
-		failed = seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
-					  SCMP_A2(SCMP_CMP_NE, NETLINK_KOBJECT_UEVENT));
+		failed = seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 2, argument(0, SCMP_CMP_EQ, AF_NETLINK),
+					  argument(2, SCMP_CMP_NE, NETLINK_KOBJECT_UEVENT));
 	return failed;
 }
 

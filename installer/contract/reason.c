@@ -22,7 +22,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 
 	[KT_REASON_DEVICE_MISSING] =
 		{"DeviceMissing", SETTLED, RETRY, TRANSIENT,
-		 .remedy = "Load the kvm module of this CPU's vendor, or use a machine that has /dev/kvm."},
+		 .remedy = "Make the device node as the message says, or use a machine that has /dev/kvm."},
 	[KT_REASON_MODULE_MISSING] =
 		{"ModuleMissing", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Install the kernel package that has kvm_amd or kvm_intel for the running kernel."},

@@ -1,0 +1,194 @@
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/manifest.h"
+#include "kontain/own.h"
+#include "kontain/paths.h"
+
+#define COPY_BYTES (256 * 1024)
+
+int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_error *err)
+{
+	KT_OWN(kt_place_done) struct kt_place place = {.dir = -1, .parent = -1};
+	char parent[4096];
+	const char *slash;
+	size_t length = strlen(output);
+	struct stat info;
+
+	while (length > 1 && output[length - 1] == '/')
+		length--;
+	if (length >= sizeof(parent))
+		return kt_fail(err, ENAMETOOLONG, KT_REASON_NONE, "--output: the path is too long");
+	memcpy(parent, output, length);
+	parent[length] = '\0';
+	slash = strrchr(parent, '/');
+	if (snprintf(place.wanted, sizeof(place.wanted), "%s", slash ? slash + 1 : parent) >= 200 || !place.wanted[0])
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "--output %.100s: name a new folder", output);
+	if (slash)
+		parent[slash == parent ? 1 : slash - parent] = '\0';
+	place.parent = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (place.parent < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open the folder of %.200s", output);
+	if (fstatat(place.parent, place.wanted, &info, AT_SYMLINK_NOFOLLOW) == 0)
+		return kt_fail(err, EEXIST, KT_REASON_NONE, "%.200s is there already: remove it, or name another folder",
+			       output);
+	for (int attempt = 0; attempt < 100; attempt++) {
+		(void)snprintf(place.name, sizeof(place.name), ".%.200s.partial-%d-%d", place.wanted, (int)getpid(),
+			       attempt);
+		if (mkdirat(place.parent, place.name, 0755) == 0)
+			break;
+		if (errno != EEXIST || attempt == 99) {
+			int code = errno;
+
+			place.name[0] = '\0';
+			return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make a folder beside %.200s", output);
+		}
+	}
+	place.dir = openat(place.parent, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (place.dir < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open a folder beside %.200s", output);
+	*ret_place = place;
+	place = (struct kt_place){.dir = -1, .parent = -1};
+	return 0;
+}
+
+int kt_place_keep(struct kt_place *place, struct kt_error *err)
+{
+	if (renameat2(place->parent, place->name, place->parent, place->wanted, RENAME_NOREPLACE) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot move the bundle to %s", place->wanted);
+	place->name[0] = '\0';
+	return 0;
+}
+
+void kt_place_done(struct kt_place *place)
+{
+	struct kt_error ignored;
+
+	if (place->name[0] && place->parent >= 0)
+		(void)kt_fs_remove_tree(place->parent, place->name, &ignored);
+	kt_close_fd(&place->dir);
+	kt_close_fd(&place->parent);
+}
+
+int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+	const char *flaw = kt_path_flaw(path);
+
+	if (flaw)
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the name \"%s\" %s", kt_path_show(path, shown), flaw);
+	if (++place->entry_count > KT_PACK_ENTRIES_MAX)
+		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "it has more than %d entries", KT_PACK_ENTRIES_MAX);
+	return 0;
+}
+
+void kt_place_leave_out(struct kt_place *place, const char *path)
+{
+	if (place->left_out++ == 0)
+		(void)snprintf(place->left_out_first, sizeof(place->left_out_first), "%.*s", (int)strcspn(path, "/"), path);
+}
+
+/* The folder of a path, made where it is missing; a link on the way stops it. */
+static int parent_open(struct kt_place *place, const char *path, const char **ret_name, struct kt_error *err)
+{
+	char parent[KT_MANIFEST_PATH_MAX], shown[KT_SHOWN_MAX];
+	const char *slash = strrchr(path, '/');
+	int r = 0;
+
+	(void)snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
+	if (slash)
+		r = kt_fs_make_dirs(place->dir, parent);
+	if (r == 0)
+		r = kt_fs_open_parent(place->dir, path, ret_name);
+	if (r == -ELOOP || r == -ENOTDIR)
+		return kt_fail(err, -r, KT_REASON_BUNDLE_INVALID, "%s lies below a file or link", kt_path_show(path, shown));
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the folder of %s",
+				     kt_path_show(path, shown))
+		     : r;
+}
+
+static int entry_fail(const char *path, int code, struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+
+	if (code == EEXIST)
+		return kt_fail(err, code, KT_REASON_BUNDLE_INVALID, "%s is there twice", kt_path_show(path, shown));
+	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make %s", kt_path_show(path, shown));
+}
+
+int kt_place_file(struct kt_place *place, const char *path, int is_executable, struct kt_error *err)
+{
+	const char *name = NULL;
+	int parent = parent_open(place, path, &name, err);
+
+	if (parent < 0)
+		return parent;
+
+	KT_OWN(kt_close_fd) int folder = parent;
+	KT_OWN(kt_close_fd) int fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fchmod(fd, is_executable ? 0755 : 0644) < 0)
+		return entry_fail(path, errno, err);
+	return kt_take_fd(&fd);
+}
+
+int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size, struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+	int r;
+
+	place->byte_count += size;
+	if (place->byte_count > KT_PACK_BYTES_MAX)
+		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "it has more than %" PRIu64 " MiB of files, at %s",
+			       KT_PACK_BYTES_MAX >> 20, kt_path_show(path, shown));
+	r = kt_fs_write_full(fd, bytes, size);
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write %s", kt_path_show(path, shown)) : 0;
+}
+
+int kt_place_link(struct kt_place *place, const char *path, const char *target, struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+	const char *inside = strchr(path, '/'); /* a component's links stay in the component */
+	const char *flaw = kt_link_flaw(inside ? inside + 1 : path, target);
+	const char *name = NULL;
+	int parent;
+
+	if (flaw)
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s %s", kt_path_show(path, shown), flaw);
+	parent = parent_open(place, path, &name, err);
+	if (parent < 0)
+		return parent;
+
+	KT_OWN(kt_close_fd) int folder = parent;
+
+	return symlinkat(target, folder, name) < 0 ? entry_fail(path, errno, err) : 0;
+}
+
+int kt_place_copy(struct kt_place *place, int fd, const char *path, int is_executable, struct kt_error *err)
+{
+	KT_OWN(kt_free_mem) char *buffer = malloc(COPY_BYTES);
+	KT_OWN(kt_close_fd) int to = kt_place_file(place, path, is_executable, err);
+	char shown[KT_SHOWN_MAX];
+	ssize_t got;
+
+	if (to < 0)
+		return to;
+	if (!buffer)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	while ((got = read(fd, buffer, COPY_BYTES)) > 0) {
+		int r = kt_place_write(place, to, path, buffer, (size_t)got, err);
+
+		if (r < 0)
+			return r;
+	}
+	return got < 0 ? kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read %s", kt_path_show(path, shown)) : 0;
+}

@@ -1,0 +1,45 @@
+/* The bundle being made: a new folder beside where it will be, into which files go by path. What an archive or a tree
+ * says is never believed here: every path is checked before anything is written, walked without links, and made anew. */
+#ifndef KT_PACK_PLACE_H
+#define KT_PACK_PLACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "kontain/error.h"
+
+#define KT_PACK_BYTES_MAX   (UINT64_C(4) << 30) /* of all files; a whole release has some 0.4 GiB */
+#define KT_PACK_ENTRIES_MAX 200000              /* of an archive or tree, those left out included */
+
+struct kt_place {
+	int dir;            /* owned */
+	int parent;         /* owned: where it will be */
+	char name[256];     /* of the folder being made; "" once it is in its place */
+	char wanted[256];   /* its name in the end */
+	uint64_t byte_count;
+	size_t entry_count;
+	size_t left_out;    /* entries that no bundle takes */
+	char left_out_first[128];
+};
+
+/* output must not exist: InUse. */
+int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_error *err);
+/* Moves it to its name; until then kt_place_done takes it away again. */
+int kt_place_keep(struct kt_place *place, struct kt_error *err);
+void kt_place_done(struct kt_place *place); /* for KT_OWN */
+
+/* Counts an entry and looks at its path, taken or not. */
+int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *err);
+void kt_place_leave_out(struct kt_place *place, const char *path);
+
+/* An owned descriptor of a new file; is_executable decides between 0755 and 0644. */
+int kt_place_file(struct kt_place *place, const char *path, int is_executable, struct kt_error *err);
+/* Writes, counting towards the cap. */
+int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size,
+		   struct kt_error *err);
+int kt_place_link(struct kt_place *place, const char *path, const char *target, struct kt_error *err);
+/* Everything of fd. */
+int kt_place_copy(struct kt_place *place, int fd, const char *path, int is_executable, struct kt_error *err);
+
+#endif

@@ -1,0 +1,17 @@
+/* What a bundle is made from. */
+#ifndef KT_PACK_SOURCES_H
+#define KT_PACK_SOURCES_H
+
+#include "kontain/manifest.h"
+#include "place.h"
+
+/* A folder with bin/ and perhaps the others in it. */
+int kt_tree_take(const char *path, struct kt_place *place, struct kt_error *err);
+/* A release tarball; compressed by gzip, xz, zstd, bzip2 or not at all. */
+int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err);
+
+/* Reads what was taken: every file's size and digest, sorted, into components with the digest of their content as
+ * version. Times become 0, so that the same input gives the same folder. Takes nothing that is not in the place. */
+int kt_survey(const struct kt_place *place, struct kt_manifest *manifest, struct kt_error *err);
+
+#endif

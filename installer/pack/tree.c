@@ -1,0 +1,105 @@
+/* A tree as somebody built it. Only plain files, folders and links are taken; what else there is stops it by name. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "kontain/paths.h"
+#include "layout.h"
+#include "sources.h"
+
+static int folder_take(int dir, const char *below, struct kt_place *place, struct kt_error *err);
+
+static int link_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
+{
+	char target[KT_MANIFEST_PATH_MAX], shown[KT_SHOWN_MAX];
+	int r = kt_fs_read_link(dir, name, target, sizeof(target));
+
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_BUNDLE_INVALID, "cannot read the link %s",
+				     kt_path_show(path, shown));
+	return kt_place_link(place, path, target, err);
+}
+
+static int file_take(int dir, const char *name, const struct stat *info, const char *path, struct kt_place *place,
+		     struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+	KT_OWN(kt_close_fd) int fd = -1;
+
+	if (info->st_mode & (S_ISUID | S_ISGID))
+		return kt_fail(err, EPERM, KT_REASON_BUNDLE_INVALID, "%s is setuid or setgid: no bundle has that",
+			       kt_path_show(path, shown));
+	fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
+	return kt_place_copy(place, fd, path, (info->st_mode & 0111) != 0, err);
+}
+
+static int entry_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+	struct stat info;
+	bool is_folder;
+	int r = kt_place_admit(place, path, err);
+
+	if (r < 0)
+		return r;
+	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot look at %s", kt_path_show(path, shown));
+	is_folder = S_ISDIR(info.st_mode);
+	if (is_folder ? !kt_layout_enters(path) : !kt_layout_takes(path)) {
+		kt_place_leave_out(place, path);
+		return 0;
+	}
+	if (is_folder) {
+		KT_OWN(kt_close_fd) int folder = kt_fs_open_beneath(dir, name, O_RDONLY | O_DIRECTORY, 0);
+
+		if (folder < 0)
+			return kt_fail_errno(err, -folder, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
+		return folder_take(folder, path, place, err);
+	}
+	if (S_ISLNK(info.st_mode))
+		return link_take(dir, name, path, place, err);
+	if (S_ISREG(info.st_mode))
+		return file_take(dir, name, &info, path, place, err);
+	return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is no plain file, folder or link",
+		       kt_path_show(path, shown));
+}
+
+static int folder_take(int dir, const char *below, struct kt_place *place, struct kt_error *err)
+{
+	int copy = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!entries)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read %s", *below ? below : "the tree");
+	while ((errno = 0, entry = readdir(entries))) {
+		char path[KT_MANIFEST_PATH_MAX + 1];
+		int r;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		/* one that is cut is as long as is refused */
+		(void)!snprintf(path, sizeof(path), "%s%s%s", below, *below ? "/" : "", entry->d_name);
+		r = entry_take(dir, entry->d_name, path, place, err);
+		if (r < 0)
+			return r;
+	}
+	return errno ? kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read %s", *below ? below : "the tree") : 0;
+}
+
+int kt_tree_take(const char *path, struct kt_place *place, struct kt_error *err)
+{
+	KT_OWN(kt_close_fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open %.300s", path);
+	return folder_take(dir, "", place, err);
+}
