@@ -247,18 +247,18 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 static void summary_print(const struct request *request, const struct kt_manifest *manifest, const struct kt_place *place,
 			  size_t findings)
 {
-	printf("bundle    %s, version %s\n", request->output, manifest->version);
+	printf("bundle     %s, version %s\n", request->output, manifest->version);
 	for (size_t i = 0; i < manifest->component_count; i++)
-		printf("%-9s %s, %zu files\n", manifest->components[i].name, manifest->components[i].version,
+		printf("%-10s %s, %zu files\n", manifest->components[i].name, manifest->components[i].version,
 		       manifest->components[i].file_count);
 	if (manifest->self_test_argv)
-		printf("self-test %s\n", manifest->self_test_argv[0]);
-	printf("size      %" PRIu64 " KiB\n", place->byte_count >> 10);
+		printf("self-test  %s\n", manifest->self_test_argv[0]);
+	printf("size       %" PRIu64 " KiB\n", place->byte_count >> 10);
 	if (place->left_out > 0)
-		printf("left out  %zu entries that no bundle takes, the first in %s\n", place->left_out,
+		printf("left out   %zu entries that no bundle takes, the first in %s\n", place->left_out,
 		       place->left_out_first);
 	if (findings > 0)
-		printf("findings  %zu, none of them in the way (-v names them)\n", findings);
+		printf("findings   %zu, none of them in the way (-v names them)\n", findings);
 }
 
 static int pack(const struct request *request, struct kt_error *err)
