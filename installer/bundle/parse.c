@@ -371,7 +371,7 @@ int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_ma
 
 	json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 
-	if (!root && json_error_code(&failure) == json_error_out_of_memory)
+	if (!root && !*failure.text) /* jansson's way to say it, mostly */
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read the manifest: out of memory");
 	if (!root)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the manifest is no JSON at line %d: %s", failure.line,
