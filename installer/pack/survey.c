@@ -77,9 +77,10 @@ static int link_read(int dir, const char *name, struct kt_bundle_file *file)
 	return file->link ? 0 : -ENOMEM;
 }
 
+static const struct timespec epoch[2] = {{.tv_sec = 0}, {.tv_sec = 0}};
+
 static int folder_read(struct list *list, int dir, const char *below)
 {
-	static const struct timespec epoch[2] = {{.tv_sec = 0}, {.tv_sec = 0}};
 	int copy = fcntl(dir, F_DUPFD_CLOEXEC, 0), r = 0;
 	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
@@ -110,7 +111,9 @@ static int folder_read(struct list *list, int dir, const char *below)
 		if (r == 0 && utimensat(dir, name, epoch, AT_SYMLINK_NOFOLLOW) < 0)
 			r = -errno;
 	}
-	return r < 0 ? r : errno ? -errno : 0;
+	if (r == 0 && errno)
+		r = -errno;
+	return r == 0 && futimens(dir, epoch) < 0 ? -errno : r;
 }
 
 static int by_path(const void *left, const void *right)
