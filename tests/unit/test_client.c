@@ -120,6 +120,7 @@ static void test_nobody_there(void **context)
 	KT_OWN(kt_close_fd) int fd = make_port(false, port);
 
 	(void)context;
+	assert_true(fd >= 0);
 	put_token(true);
 	open_client("127.0.0.1", port, &kube);
 	for (size_t i = 0; i < 5; i++) {
@@ -151,6 +152,7 @@ static void test_the_end_does_not_wait(void **context)
 	KT_OWN(kt_close_fd) int fd = make_port(true, port);
 
 	(void)context;
+	assert_true(fd >= 0);
 	put_token(true);
 	for (size_t i = 0; i < 2; i++) {
 		struct kt_kube *kube = NULL;
