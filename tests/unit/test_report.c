@@ -181,8 +181,8 @@ static void test_odd_nodes(void **context)
 	static const char *const rows[] = {
 		"\"metadata\":{\"name\":\"mine\",\"labels\":[1],\"annotations\":7}",
 		"\"metadata\":{\"name\":\"mine\",\"labels\":{\"kontain.app/km\":{}},\"managedFields\":{}}",
-		"\"metadata\":{\"name\":\"mine\",\"managedFields\":[1,{},{\"manager\":\"kontaind\"},"
-		"{\"manager\":\"kontaind\",\"fieldsV1\":[]}]}",
+		("\"metadata\":{\"name\":\"mine\",\"managedFields\":[1,{},{\"manager\":\"kontaind\"},"
+		 "{\"manager\":\"kontaind\",\"fieldsV1\":[]}]}"),
 		"\"metadata\":{\"name\":\"mine\"},\"spec\":{\"taints\":{\"key\":\"kontain.app/not-ready\"}}",
 		"\"metadata\":{\"name\":\"mine\"},\"spec\":{\"taints\":[1,null,{\"key\":7}]}",
 		"\"metadata\":{\"name\":\"mine\"},\"status\":{\"conditions\":{\"type\":\"kontain.app/KMReady\"}}",
