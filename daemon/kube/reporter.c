@@ -152,16 +152,20 @@ static void back_off(struct kt_reporter *reporter, int64_t now_ms, int64_t most_
 /* Nothing can be sent: no memory, or what differs is refused or undone each time. */
 static void get_stuck(struct kt_reporter *reporter, int problem, int64_t now_ms)
 {
-	if (problem == -ENOMEM)
+	int64_t most_ms = BACKOFF_MOST_MS;
+
+	if (problem == -ENOMEM) {
 		snprintf(reporter->problem, sizeof(reporter->problem), "no memory for a report");
-	else if (!reporter->problem[0])
+	} else if (!reporter->problem[0]) {
 		snprintf(reporter->problem, sizeof(reporter->problem),
 			 "node %s does not keep what is written to it: something else removes or alters it",
 			 reporter->node_name);
+		/* Whoever undoes it may go on for ever: then once a heartbeat is often enough. */
+		most_ms = (int64_t)reporter->heartbeat_s * 1000;
+	}
 	memset(reporter->tries, 0, sizeof(reporter->tries));
 	reporter->has_node = false;
-	/* Whoever undoes it may go on for ever: then once a heartbeat is often enough. */
-	back_off(reporter, now_ms, (int64_t)reporter->heartbeat_s * 1000, 0);
+	back_off(reporter, now_ms, most_ms, 0);
 	reporter->is_stuck = true;
 }
 
