@@ -1,5 +1,6 @@
-/* A release tarball, read by libarchive and by this file alone. libarchive only reads: its own disk writer follows
- * parents that are swapped under it. An entry is refused for what it could do, whether the bundle would take it or not:
+/* A release tarball's entries, read by libarchive. libarchive only reads: its own disk writer follows parents that are
+ * swapped under it. The archive is gone through twice, first for the names alone: what it is, as a whole, is known
+ * before the first file is made. An entry is refused for what it could do, whether the bundle would take it or not:
  * nobody who puts such an entry into a release is to be trusted with the rest. */
 #include <archive.h>
 #include <archive_entry.h>
@@ -8,35 +9,55 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
 #include "layout.h"
+#include "names.h"
 #include "sources.h"
 
-#define READ_BLOCK (256 * 1024)
+#define READ_BYTES (256 * 1024)
 
-static void archive_drop(struct archive **archive)
+struct taking {
+	struct kt_place *place;
+	struct kt_names names;
+	char prefix[KT_MANIFEST_PATH_MAX]; /* of the tree in the archive: "" or "opt/kontain/" */
+	struct archive *archive;           /* owned, of the pass that is on */
+	struct kt_error *err;
+};
+
+/* An entry as both passes see it; strings live as long as libarchive's. */
+struct entry {
+	enum kt_name_kind kind;
+	char path_buffer[KT_MANIFEST_PATH_MAX + 16], target_buffer[KT_MANIFEST_PATH_MAX + 16];
+	const char *path;
+	const char *target; /* of a hard link, as a path; of a symbolic link, as it is written */
+	bool is_executable;
+	int64_t size;
+};
+
+static void taking_done(struct taking *taking)
 {
-	if (*archive)
-		(void)archive_read_free(*archive);
+	if (taking->archive)
+		(void)archive_read_free(taking->archive);
+	kt_names_done(&taking->names);
 }
 
-static int archive_fail(struct archive *archive, struct kt_error *err)
+static int archive_fail(const struct taking *taking)
 {
-	const char *text = archive_error_string(archive);
-	int code = archive_errno(archive);
+	const char *text = archive_error_string(taking->archive);
 
-	return kt_fail(err, code > 0 ? code : EINVAL, KT_REASON_BUNDLE_INVALID, "it is damaged or no tar archive: %.200s",
-		       text ? text : "unreadable");
+	return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID, "the archive is damaged or no tar: %.200s",
+		       text ? text : "it cannot be read");
 }
 
-static int refuse(const char *path, const char *what, struct kt_error *err)
+static int refuse(const struct taking *taking, const char *path, const char *what)
 {
 	char shown[KT_SHOWN_MAX];
 
-	return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", kt_path_show(path, shown), what);
+	return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", kt_path_show(path, shown), what);
 }
 
 /* What no bundle's file has, told before its content is looked at. */
@@ -45,12 +66,10 @@ static const char *entry_flaw(struct archive_entry *entry)
 	mode_t type = archive_entry_filetype(entry);
 	unsigned long set = 0, clear = 0;
 
-	if (archive_entry_hardlink(entry))
-		return NULL;
-	if (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
+	if (!archive_entry_hardlink(entry) && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
 		return "is no plain file, folder or link";
-	if (type == AE_IFREG && (archive_entry_mode(entry) & (S_ISUID | S_ISGID)))
-		return "is setuid or setgid: no bundle has that";
+	if (type == AE_IFREG && (archive_entry_mode(entry) & (S_ISUID | S_ISGID | S_ISVTX)))
+		return "is setuid, setgid or sticky: no bundle has that";
 	if (archive_entry_sparse_count(entry) > 0)
 		return "is sparse: pack the release without --sparse";
 	archive_entry_fflags(entry, &set, &clear);
@@ -59,11 +78,62 @@ static const char *entry_flaw(struct archive_entry *entry)
 	return NULL;
 }
 
-static int content_take(struct archive *archive, struct archive_entry *entry, const char *path, struct kt_place *place,
-			struct kt_error *err)
+/* Copies a name and strips what stands around it. 0, 1 for the archive's own top folder, or an error. */
+static int name_take(const struct taking *taking, const char *raw, const char *what, char *buffer, size_t size,
+		     const char **ret_name)
 {
-	KT_OWN(kt_close_fd) int fd = kt_place_file(place, path, (archive_entry_perm(entry) & 0111) != 0, err);
-	int64_t expected = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0, at = 0;
+	const char *flaw;
+	char text[128];
+
+	if (snprintf(buffer, size, "%s", raw) >= (int)size)
+		return refuse(taking, raw, "is too long a name");
+	*ret_name = kt_layout_strip(buffer);
+	if (!*ret_name)
+		return 1;
+	flaw = kt_path_flaw(*ret_name);
+	if (!flaw)
+		return 0;
+	(void)snprintf(text, sizeof(text), "(%s) %s", what, flaw);
+	return refuse(taking, *ret_name, text);
+}
+
+static int entry_look(const struct taking *taking, struct archive_entry *from, struct entry *entry)
+{
+	const char *raw = archive_entry_pathname(from), *hard = archive_entry_hardlink(from), *flaw;
+	mode_t type = archive_entry_filetype(from);
+	int r;
+
+	if (!raw || !*raw)
+		return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID, "an entry has an empty or unreadable name");
+	entry->kind = hard ? KT_NAME_HARD : type == AE_IFDIR ? KT_NAME_FOLDER : type == AE_IFLNK ? KT_NAME_LINK : KT_NAME_FILE;
+	entry->is_executable = (archive_entry_perm(from) & 0111) != 0;
+	entry->size = archive_entry_size_is_set(from) ? archive_entry_size(from) : 0;
+	entry->target = type == AE_IFLNK && !hard ? archive_entry_symlink(from) : NULL;
+	r = name_take(taking, raw, "an entry's name", entry->path_buffer, sizeof(entry->path_buffer), &entry->path);
+	if (r > 0)
+		return entry->kind == KT_NAME_FOLDER ? r : refuse(taking, raw, "is no folder");
+	flaw = r == 0 ? entry_flaw(from) : NULL;
+	if (flaw)
+		return refuse(taking, entry->path, flaw);
+	if (r < 0 || !hard)
+		return r;
+	r = name_take(taking, hard, "a hard link's target", entry->target_buffer, sizeof(entry->target_buffer),
+		      &entry->target);
+	return r > 0 ? refuse(taking, entry->path, "is a hard link to a folder") : r;
+}
+
+static int name_visit(struct taking *taking, const struct entry *entry)
+{
+	int r = kt_place_admit(taking->place, entry->path, taking->err);
+
+	return r < 0 ? r : kt_names_add(&taking->names, entry->kind, entry->path,
+					entry->kind == KT_NAME_HARD ? entry->target : NULL, taking->err);
+}
+
+static int content_take(const struct taking *taking, const struct entry *entry, const char *path)
+{
+	KT_OWN(kt_close_fd) int fd = kt_place_file(taking->place, path, entry->is_executable, taking->err);
+	int64_t at = 0;
 	const void *block;
 	size_t size;
 	la_int64_t offset;
@@ -71,97 +141,105 @@ static int content_take(struct archive *archive, struct archive_entry *entry, co
 
 	if (fd < 0)
 		return fd;
-	while ((r = archive_read_data_block(archive, &block, &size, &offset)) == ARCHIVE_OK) {
+	while ((r = archive_read_data_block(taking->archive, &block, &size, &offset)) == ARCHIVE_OK) {
 		if (offset != at)
-			return refuse(path, "has a hole", err);
-		if (kt_place_write(place, fd, path, block, size, err) < 0)
-			return -err->code;
+			return refuse(taking, path, "has a hole");
+		if (kt_place_write(taking->place, fd, path, block, size, taking->err) < 0)
+			return -taking->err->code;
 		at += (int64_t)size;
 	}
 	if (r != ARCHIVE_EOF)
-		return archive_fail(archive, err);
-	return at == expected ? 0 : refuse(path, "has another size than the archive says", err);
+		return archive_fail(taking);
+	return at == entry->size ? 0 : refuse(taking, path, "has another size than the archive says");
+}
+
+/* The path in the bundle: NULL for what lies outside of the archive's tree. */
+static const char *path_inside(const struct taking *taking, const char *path)
+{
+	size_t length = strlen(taking->prefix);
+
+	return strncmp(path, taking->prefix, length) == 0 ? path + length : NULL;
 }
 
 /* The one kind of hard link that releases have: to a plain file that came before (krun and krun-label-trigger). It
  * becomes a file of its own: damage in one is never damage in another. */
-static int hard_link_take(const char *target_raw, const char *path, struct kt_place *place, struct kt_error *err)
+static int hard_link_take(const struct taking *taking, const struct entry *entry, const char *path)
 {
-	char copy[KT_MANIFEST_PATH_MAX + 1];
-	const char *target, *flaw;
+	const char *target = path_inside(taking, entry->target);
+	KT_OWN(kt_close_fd)
+	int fd = target && kt_layout_takes(target, taking->place->self_test) ?
+			 kt_fs_open_beneath(taking->place->dir, target, O_RDONLY | O_NOFOLLOW, 0) :
+			 -ENOENT;
 	struct stat info;
 
-	if (snprintf(copy, sizeof(copy), "%s", target_raw) >= (int)sizeof(copy))
-		return refuse(path, "is a hard link to a name that is too long", err);
-	target = kt_layout_strip(copy);
-	flaw = target ? kt_path_flaw(target) : "is a folder";
-	if (flaw)
-		return refuse(path, "is a hard link that leads out of the archive", err);
-	if (!kt_layout_takes(path))
-		return 0;
-
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(place->dir, target, O_RDONLY | O_NOFOLLOW, 0);
-
 	if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
-		return refuse(path, "is a hard link to what is no earlier file of the bundle", err);
-	return kt_place_copy(place, fd, path, (info.st_mode & 0111) != 0, err);
+		return refuse(taking, path, "is a hard link to a file that no bundle takes");
+	return kt_place_copy(taking->place, fd, path, (info.st_mode & 0111) != 0, taking->err);
 }
 
-static int entry_take(struct archive *archive, struct archive_entry *entry, struct kt_place *place, struct kt_error *err)
+static int entry_visit(struct taking *taking, const struct entry *entry)
 {
-	const char *raw = archive_entry_pathname(entry), *link = archive_entry_hardlink(entry), *path, *flaw;
-	char copy[KT_MANIFEST_PATH_MAX + 16];
-	mode_t type = archive_entry_filetype(entry);
-	int r;
+	const char *path = path_inside(taking, entry->path);
 
-	if (!raw || !*raw)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "an entry has an empty or unreadable name");
-	if (snprintf(copy, sizeof(copy), "%s", raw) >= (int)sizeof(copy))
-		return refuse(raw, "has a name that is too long", err);
-	path = kt_layout_strip(copy);
-	if (!path) /* the archive's own top folder */
-		return type == AE_IFDIR && !link ? 0 : refuse(raw, "is no folder", err);
-	r = kt_place_admit(place, path, err);
-	if (r < 0)
-		return r;
-	flaw = entry_flaw(entry);
-	if (flaw)
-		return refuse(path, flaw, err);
-	if (link)
-		return hard_link_take(link, path, place, err);
-	if (type == AE_IFDIR ? !kt_layout_enters(path) : !kt_layout_takes(path)) {
-		kt_place_leave_out(place, path);
+	if (!path || !kt_layout_takes(path, taking->place->self_test)) {
+		if (entry->kind != KT_NAME_FOLDER)
+			kt_place_leave_out(taking->place, path ? path : entry->path);
 		return 0;
 	}
-	if (type == AE_IFDIR) /* folders are made with the files in them */
-		return 0;
-	if (type == AE_IFLNK)
-		return kt_place_link(place, path, archive_entry_symlink(entry) ? archive_entry_symlink(entry) : "", err);
-	return content_take(archive, entry, path, place, err);
+	switch (entry->kind) {
+	case KT_NAME_FOLDER: return 0; /* made with the files in it */
+	case KT_NAME_LINK: return kt_place_link(taking->place, path, entry->target ? entry->target : "", taking->err);
+	case KT_NAME_HARD: return hard_link_take(taking, entry, path);
+	case KT_NAME_FILE: return content_take(taking, entry, path);
+	}
+	return 0;
 }
 
-int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err)
+static int pass(struct taking *taking, int fd, int (*visit)(struct taking *taking, const struct entry *entry))
 {
-	KT_OWN(archive_drop) struct archive *archive = archive_read_new();
-	struct archive_entry *entry;
+	struct archive_entry *from;
+	struct entry entry;
 	int r;
 
-	if (!archive)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	if (archive_read_support_format_tar(archive) != ARCHIVE_OK ||
-	    archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
-	    archive_read_support_filter_xz(archive) != ARCHIVE_OK ||
-	    archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
-	    archive_read_support_filter_bzip2(archive) != ARCHIVE_OK)
-		return archive_fail(archive, err);
-	if (archive_read_open_filename(archive, path, READ_BLOCK) != ARCHIVE_OK)
-		return archive_fail(archive, err);
-	while ((r = archive_read_next_header(archive, &entry)) == ARCHIVE_OK) {
-		r = entry_take(archive, entry, place, err);
+	taking->archive = archive_read_new();
+	if (!taking->archive || lseek(fd, 0, SEEK_SET) < 0)
+		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
+	    archive_read_open_fd(taking->archive, fd, READ_BYTES) != ARCHIVE_OK)
+		return archive_fail(taking);
+	while ((r = archive_read_next_header(taking->archive, &from)) == ARCHIVE_OK) {
+		r = kt_place_go_on(taking->err);
+		if (r == 0)
+			r = entry_look(taking, from, &entry);
+		if (r == 0)
+			r = visit(taking, &entry);
 		if (r < 0)
 			return r;
 	}
 	if (r != ARCHIVE_EOF)
-		return archive_fail(archive, err);
-	return place->entry_count > 0 ? 0 : kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "it is empty");
+		return archive_fail(taking);
+	(void)archive_read_free(taking->archive);
+	taking->archive = NULL;
+	return 0;
+}
+
+int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err)
+{
+	KT_OWN(taking_done) struct taking taking = {.place = place, .err = err};
+	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat info;
+
+	if (fd < 0 || fstat(fd, &info) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open it");
+	if (!S_ISREG(info.st_mode))
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "neither a tree nor a tarball");
+
+	KT_OWN(kt_close_fd) int plain = kt_inflate(fd, place, err);
+	int r = plain < 0 ? plain : pass(&taking, plain, name_visit);
+
+	if (r == 0)
+		r = kt_names_prefix(&taking.names, taking.prefix, sizeof(taking.prefix), err);
+	if (r == 0)
+		r = kt_names_check(&taking.names, err);
+	return r < 0 ? r : pass(&taking, plain, entry_visit);
 }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include "kontain/elf.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/paths.h"
 #include "layout.h"
 #include "sources.h"
 
@@ -30,7 +33,7 @@ struct request {
 	const char *check;
 	const char *components[KT_COMPONENT_MAX]; /* NAME=V */
 	size_t component_count;
-	char *self_test; /* "PATH ARGUMENT..." */
+	char *self_test[WORDS_MAX + 1]; /* PATH ARGUMENT...; [0] NULL: not asked for */
 	const char *expect;
 	bool no_self_test;
 	bool strict;
@@ -89,33 +92,63 @@ static int refused(const struct kt_error *err)
 	return EXIT_REFUSED;
 }
 
+/* "PATH ARGUMENT..." in words; a message, or NULL. */
+static const char *read_self_test(char *text, struct request *request)
+{
+	size_t count = 0;
+
+	for (char *rest = NULL, *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		if (count == WORDS_MAX)
+			return "--self-test has too many words";
+		request->self_test[count++] = word;
+	}
+	return count > 0 ? NULL : "--self-test: a path in the bundle and its arguments are wanted";
+}
+
+static const char *read_component(const char *text, struct request *request)
+{
+	const char *equals = strchr(text, '=');
+	size_t length = equals ? (size_t)(equals - text) : 0;
+	bool is_known = false;
+
+	for (size_t i = 0; equals && kt_component_names[i]; i++)
+		is_known = is_known ||
+			   (strlen(kt_component_names[i]) == length && memcmp(kt_component_names[i], text, length) == 0);
+	if (!is_known || !kt_version_is_valid(equals + 1))
+		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, V a version";
+	for (size_t i = 0; i < request->component_count; i++)
+		if (strncmp(request->components[i], text, length + 1) == 0)
+			return "--component: a component has one version";
+	request->components[request->component_count++] = text; /* no more than there are names */
+	return NULL;
+}
+
 /* Takes what is said; a message, or NULL. */
 static const char *read_options(int argc, char *argv[], struct request *request)
 {
+	const char *wrong = NULL;
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "v", long_options, NULL)) != -1) {
+	while (!wrong && (option = getopt_long(argc, argv, "v", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'V': request->version = optarg; break;
 		case 'o': request->output = optarg; break;
 		case 'v': request->verbose = true; break;
 		case OPTION_CHECK: request->check = optarg; break;
-		case OPTION_SELF_TEST: request->self_test = optarg; break;
+		case OPTION_SELF_TEST: wrong = read_self_test(optarg, request); break;
 		case OPTION_EXPECT: request->expect = optarg; break;
 		case OPTION_NO_SELF_TEST: request->no_self_test = true; break;
 		case OPTION_STRICT: request->strict = true; break;
 		case OPTION_HELP:
 			help();
 			exit(EXIT_DONE);
-		case OPTION_COMPONENT:
-			if (request->component_count == KT_COMPONENT_MAX)
-				return "--component is said more often than there are components";
-			request->components[request->component_count++] = optarg;
-			break;
+		case OPTION_COMPONENT: wrong = read_component(optarg, request); break;
 		default: return "an option is unknown or has no value";
 		}
 	}
+	if (wrong)
+		return wrong;
 	if (optind < argc)
 		request->source = argv[optind++];
 	if (optind < argc)
@@ -126,7 +159,7 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 		return "--version, --output and a tree or tarball are wanted";
 	if (!kt_version_is_valid(request->version))
 		return "--version: letters, digits, . _ - are wanted, a letter or digit first, at most 63";
-	if (!request->self_test != !request->expect || (request->self_test && request->no_self_test))
+	if (!request->self_test[0] != !request->expect || (request->self_test[0] && request->no_self_test))
 		return "--self-test and --expect go together, without --no-self-test";
 	return NULL;
 }
@@ -178,13 +211,13 @@ static int versions_set(const struct request *request, struct kt_manifest *manif
 		const char *text = request->components[i], *equals = strchr(text, '=');
 		struct kt_component *component = NULL;
 
-		for (size_t k = 0; equals && k < manifest->component_count; k++)
+		for (size_t k = 0; k < manifest->component_count; k++)
 			if (strlen(manifest->components[k].name) == (size_t)(equals - text) &&
 			    strncmp(manifest->components[k].name, text, (size_t)(equals - text)) == 0)
 				component = &manifest->components[k];
-		if (!component || !kt_version_is_valid(equals + 1))
-			return kt_fail(err, EINVAL, KT_REASON_NONE,
-				       "--component %.100s: NAME=VERSION is wanted, of a component that is there", text);
+		if (!component)
+			return kt_fail(err, ENOENT, KT_REASON_BUNDLE_INVALID,
+				       "--component %s: there is no such component in %.200s", text, request->source);
 		(void)snprintf(component->version, sizeof(component->version), "%s", equals + 1);
 	}
 	return 0;
@@ -194,36 +227,32 @@ static bool has_hello(const struct kt_manifest *manifest)
 {
 	for (size_t i = 0; i < manifest->extra_count; i++)
 		if (strcmp(manifest->extras[i].path, KT_PACK_SELF_TEST) == 0)
-			return true;
+			return !manifest->extras[i].link;
 	return false;
 }
 
 static int self_test_set(const struct request *request, struct kt_manifest *manifest, struct kt_error *err)
 {
-	KT_OWN(kt_free_mem) char *words = strdup(request->self_test ? request->self_test
-								     : KT_PACK_SELF_TEST " Hello World");
-	size_t count = 0;
+	static char *const hello[] = {(char *)KT_PACK_SELF_TEST, (char *)"Hello", (char *)"World", NULL};
+	char *const *words = request->self_test[0] ? request->self_test : hello;
 
-	if (request->no_self_test || (!request->self_test && !has_hello(manifest)))
+	if (request->no_self_test || (words == hello && !has_hello(manifest)))
 		return 0;
 	manifest->self_test_argv = calloc(WORDS_MAX + 1, sizeof(char *));
 	manifest->self_test_expect = strdup(request->expect ? request->expect : "Hello, world");
-	if (!words || !manifest->self_test_argv || !manifest->self_test_expect)
+	if (!manifest->self_test_argv || !manifest->self_test_expect)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	for (char *rest = NULL, *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-		if (count == WORDS_MAX)
-			return kt_fail(err, E2BIG, KT_REASON_NONE, "--self-test: at most %d words", WORDS_MAX);
-		manifest->self_test_argv[count] = strdup(word);
-		if (!manifest->self_test_argv[count++])
+	for (size_t i = 0; words[i]; i++) {
+		manifest->self_test_argv[i] = strdup(words[i]);
+		if (!manifest->self_test_argv[i])
 			return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	}
-	return count > 0 ? 0 : kt_fail(err, EINVAL, KT_REASON_NONE, "--self-test: a path in the bundle is wanted");
+	return 0;
 }
 
 /* Writes what the reader reads back without complaint, or nothing. */
 static int manifest_write(struct kt_place *place, const struct kt_manifest *manifest, struct kt_error *err)
 {
-	static const struct timespec epoch[2] = {{.tv_sec = 0}, {.tv_sec = 0}};
 	KT_OWN(kt_manifest_done) struct kt_manifest read_back = {.component_count = 0};
 	KT_OWN(kt_free_mem) char *text = kt_manifest_print(manifest);
 	int r;
@@ -238,27 +267,44 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 
 	if (fd < 0)
 		return fd;
-	r = kt_place_write(place, fd, KT_MANIFEST_NAME, text, strlen(text), err);
-	if (r == 0 && (futimens(fd, epoch) < 0 || futimens(place->dir, epoch) < 0 || syncfs(fd) < 0))
-		r = kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot finish " KT_MANIFEST_NAME);
-	return r;
+	return kt_place_write(place, fd, KT_MANIFEST_NAME, text, strlen(text), err);
 }
 
-static void summary_print(const struct request *request, const struct kt_manifest *manifest, const struct kt_place *place,
-			  size_t findings)
+static void component_print(const struct kt_component *component)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < component->file_count; i++)
+		bytes += component->files[i].size_bytes;
+	printf("%-10s %s, %zu files, %" PRIu64 " KiB\n", component->name, component->version, component->file_count,
+	       (bytes + 1023) / 1024);
+}
+
+static void left_out_print(const struct kt_place *place)
+{
+	char shown[KT_SHOWN_MAX];
+
+	for (size_t i = 0; i < place->left_out_count; i++)
+		printf("%s%s", i ? ", " : "left out   ", kt_path_show(place->left_out[i], shown));
+	if (place->left_out_count > 0)
+		printf("%s: no bundle takes it\n", place->left_out_more ? " and more" : "");
+}
+
+static void summary_print(const struct request *request, const struct kt_manifest *manifest,
+			  const struct kt_place *place, size_t findings)
 {
 	printf("bundle     %s, version %s\n", request->output, manifest->version);
 	for (size_t i = 0; i < manifest->component_count; i++)
-		printf("%-10s %s, %zu files\n", manifest->components[i].name, manifest->components[i].version,
-		       manifest->components[i].file_count);
-	if (manifest->self_test_argv)
-		printf("self-test  %s\n", manifest->self_test_argv[0]);
-	printf("size       %" PRIu64 " KiB\n", place->byte_count >> 10);
-	if (place->left_out > 0)
-		printf("left out   %zu entries that no bundle takes, the first in %s\n", place->left_out,
-		       place->left_out_first);
-	if (findings > 0)
-		printf("findings   %zu, none of them in the way (-v names them)\n", findings);
+		component_print(&manifest->components[i]);
+	if (manifest->self_test_argv) {
+		printf("self-test ");
+		for (char **word = manifest->self_test_argv; *word; word++)
+			printf(" %s", *word);
+		printf(": \"%s\"\n", manifest->self_test_expect);
+	}
+	left_out_print(place);
+	printf("findings   %zu%s\n", findings,
+	       findings == 0 || request->verbose ? "" : ", none of them in the way (-v names them)");
 }
 
 static int pack(const struct request *request, struct kt_error *err)
@@ -270,10 +316,11 @@ static int pack(const struct request *request, struct kt_error *err)
 	int r;
 
 	if (stat(request->source, &info) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_NONE, "cannot open %.300s", request->source);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open %.300s", request->source);
 	r = kt_place_open(request->output, &place, err);
 	if (r < 0)
 		return r;
+	place.self_test = request->self_test[0];
 	r = S_ISDIR(info.st_mode) ? kt_tree_take(request->source, &place, err)
 				  : kt_archive_take(request->source, &place, err);
 	if (r == 0)
@@ -289,6 +336,10 @@ static int pack(const struct request *request, struct kt_error *err)
 		r = manifest_write(&place, &manifest, err);
 	if (r == 0)
 		r = contract_check(place.dir, &manifest, request->strict, &findings, err);
+	if (r == 0)
+		r = kt_place_settle(&place, err);
+	if (r == 0)
+		r = kt_place_go_on(err);
 	if (r == 0)
 		r = kt_place_keep(&place, err);
 	if (r == 0)
@@ -311,12 +362,23 @@ static int check(const struct request *request, struct kt_error *err)
 	return r;
 }
 
+static void stop(int signal)
+{
+	(void)signal;
+	kt_place_is_stopped = 1;
+}
+
 int main(int argc, char *argv[])
 {
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct request request = {.version = NULL};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	const char *wrong = read_options(argc, argv, &request);
 
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)sigaction(signals[i], &(struct sigaction){.sa_handler = stop}, NULL);
+	/* names are UTF-8 whatever the caller's language is: libarchive translates them into the locale's */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	umask(022);
 	if (wrong)
 		return usage(wrong);

@@ -1,5 +1,6 @@
 #include "place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,8 +14,16 @@
 #include "kontain/manifest.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
+#include "layout.h"
 
 #define COPY_BYTES (256 * 1024)
+
+volatile sig_atomic_t kt_place_is_stopped;
+
+int kt_place_go_on(struct kt_error *err)
+{
+	return kt_place_is_stopped ? kt_fail(err, EINTR, KT_REASON_IO_ERROR, "stopped by a signal: nothing was made") : 0;
+}
 
 int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_error *err)
 {
@@ -39,7 +48,7 @@ int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_erro
 	if (place.parent < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open the folder of %.200s", output);
 	if (fstatat(place.parent, place.wanted, &info, AT_SYMLINK_NOFOLLOW) == 0)
-		return kt_fail(err, EEXIST, KT_REASON_NONE, "%.200s is there already: remove it, or name another folder",
+		return kt_fail(err, EEXIST, KT_REASON_IO_ERROR, "%.200s is there already: remove it, or name another folder",
 			       output);
 	for (int attempt = 0; attempt < 100; attempt++) {
 		(void)snprintf(place.name, sizeof(place.name), ".%.200s.partial-%d-%d", place.wanted, (int)getpid(),
@@ -61,9 +70,50 @@ int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_erro
 	return 0;
 }
 
+static int times_clear(int dir)
+{
+	static const struct timespec epoch[2] = {{.tv_sec = 0}, {.tv_sec = 0}};
+	int copy = fcntl(dir, F_DUPFD_CLOEXEC, 3), r = 0;
+	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!entries) {
+		kt_close_fd(&copy);
+		return -errno;
+	}
+	while (r == 0 && (errno = 0, entry = readdir(entries))) {
+		const char *name = entry->d_name;
+		KT_OWN(kt_close_fd) int folder = -1;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		folder = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (folder >= 0)
+			r = times_clear(folder);
+		else if (utimensat(dir, name, epoch, AT_SYMLINK_NOFOLLOW) < 0)
+			r = -errno;
+	}
+	if (r == 0 && errno != 0)
+		r = -errno;
+	return r == 0 && futimens(dir, epoch) < 0 ? -errno : r;
+}
+
+int kt_place_settle(const struct kt_place *place, struct kt_error *err)
+{
+	int r = times_clear(place->dir);
+
+	if (r == 0 && syncfs(place->dir) < 0)
+		r = -errno;
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot finish the bundle") : 0;
+}
+
 int kt_place_keep(struct kt_place *place, struct kt_error *err)
 {
-	if (renameat2(place->parent, place->name, place->parent, place->wanted, RENAME_NOREPLACE) < 0)
+	int r = renameat2(place->parent, place->name, place->parent, place->wanted, RENAME_NOREPLACE);
+
+	if (r < 0 && errno == EINVAL) /* a file system that does not know the flag: over an empty folder at worst */
+		r = renameat(place->parent, place->name, place->parent, place->wanted);
+	if (r < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot move the bundle to %s", place->wanted);
 	place->name[0] = '\0';
 	return 0;
@@ -91,10 +141,25 @@ int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *er
 	return 0;
 }
 
+/* By insertion: there are a handful, and a tree's folder comes in no order that means anything. */
 void kt_place_leave_out(struct kt_place *place, const char *path)
 {
-	if (place->left_out++ == 0)
-		(void)snprintf(place->left_out_first, sizeof(place->left_out_first), "%.*s", (int)strcspn(path, "/"), path);
+	char name[sizeof(place->left_out[0])];
+	size_t at = 0;
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(path, "/"), path);
+	if (kt_layout_enters(name, place->self_test)) /* others beside it are taken */
+		(void)snprintf(name, sizeof(name), "%s", path);
+	while (at < place->left_out_count && strcmp(place->left_out[at], name) < 0)
+		at++;
+	if (at < place->left_out_count && strcmp(place->left_out[at], name) == 0)
+		return;
+	place->left_out_more = place->left_out_more || place->left_out_count == KT_PLACE_LEFT_MAX;
+	if (place->left_out_more)
+		return;
+	memmove(place->left_out[at + 1], place->left_out[at], (place->left_out_count - at) * sizeof(name));
+	memcpy(place->left_out[at], name, sizeof(name));
+	place->left_out_count++;
 }
 
 /* The folder of a path, made where it is missing; a link on the way stops it. */
@@ -125,7 +190,7 @@ static int entry_fail(const char *path, int code, struct kt_error *err)
 	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make %s", kt_path_show(path, shown));
 }
 
-int kt_place_file(struct kt_place *place, const char *path, int is_executable, struct kt_error *err)
+int kt_place_file(struct kt_place *place, const char *path, bool is_executable, struct kt_error *err)
 {
 	const char *name = NULL;
 	int parent = parent_open(place, path, &name, err);
@@ -144,8 +209,10 @@ int kt_place_file(struct kt_place *place, const char *path, int is_executable, s
 int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
-	int r;
+	int r = kt_place_go_on(err);
 
+	if (r < 0)
+		return r;
 	place->byte_count += size;
 	if (place->byte_count > KT_PACK_BYTES_MAX)
 		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "it has more than %" PRIu64 " MiB of files, at %s",
@@ -173,7 +240,7 @@ int kt_place_link(struct kt_place *place, const char *path, const char *target, 
 	return symlinkat(target, folder, name) < 0 ? entry_fail(path, errno, err) : 0;
 }
 
-int kt_place_copy(struct kt_place *place, int fd, const char *path, int is_executable, struct kt_error *err)
+int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_executable, struct kt_error *err)
 {
 	KT_OWN(kt_free_mem) char *buffer = malloc(COPY_BYTES);
 	KT_OWN(kt_close_fd) int to = kt_place_file(place, path, is_executable, err);

@@ -3,6 +3,8 @@
 #ifndef KT_PACK_PLACE_H
 #define KT_PACK_PLACE_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,19 +14,31 @@
 #define KT_PACK_BYTES_MAX   (UINT64_C(4) << 30) /* of all files; a whole release has some 0.4 GiB */
 #define KT_PACK_ENTRIES_MAX 200000              /* of an archive or tree, those left out included */
 
+#define KT_PLACE_LEFT_MAX 12
+
 struct kt_place {
 	int dir;            /* owned */
 	int parent;         /* owned: where it will be */
 	char name[256];     /* of the folder being made; "" once it is in its place */
 	char wanted[256];   /* its name in the end */
+	const char *self_test; /* borrowed: path of a payload that is taken beside the releases' own, or NULL */
 	uint64_t byte_count;
 	size_t entry_count;
-	size_t left_out;    /* entries that no bundle takes */
-	char left_out_first[128];
+	/* what no bundle takes: names in order, for the summary */
+	size_t left_out_count;
+	char left_out[KT_PLACE_LEFT_MAX][64];
+	bool left_out_more;
 };
 
-/* output must not exist: InUse. */
+/* Set by a signal: what is being made is given up, and nothing of it is left. */
+extern volatile sig_atomic_t kt_place_is_stopped;
+/* 0, or the error that says so. */
+int kt_place_go_on(struct kt_error *err);
+
+/* output must not exist. */
 int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_error *err);
+/* Gives every file, link and folder the time 0, so that the same input is the same folder, and writes all of it to disk. */
+int kt_place_settle(const struct kt_place *place, struct kt_error *err);
 /* Moves it to its name; until then kt_place_done takes it away again. */
 int kt_place_keep(struct kt_place *place, struct kt_error *err);
 void kt_place_done(struct kt_place *place); /* for KT_OWN */
@@ -34,12 +48,12 @@ int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *er
 void kt_place_leave_out(struct kt_place *place, const char *path);
 
 /* An owned descriptor of a new file; is_executable decides between 0755 and 0644. */
-int kt_place_file(struct kt_place *place, const char *path, int is_executable, struct kt_error *err);
+int kt_place_file(struct kt_place *place, const char *path, bool is_executable, struct kt_error *err);
 /* Writes, counting towards the cap. */
 int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size,
 		   struct kt_error *err);
 int kt_place_link(struct kt_place *place, const char *path, const char *target, struct kt_error *err);
 /* Everything of fd. */
-int kt_place_copy(struct kt_place *place, int fd, const char *path, int is_executable, struct kt_error *err);
+int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_executable, struct kt_error *err);
 
 #endif

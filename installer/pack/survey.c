@@ -11,6 +11,7 @@
 #include "kontain/digest.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "layout.h"
 #include "sources.h"
 
 #define READ_BYTES (256 * 1024)
@@ -108,8 +109,6 @@ static int folder_read(struct list *list, int dir, const char *below)
 			r = !file ? -ENOMEM : S_ISLNK(info.st_mode) ? link_read(dir, name, file)
 								    : file_read(list, dir, name, file);
 		}
-		if (r == 0 && utimensat(dir, name, epoch, AT_SYMLINK_NOFOLLOW) < 0)
-			r = -errno;
 	}
 	if (r == 0 && errno)
 		r = -errno;
@@ -121,12 +120,11 @@ static int by_path(const void *left, const void *right)
 	return strcmp(((const struct kt_bundle_file *)left)->path, ((const struct kt_bundle_file *)right)->path);
 }
 
-/* Files below a folder of the place, sorted; the folder's name is put before their paths with `prefix`. */
-static int files_read(const struct kt_place *place, const char *folder, const char *prefix, struct list *list,
-		      struct kt_error *err)
+/* Files below a component's folder of the place, sorted. */
+static int files_read(const struct kt_place *place, const char *folder, struct list *list, struct kt_error *err)
 {
 	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(place->dir, folder, O_RDONLY | O_DIRECTORY, 0);
-	int r = dir == -ENOENT ? 0 : dir < 0 ? dir : folder_read(list, dir, prefix);
+	int r = dir == -ENOENT ? 0 : dir < 0 ? dir : folder_read(list, dir, "");
 
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s again", folder);
@@ -139,7 +137,7 @@ static int component_survey(const struct kt_place *place, const char *name, stru
 			    struct kt_manifest *manifest, struct kt_error *err)
 {
 	struct kt_component *component = &manifest->components[manifest->component_count];
-	int r = files_read(place, kt_component_folder(name), "", list, err);
+	int r = files_read(place, kt_component_folder(name), list, err);
 
 	if (r < 0 || list->count == 0)
 		return r;
@@ -150,6 +148,32 @@ static int component_survey(const struct kt_place *place, const char *name, stru
 	kt_component_digest(component, component->digest);
 	memcpy(component->version, "sha-", 4);
 	memcpy(component->version + 4, component->digest, 12);
+	return 0;
+}
+
+/* What is taken beside the components: the releases' self-test, and the one that was asked for. */
+static int extras_survey(const struct kt_place *place, struct list *list, struct kt_manifest *manifest, struct kt_error *err)
+{
+	const char *const paths[] = {KT_PACK_SELF_TEST, place->self_test};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!paths[i] || kt_layout_in_component(paths[i]) || (i > 0 && strcmp(paths[i], paths[0]) == 0) ||
+		    !kt_fs_exists(place->dir, paths[i]))
+			continue;
+
+		struct kt_bundle_file *file = list_add(list, paths[i]);
+		int r = file ? file_read(list, place->dir, paths[i], file) : -ENOMEM;
+
+		if (r == -ELOOP)
+			r = link_read(place->dir, paths[i], file);
+		if (r < 0)
+			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s again", paths[i]);
+	}
+	if (list->count > 0)
+		qsort(list->files, list->count, sizeof(*list->files), by_path);
+	manifest->extra_count = list->count;
+	manifest->extras = kt_take_ptr(&list->files);
+	list->count = 0;
 	return 0;
 }
 
@@ -169,10 +193,7 @@ int kt_survey(const struct kt_place *place, struct kt_manifest *manifest, struct
 	if (r == 0) {
 		KT_OWN(list_done) struct list list = {.digest = digest, .buffer = buffer};
 
-		r = files_read(place, "tests", "tests", &list, err);
-		manifest->extra_count = list.count;
-		manifest->extras = kt_take_ptr(&list.files);
-		list.count = 0;
+		r = extras_survey(place, &list, manifest, err);
 	}
 	return r;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "kontain/fs.h"
@@ -26,19 +27,23 @@ static int link_take(int dir, const char *name, const char *path, struct kt_plac
 	return kt_place_link(place, path, target, err);
 }
 
-static int file_take(int dir, const char *name, const struct stat *info, const char *path, struct kt_place *place,
-		     struct kt_error *err)
+static int file_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
-	KT_OWN(kt_close_fd) int fd = -1;
+	/* O_NONBLOCK: it may have become a fifo meanwhile */
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat info;
 
-	if (info->st_mode & (S_ISUID | S_ISGID))
-		return kt_fail(err, EPERM, KT_REASON_BUNDLE_INVALID, "%s is setuid or setgid: no bundle has that",
+	if (fd < 0 || fstat(fd, &info) < 0)
+		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
+	if (!S_ISREG(info.st_mode))
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is no plain file, folder or link",
 			       kt_path_show(path, shown));
-	fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	if (fd < 0)
-		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
-	return kt_place_copy(place, fd, path, (info->st_mode & 0111) != 0, err);
+	/* other attributes, as SELinux's label, belong to the machine and not to the tree */
+	if ((info.st_mode & (S_ISUID | S_ISGID | S_ISVTX)) || fgetxattr(fd, "security.capability", NULL, 0) >= 0)
+		return kt_fail(err, EPERM, KT_REASON_BUNDLE_INVALID,
+			       "%s is setuid, setgid, sticky or has capabilities: no bundle has that", kt_path_show(path, shown));
+	return kt_place_copy(place, fd, path, (info.st_mode & 0111) != 0, err);
 }
 
 static int entry_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
@@ -53,7 +58,7 @@ static int entry_take(int dir, const char *name, const char *path, struct kt_pla
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot look at %s", kt_path_show(path, shown));
 	is_folder = S_ISDIR(info.st_mode);
-	if (is_folder ? !kt_layout_enters(path) : !kt_layout_takes(path)) {
+	if (is_folder ? !kt_layout_enters(path, place->self_test) : !kt_layout_takes(path, place->self_test)) {
 		kt_place_leave_out(place, path);
 		return 0;
 	}
@@ -67,7 +72,7 @@ static int entry_take(int dir, const char *name, const char *path, struct kt_pla
 	if (S_ISLNK(info.st_mode))
 		return link_take(dir, name, path, place, err);
 	if (S_ISREG(info.st_mode))
-		return file_take(dir, name, &info, path, place, err);
+		return file_take(dir, name, path, place, err);
 	return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is no plain file, folder or link",
 		       kt_path_show(path, shown));
 }
