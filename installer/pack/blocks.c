@@ -7,7 +7,6 @@
 #include "blocks.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -161,8 +160,7 @@ static int member_begin(struct kt_blocks *blocks, uint64_t size, struct kt_error
 		return refuse(blocks, "has content and is no plain file", err);
 	/* each is below the limit, so that the sum cannot overflow */
 	if (size > KT_PACK_BYTES_MAX || (blocks->total_bytes += size) > KT_PACK_BYTES_MAX)
-		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "the archive has more than %" PRIu64 " MiB of files",
-			       KT_PACK_BYTES_MAX >> 20);
+		return refuse(blocks, "is too much: the archive has more than 4096 MiB of files", err);
 	return 0;
 }
 
@@ -226,6 +224,8 @@ static int behind_take(struct kt_blocks *blocks, const unsigned char *bytes, siz
 			return damaged("something stands behind its end", err);
 	return 0;
 }
+
+_Static_assert(KT_PACK_BYTES_MAX == UINT64_C(4096) << 20, "what the text says");
 
 int kt_blocks_take(struct kt_blocks *blocks, const void *bytes, size_t size, struct kt_error *err)
 {

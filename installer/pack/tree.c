@@ -49,7 +49,7 @@ static int file_take(int dir, const char *name, const char *path, struct kt_plac
 static int entry_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
-	struct stat info;
+	struct stat info, own;
 	bool is_folder;
 	int r = kt_place_admit(place, path, err);
 
@@ -58,6 +58,8 @@ static int entry_take(int dir, const char *name, const char *path, struct kt_pla
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot look at %s", kt_path_show(path, shown));
 	is_folder = S_ISDIR(info.st_mode);
+	if (is_folder && fstat(place->dir, &own) == 0 && own.st_dev == info.st_dev && own.st_ino == info.st_ino)
+		return 0; /* what is being made lies in the tree: not into itself */
 	if (is_folder ? !kt_layout_enters(path, place->self_test) : !kt_layout_takes(path, place->self_test)) {
 		kt_place_leave_out(place, path);
 		return 0;
