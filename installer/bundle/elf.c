@@ -148,10 +148,12 @@ static bool is_code(const struct reader *reader, uint64_t address)
 
 static int interpreter_read(struct reader *reader, const Elf64_Phdr *segment, struct kt_elf *elf)
 {
-	const char *name = (const char *)reader->bytes + segment->p_offset;
+	const char *name = NULL;
 
-	if (segment->p_filesz < 2 || segment->p_filesz > INTERPRETER_MAX ||
-	    !is_inside(reader, segment->p_offset, segment->p_filesz) || name[segment->p_filesz - 1] != '\0' || !*name)
+	if (segment->p_filesz >= 2 && segment->p_filesz <= INTERPRETER_MAX &&
+	    is_inside(reader, segment->p_offset, segment->p_filesz))
+		name = (const char *)reader->bytes + segment->p_offset;
+	if (!name || name[segment->p_filesz - 1] != '\0' || !*name)
 		return malformed(reader, "its interpreter is no name");
 	elf->interpreter = name;
 	return 0;

@@ -1,0 +1,247 @@
+/* links: kt_bundle kt_contract kt_base */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kontain/bundle.h"
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+#define HELLO_SHA "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" /* of "hello" */
+#define EMPTY_SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static struct kt_bundle_file km_files[] = {
+	{.path = (char *)"km", .mode = 0755, .size_bytes = 5, .sha256 = HELLO_SHA},
+};
+static struct kt_bundle_file lib_files[] = {
+	{.path = (char *)"deep/er/file", .mode = 0644, .size_bytes = 5, .sha256 = HELLO_SHA},
+	{.path = (char *)"empty", .mode = 0644, .size_bytes = 0, .sha256 = EMPTY_SHA},
+	{.path = (char *)"link", .link = (char *)"deep/er"},
+};
+static struct kt_bundle_file extra_files[] = {
+	{.path = (char *)"tests/hello_test.km", .mode = 0755, .size_bytes = 5, .sha256 = HELLO_SHA},
+};
+
+static void component_fill(struct kt_component *component, const char *name, struct kt_bundle_file *files, size_t count)
+{
+	*component = (struct kt_component){.version = "1.0", .file_count = count, .files = files};
+	strcpy(component->name, name);
+	kt_component_digest(component, component->digest);
+}
+
+static void file_lay(int dir, const char *path, const char *text, mode_t mode)
+{
+	KT_OWN(kt_close_fd) int fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(kt_fs_write_full(fd, text, strlen(text)), 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+}
+
+/* A whole bundle; path is a template for mkdtemp. */
+static int bundle_lay(char *path)
+{
+	struct kt_manifest manifest = {.version = "1.0", .arch = "x86_64", .component_count = 2, .extra_count = 1,
+				       .extras = extra_files};
+	int dir;
+
+	component_fill(&manifest.components[0], "km", km_files, 1);
+	component_fill(&manifest.components[1], "lib", lib_files, 3);
+
+	KT_OWN(kt_free_mem) char *text = kt_manifest_print(&manifest);
+
+	assert_non_null(mkdtemp(path));
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(kt_fs_make_dirs(dir, "bin"), 0);
+	assert_int_equal(kt_fs_make_dirs(dir, "lib/deep/er"), 0);
+	assert_int_equal(kt_fs_make_dirs(dir, "tests"), 0);
+	file_lay(dir, "bin/km", "hello", 0755);
+	file_lay(dir, "lib/deep/er/file", "hello", 0644);
+	file_lay(dir, "lib/empty", "", 0644);
+	assert_int_equal(symlinkat("deep/er", dir, "lib/link"), 0);
+	file_lay(dir, "tests/hello_test.km", "hello", 0755);
+	file_lay(dir, KT_MANIFEST_NAME, text, 0644);
+	return dir;
+}
+
+static void bundle_drop(const char *path)
+{
+	KT_OWN(kt_close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(kt_fs_remove_tree(tmp, path + strlen("/tmp/"), NULL), 0);
+}
+
+static int check(const char *path, struct kt_error *err)
+{
+	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
+	int r = kt_bundle_open(path, &bundle, err);
+
+	return r < 0 ? r : kt_bundle_check(&bundle, err);
+}
+
+static void test_a_whole_bundle(void **state)
+{
+	char path[] = "/tmp/kt-bundle-XXXXXX", through[40];
+	KT_OWN(kt_close_fd) int dir = bundle_lay(path);
+	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
+	struct kt_error err = {0};
+
+	(void)state;
+	if (kt_bundle_open(path, &bundle, &err) < 0 || kt_bundle_check(&bundle, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(bundle.path, path);
+	assert_string_equal(bundle.manifest.version, "1.0");
+	assert_int_equal(strlen(bundle.manifest_bytes), bundle.manifest_size);
+	assert_true(fcntl(bundle.dir, F_GETFD) & FD_CLOEXEC);
+	/* folders that hold nothing are let pass, as they are never landed */
+	assert_int_equal(kt_fs_make_dirs(dir, "runtime/a/b"), 0);
+	assert_int_equal(kt_bundle_check(&bundle, NULL), 0);
+	/* a link that the operator named is followed: it is his */
+	snprintf(through, sizeof(through), "%s.link", path);
+	assert_int_equal(symlink(path, through), 0);
+	assert_int_equal(check(through, &err), 0);
+	unlink(through);
+	bundle_drop(path);
+}
+
+static void run(const char *path, const char *how)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "cd %s && %s", path, how);
+	assert_int_equal(system(command), 0);
+}
+
+static const struct {
+	const char *how;
+	enum kt_reason reason;
+	const char *said;
+} altered_rows[] = {
+	{"rm kontain-bundle.json", KT_REASON_BUNDLE_MISSING, "kontain-pack makes one"},
+	{"rm kontain-bundle.json; ln -s /etc/passwd kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
+	{"rm kontain-bundle.json; mkdir kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
+	{"rm kontain-bundle.json; mkfifo kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
+	{"truncate -s 40M kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "larger than"},
+	{"echo >kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "no JSON"},
+	{"sed -i s/x86_64/aarch64/ kontain-bundle.json", KT_REASON_ARCH_MISMATCH, "aarch64"},
+	{"sed -i s/0755/0644/ kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "digest of km"},
+	{"rm bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is in the manifest but is not there"},
+	{"rm -r bin", KT_REASON_BUNDLE_INVALID, "folder bin is missing"},
+	{"mv bin away; ln -s away bin", KT_REASON_BUNDLE_INVALID, "in the bundle's folder but not in its manifest"},
+	{"rm bin/km; mkdir bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is not a regular file"},
+	{"rm bin/km; mkfifo bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is not a regular file"},
+	{"mv bin/km km; ln -s ../km bin/km", KT_REASON_BUNDLE_INVALID, "km"},
+	{"rm bin/km; ln -s /bin/true bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is in the manifest but is not a regular"},
+	{"chmod 0775 bin/km", KT_REASON_BUNDLE_INVALID, "bin/km has mode 0775, its manifest says 0755"},
+	{"chmod u+s bin/km", KT_REASON_BUNDLE_INVALID, "bin/km has mode 4755"},
+	{"printf hellO >bin/km", KT_REASON_DIGEST_MISMATCH, "bin/km has other content"},
+	{"printf hello! >bin/km", KT_REASON_DIGEST_MISMATCH, "bin/km is longer"},
+	{"printf hell >bin/km", KT_REASON_DIGEST_MISMATCH, "bin/km is shorter"},
+	{"truncate -s 3G bin/km", KT_REASON_DIGEST_MISMATCH, "bin/km is longer"}, /* not read to its end */
+	{"echo >lib/empty", KT_REASON_DIGEST_MISMATCH, "lib/empty is longer"},
+	{"rm lib/link", KT_REASON_BUNDLE_INVALID, "lib/link is in the manifest but is not there"},
+	{"rm lib/link; ln -s /etc lib/link", KT_REASON_BUNDLE_INVALID, "lib/link is a link to elsewhere"},
+	{"rm lib/link; touch lib/link", KT_REASON_BUNDLE_INVALID, "lib/link is not the link"},
+	{"mv lib/deep lib/real; ln -s real lib/deep", KT_REASON_BUNDLE_INVALID, "not in its manifest"},
+	{"touch lib/more", KT_REASON_BUNDLE_INVALID, "lib/more is in the bundle's folder but not in its manifest"},
+	{"touch more", KT_REASON_BUNDLE_INVALID, "more is in the bundle's folder"},
+	{"touch lib/kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "lib/kontain-bundle.json is in"},
+	{"mkdir -p shim/a; ln -s / shim/a/b", KT_REASON_BUNDLE_INVALID, "shim/a/b is in"},
+	{"mkfifo lib/pipe", KT_REASON_BUNDLE_INVALID, "lib/pipe is in"},
+	{"touch 'lib/a\033[2J'", KT_REASON_BUNDLE_INVALID, "lib/a?[2J is in"},
+	{"rm tests/hello_test.km", KT_REASON_BUNDLE_INVALID, "tests/hello_test.km is in the manifest but"},
+	{"echo x >>tests/hello_test.km", KT_REASON_DIGEST_MISMATCH, "tests/hello_test.km is longer"},
+};
+
+static void test_altered_bundles(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(altered_rows) / sizeof(altered_rows[0]); i++) {
+		char path[] = "/tmp/kt-bundle-XXXXXX";
+		KT_OWN(kt_close_fd) int dir = bundle_lay(path);
+		struct kt_error err = {0};
+
+		assert_int_equal(check(path, &err), 0);
+		run(path, altered_rows[i].how);
+		if (check(path, &err) == 0)
+			fail_msg("not noticed: %s", altered_rows[i].how);
+		if (err.reason != altered_rows[i].reason || !strstr(err.text, altered_rows[i].said) || !strstr(err.text, path))
+			fail_msg("%s said %s: %s", altered_rows[i].how, kt_reason_name(err.reason), err.text);
+		assert_true(check(path, NULL) < 0);
+		bundle_drop(path);
+	}
+}
+
+/* A folder deeper than any path of a manifest: told, and no stack is used up. */
+static void test_a_bottomless_folder(void **state)
+{
+	char path[] = "/tmp/kt-bundle-XXXXXX";
+	KT_OWN(kt_close_fd) int dir = bundle_lay(path);
+	KT_OWN(kt_close_fd) int at = openat(dir, "lib", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct kt_error err = {0};
+
+	(void)state;
+	for (int i = 0; i < 515; i++) {
+		assert_int_equal(mkdirat(at, "d", 0755), 0);
+
+		int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		kt_close_fd(&at);
+		at = next;
+	}
+	assert_true(check(path, &err) < 0);
+	assert_int_equal(err.reason, KT_REASON_BUNDLE_INVALID);
+	assert_non_null(strstr(err.text, "too long a path"));
+	bundle_drop(path);
+}
+
+static void test_places_that_hold_no_bundle(void **state)
+{
+	static const struct {
+		const char *path;
+		enum kt_reason reason;
+	} rows[] = {
+		{"/nonexistent/bundle", KT_REASON_BUNDLE_MISSING},
+		{"", KT_REASON_BUNDLE_MISSING},
+		{"/etc/passwd", KT_REASON_BUNDLE_MISSING},
+		{"/proc", KT_REASON_BUNDLE_MISSING},
+	};
+	char large[5000];
+	struct kt_bundle bundle, before;
+	struct kt_error err = {0};
+
+	(void)state;
+	memset(&bundle, 0x55, sizeof(bundle));
+	before = bundle;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_true(kt_bundle_open(rows[i].path, &bundle, &err) < 0);
+		assert_int_equal(err.reason, rows[i].reason);
+		assert_non_null(strstr(err.text, rows[i].path));
+	}
+	memset(large, 'a', sizeof(large));
+	large[sizeof(large) - 1] = '\0';
+	assert_int_equal(kt_bundle_open(large, &bundle, &err), -ENAMETOOLONG);
+	assert_memory_equal(&bundle, &before, sizeof(bundle)); /* left alone */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_whole_bundle),
+		cmocka_unit_test(test_altered_bundles),
+		cmocka_unit_test(test_a_bottomless_folder),
+		cmocka_unit_test(test_places_that_hold_no_bundle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
