@@ -4,8 +4,9 @@
  *   .partial-*          being written; any start may delete it
  *   versions/c/v        complete, verified, synced; never edited again
  *   sets/v              likewise
- * Order: sweep, look, room, copy and read back, ELF contract, sync the tree, rename each component into versions/ (both
- * directories synced), write the set, sync, rename it into sets/ (both directories synced).
+ * Order: sweep, look, room, copy and read back each missing component, write the set, ELF contract over all of it, sync
+ * the tree, rename each component into versions/ (both directories synced), rename the set into sets/ (both directories
+ * synced). The set's links name versions that are durable by then, and what the contract refuses leaves nothing behind.
  *
  * Whatever can refuse does so before the first byte is written where it can be known by then: another content under a
  * version that is there, too little room. */
@@ -20,7 +21,6 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "names.h"
 #include "record.h"
 #include "set.h"
 
@@ -228,22 +228,35 @@ static int places_make(const struct landing *landing, struct kt_error *err)
 
 static int components_stage(struct landing *landing, struct kt_error *err)
 {
-	int fds[KT_COMPONENT_MAX];
-	bool is_new = false;
-
 	for (size_t i = 0; i < landing->count; i++) {
 		struct item *item = &landing->items[i];
 		int r = item->is_there ? item_open_landed(landing, item, err) : item_stage(landing, item, err);
 
 		if (r < 0)
 			return r;
-		fds[i] = item->files;
-		is_new = is_new || !item->is_there;
 	}
+	return 0;
+}
 
-	int r = kt_elf_check(&landing->bundle->manifest, fds, false, NULL, NULL, err);
+/* The contract holds of what was written, before any of it gets its name. */
+static int contract_check(const struct landing *landing, struct kt_error *err)
+{
+	const struct kt_manifest *manifest = &landing->bundle->manifest;
+	int fds[KT_COMPONENT_MAX], r;
 
-	return r < 0 || !is_new ? r : kt_store_sync(landing->store, err);
+	for (size_t i = 0; i < landing->count; i++)
+		fds[i] = landing->items[i].files;
+	r = kt_elf_check(manifest, fds, false, NULL, NULL, err);
+	if (r < 0 || landing->set == KT_SET_SAME || manifest->extra_count == 0)
+		return r;
+
+	KT_OWN(kt_close_fd)
+	int extras = kt_fs_open_beneath(landing->store->dir, PARTIAL_SET "/" KT_SET_EXTRAS, O_RDONLY | O_DIRECTORY, 0);
+
+	if (extras < 0)
+		return kt_fail_errno(err, -extras, KT_REASON_IO_ERROR, "cannot open %s/" PARTIAL_SET "/" KT_SET_EXTRAS,
+				     landing->store->root);
+	return kt_elf_check_extras(manifest, extras, false, NULL, NULL, err);
 }
 
 static int components_publish(struct landing *landing, struct kt_error *err)
@@ -263,15 +276,12 @@ static int components_publish(struct landing *landing, struct kt_error *err)
 	return 0;
 }
 
-static int set_publish(struct landing *landing, struct kt_error *err)
+static int set_publish(const struct landing *landing, struct kt_error *err)
 {
 	char place[KT_PLACE_MAX];
-	int r = kt_set_write(landing->store, landing->bundle, PARTIAL_SET, &landing->copy, err);
 
-	if (r == 0)
-		r = kt_store_sync(landing->store, err);
 	kt_place_set(landing->bundle->manifest.version, place);
-	return r < 0 ? r : kt_store_publish(landing->store, PARTIAL_SET, place, err);
+	return kt_store_publish(landing->store, PARTIAL_SET, place, err);
 }
 
 static bool is_complete(const struct landing *landing)
@@ -290,13 +300,19 @@ static int landing_run(struct landing *landing, struct kt_error *err)
 		r = landing_look(landing, err);
 	if (r < 0 || is_complete(landing))
 		return r;
-	r = kt_names_check(landing->bundle, err);
+	r = kt_bundle_check_names(landing->bundle, err);
 	if (r == 0)
 		r = room_check(landing, err);
 	if (r == 0)
 		r = places_make(landing, err);
 	if (r == 0)
 		r = components_stage(landing, err);
+	if (r == 0 && landing->set != KT_SET_SAME)
+		r = kt_set_write(landing->store, landing->bundle, PARTIAL_SET, &landing->copy, err);
+	if (r == 0)
+		r = contract_check(landing, err);
+	if (r == 0)
+		r = kt_store_sync(landing->store, err);
 	if (r == 0)
 		r = components_publish(landing, err);
 	if (r == 0 && landing->set != KT_SET_SAME)

@@ -17,12 +17,14 @@ struct deep {
 	struct kt_manifest manifest;
 	int fds[KT_COMPONENT_MAX];
 	size_t count;
+	int extras; /* -1 when there are none */
 };
 
 static void deep_done(struct deep *deep)
 {
 	for (size_t i = 0; i < deep->count; i++)
 		kt_close_fd(&deep->fds[i]);
+	kt_close_fd(&deep->extras);
 	kt_manifest_done(&deep->manifest);
 }
 
@@ -92,7 +94,7 @@ static int links_verify(const struct deep *deep, const char *version, struct kt_
 	return 0;
 }
 
-static int extras_verify(const struct deep *deep, const char *version, struct kt_error *err)
+static int extras_verify(struct deep *deep, const char *version, struct kt_error *err)
 {
 	char place[KT_PLACE_MAX];
 
@@ -100,17 +102,16 @@ static int extras_verify(const struct deep *deep, const char *version, struct kt
 		return 0;
 	(void)snprintf(place, sizeof(place), KT_STORE_SETS "/%s/" KT_SET_EXTRAS, version);
 
-	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(deep->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
-
-	if (dir < 0)
+	deep->extras = kt_fs_open_beneath(deep->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
+	if (deep->extras < 0)
 		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s is missing", place);
-	return files_verify(dir, deep->manifest.extras, deep->manifest.extra_count, place, err);
+	return files_verify(deep->extras, deep->manifest.extras, deep->manifest.extra_count, place, err);
 }
 
 int kt_store_verify(const struct kt_store *store, const char *version, bool strict, kt_elf_finding *found,
 		    void *context, struct kt_error *err)
 {
-	KT_OWN(deep_done) struct deep deep = {.store = store};
+	KT_OWN(deep_done) struct deep deep = {.store = store, .extras = -1};
 	struct kt_error ignored;
 	char current[KT_VERSION_MAX];
 	int r;
@@ -129,5 +130,9 @@ int kt_store_verify(const struct kt_store *store, const char *version, bool stri
 		r = component_verify(&deep, &deep.manifest.components[i], err);
 	if (r == 0)
 		r = extras_verify(&deep, version, err);
-	return r < 0 ? r : kt_elf_check(&deep.manifest, deep.fds, strict, found, context, err);
+	if (r == 0)
+		r = kt_elf_check(&deep.manifest, deep.fds, strict, found, context, err);
+	if (r == 0 && deep.extras >= 0)
+		r = kt_elf_check_extras(&deep.manifest, deep.extras, strict, found, context, err);
+	return r;
 }
