@@ -171,6 +171,7 @@ static void test_altered_bundles(void **state)
 		KT_OWN(kt_close_fd) int dir = bundle_lay(path);
 		struct kt_error err = {0};
 
+		assert_true(dir >= 0);
 		assert_int_equal(check(path, &err), 0);
 		run(path, altered_rows[i].how);
 		if (check(path, &err) == 0)
