@@ -11,7 +11,7 @@
 
 #include "kontain/own.h"
 
-#define HOME_EVENTS  (IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE | IN_DELETE)
+#define HOME_EVENTS  (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE | IN_DELETE)
 #define ABOVE_EVENTS (IN_CREATE | IN_MOVED_TO)
 #define SELF_EVENTS  (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
@@ -68,13 +68,14 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 void kt_statefile_look(struct kt_statefile *file, bool read_anyway)
 {
 	struct stat now = {0};
+	int problem;
 
 	set_watch(file);
 	/* Looked at before it is read: one that is renamed into place in between differs next time. */
-	if (stat(file->path, &now) < 0)
-		memset(&now, 0, sizeof(now));
-	if (!read_anyway && is_same_file(&now, &file->seen))
+	problem = stat(file->path, &now) < 0 ? errno : 0;
+	if (!read_anyway && problem == file->seen_problem && (problem || is_same_file(&now, &file->seen)))
 		return;
+	file->seen_problem = problem;
 	file->seen = now;
 	file->has_state = kt_state_read(file->path, &file->state, &file->why) == 0;
 }

@@ -12,7 +12,8 @@ struct kt_statefile {
 	int inotify;      /* readable when something happened; -1: there is none, look by the clock */
 	int watch;        /* on the file's folder, or on the nearest one above it that is there; -1: none */
 	bool is_at_home;  /* the watch is on the file's own folder */
-	struct stat seen; /* zeroed when the file was not there */
+	int seen_problem; /* errno of the last look; 0: the file was there, and was `seen` */
+	struct stat seen;
 	bool has_state;
 	struct kt_state state;
 	struct kt_error why; /* when there is none */

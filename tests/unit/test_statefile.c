@@ -89,6 +89,10 @@ static void test_renamed_into_place(void **context)
 	assert_int_equal(unlink(path), 0);
 	assert_true(is_told(&file));
 	assert_int_equal(file.why.reason, KT_REASON_STATE_MISSING);
+	assert_int_equal(symlink("other", path), 0);
+	assert_true(is_told(&file));
+	assert_string_equal(file.state.versions.current, "3");
+	assert_int_equal(unlink(path), 0);
 	assert_int_equal(unlink(other), 0);
 }
 
@@ -167,9 +171,11 @@ static void test_the_slow_look(void **context)
 	kt_statefile_look(&file, false);
 	assert_int_equal(file.why.reason, KT_REASON_STATE_INVALID);
 	assert_int_equal(unlink(path), 0);
+	kt_statefile_look(&file, false);
+	assert_int_equal(file.why.reason, KT_REASON_STATE_MISSING);
 	assert_int_equal(symlink(path, path), 0);
-	kt_statefile_look(&file, true);
-	assert_false(file.has_state);
+	kt_statefile_look(&file, false);
+	assert_int_equal(file.why.reason, KT_REASON_STATE_INVALID);
 	assert_int_equal(unlink(path), 0);
 }
 

@@ -59,21 +59,22 @@ def test_states():
 	good, last = one.wait_for("/readyz?verbose", 503, "[-]state failed: StateMissing")
 	check(good, "states: none yet", last)
 	check("[+]report ok: standalone" in last.body, "states: standalone reports to nobody", last)
-	start = time.monotonic()
+	delays = []
 	for name, document, code, km_code, ready, text in STATES:
 		between = f"between {name}"  # so that no row is taken for the one before it
 		k.write(one.state_path, k.state(rollout=rollout(True, "Ready", between)))
 		check(one.wait_for("/readyz?verbose", 200, between)[0], f"states: proven before {name}")
 		k.write(one.state_path, document)
+		start = time.monotonic()
 		good, last = k.until(lambda: between not in one.ask("/readyz?verbose").body), one.ask("/readyz?verbose")
+		delays.append(time.monotonic() - start)
 		check(good and last.code == code and text in last.body, f"states: {name}", last)
 		km, metrics, live = one.ask("/readyz/km"), one.ask("/metrics"), one.ask("/livez")
 		check(km.code == km_code, f"states: {name}: /readyz/km", km)
 		check(f"\nkontaind_ready {ready}\n" in metrics.body, f"states: {name}: ready {ready}", metrics.body)
 		check(live.code == 200, f"states: {name}: lives", live)
-	# By the slow look alone each change would take 2.5 s in the mean.
-	took = time.monotonic() - start
-	check(took < 2 * len(STATES), "states: a rename is seen at once", f"{took:.1f} s for {2 * len(STATES)} of them")
+	# By the slow look alone half of them would take 2.5 s and more.
+	check(sorted(delays)[len(delays) // 2] < 2, "states: a rename is seen at once", delays)
 	k.write(one.state_path, k.state(node=UNFIT, rollout=rollout(True, "DeviceMissing")))
 	good, last = one.wait_for("/readyz", 200, "unfit: DeviceMissing")
 	check(good, "states: /readyz names an unfit node", last)
