@@ -44,8 +44,8 @@ static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
 		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_MISSING, "%s is no bundle: there is no " KT_MANIFEST_NAME
 			       " in it (kontain-pack makes one)", bundle->path);
 	if (r < 0)
-		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s", bundle->path,
-			       mine.text);
+		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s",
+			       bundle->path, mine.text);
 	r = kt_manifest_parse(bundle->manifest_bytes, bundle->manifest_size, &bundle->manifest, &mine);
 	return r < 0 ? kt_fail(err, -r, mine.reason, "%s/" KT_MANIFEST_NAME ": %s", bundle->path, mine.text) : 0;
 }
@@ -55,7 +55,8 @@ int kt_bundle_open(const char *path, struct kt_bundle *ret_bundle, struct kt_err
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 
 	if (snprintf(bundle.path, sizeof(bundle.path), "%s", path) >= (int)sizeof(bundle.path))
-		return kt_fail(err, ENAMETOOLONG, KT_REASON_BUNDLE_MISSING, "the bundle's path is too long: %.80s...", path);
+		return kt_fail(err, ENAMETOOLONG, KT_REASON_BUNDLE_MISSING, "the bundle's path is too long: %.80s...",
+			       path);
 	bundle.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (bundle.dir < 0)
 		return kt_fail_errno(err, errno, reason_of(errno), "cannot open the bundle %s", path);
@@ -100,13 +101,15 @@ static int bytes_check(const struct check *check, int fd, const struct kt_bundle
 	if (size != file->size_bytes)
 		return mismatch(check, name, size > file->size_bytes ? "is longer than its manifest says" :
 								       "is shorter than its manifest says");
-	return strcmp(sha256, file->sha256) == 0 ? 0 : mismatch(check, name, "has other content than its manifest says");
+	return strcmp(sha256, file->sha256) == 0 ? 0 :
+						   mismatch(check, name, "has other content than its manifest says");
 }
 
 static int regular_check(const struct check *check, int dir, const struct kt_bundle_file *file, const char *name)
 {
 	/* O_NONBLOCK: a fifo in a file's place must not hold us */
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	KT_OWN(kt_close_fd)
+	int fd = kt_fs_open_beneath(dir, file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct stat info;
 
 	if (fd < 0 && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -ENXIO))
@@ -117,8 +120,8 @@ static int regular_check(const struct check *check, int dir, const struct kt_bun
 	if (!S_ISREG(info.st_mode))
 		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not a regular file", name);
 	if ((info.st_mode & 07777) != file->mode)
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its manifest says %04o", name,
-			       info.st_mode & 07777, file->mode);
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its manifest says %04o",
+			       name, info.st_mode & 07777, file->mode);
 	return bytes_check(check, fd, file, name);
 }
 

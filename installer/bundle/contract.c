@@ -112,7 +112,8 @@ static int interpreter_check(const struct contract *contract, const struct subje
 	if (lead == KT_LEAD_FILE)
 		return 0;
 	if (subject->role == ROLE_MONITOR)
-		return refuse(contract, subject->name, "needs the interpreter %s, which this bundle does not bring", shown);
+		return refuse(contract, subject->name, "needs the interpreter %s, which this bundle does not bring",
+			      shown);
 	if (subject->role == ROLE_TOOL)
 		return find(contract, subject->name, "is a host's tool: its interpreter is %s", shown);
 	if (lead == KT_LEAD_NOTHING)
@@ -134,7 +135,8 @@ static bool entry_place(const struct subject *subject, const char *entry, size_t
 	ret_place[0] = '\0';
 	if (length >= strlen(KT_ROOT) && memcmp(entry, KT_ROOT, strlen(KT_ROOT)) == 0 &&
 	    (length == strlen(KT_ROOT) || entry[strlen(KT_ROOT)] == '/')) {
-		(void)snprintf(ret_place, PATH_BYTES, ".%.*s", (int)(length - strlen(KT_ROOT)), entry + strlen(KT_ROOT));
+		(void)snprintf(ret_place, PATH_BYTES, ".%.*s", (int)(length - strlen(KT_ROOT)),
+			       entry + strlen(KT_ROOT));
 		return true;
 	}
 	for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
@@ -142,7 +144,8 @@ static bool entry_place(const struct subject *subject, const char *entry, size_t
 
 		if (length < size || memcmp(entry, origins[i], size) != 0 || (length > size && entry[size] != '/'))
 			continue;
-		(void)snprintf(ret_place, PATH_BYTES, "%.*s%.*s", folder, subject->name, (int)(length - size), entry + size);
+		(void)snprintf(ret_place, PATH_BYTES, "%.*s%.*s", folder, subject->name, (int)(length - size),
+			       entry + size);
 		return true;
 	}
 	return false;
@@ -247,8 +250,10 @@ static int needed_check(const struct contract *contract, const struct subject *s
 		(void)kt_path_show(elf->needed[i], shown);
 
 		int r = subject->role == ROLE_MONITOR ?
-				refuse(contract, subject->name, "needs the library %s, which this bundle does not bring", shown) :
-				find(contract, subject->name, "needs the library %s, which this bundle does not bring", shown);
+				refuse(contract, subject->name,
+				       "needs the library %s, which this bundle does not bring", shown) :
+				find(contract, subject->name, "needs the library %s, which this bundle does not bring",
+				     shown);
 
 		if (r < 0)
 			return r;
@@ -267,7 +272,8 @@ static int role_check(const struct contract *contract, const struct subject *sub
 	if (subject->role == ROLE_MONITOR && subject->file->mode != 0755)
 		return refuse(contract, subject->name, "is not executable (mode %04o)", subject->file->mode);
 	if (subject->role == ROLE_LOADER && !elf->is_executable_dyn)
-		return refuse(contract, subject->name, "is not an executable shared object (ET_DYN with an entry point)");
+		return refuse(contract, subject->name,
+			      "is not an executable shared object (ET_DYN with an entry point)");
 	if (subject->role == ROLE_LOADER && subject->file->mode != 0755)
 		return find(contract, subject->name, "is not executable (mode %04o)", subject->file->mode);
 	return 0;
@@ -315,7 +321,8 @@ static int bytes_check(const struct contract *contract, const struct subject *su
  * verifier, and nobody else writes where they are: so no page is missing that would raise SIGBUS. */
 static int file_check(const struct contract *contract, const struct subject *subject, int dir)
 {
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, subject->file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	KT_OWN(kt_close_fd)
+	int fd = kt_fs_open_beneath(dir, subject->file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	char magic[4] = "", shown[KT_SHOWN_MAX];
 	struct stat info;
 	ssize_t got = fd < 0 ? -1 : pread(fd, magic, sizeof(magic), 0);
@@ -390,7 +397,8 @@ static int links_check(const struct contract *contract)
 			continue;
 		(void)snprintf(name, sizeof(name), "%s/%s", rows[i].component, rows[i].link);
 		link = kt_files_find(component->files, component->file_count, rows[i].link);
-		if (!link || !link->link || strcmp(link->link + (strncmp(link->link, "./", 2) == 0 ? 2 : 0), rows[i].target) != 0)
+		if (!link || !link->link ||
+		    strcmp(link->link + (strncmp(link->link, "./", 2) == 0 ? 2 : 0), rows[i].target) != 0)
 			return refuse(contract, name, "must be a link to %s, which lies beside it", rows[i].target);
 	}
 	return 0;
@@ -412,8 +420,8 @@ int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], b
 	for (size_t i = 0; r == 0 && i < manifest->component_count; i++) {
 		const struct kt_component *component = &manifest->components[i];
 
-		r = files_check(&contract, kt_component_folder(component->name), component->files, component->file_count,
-				component_fd[i]);
+		r = files_check(&contract, kt_component_folder(component->name), component->files,
+				component->file_count, component_fd[i]);
 	}
 	return answer(r, &mine, err);
 }

@@ -46,10 +46,11 @@ static int head_read(struct reader *reader)
 	if (reader->size < sizeof(reader->head))
 		return malformed(reader, "cut short in its header");
 	memcpy(&reader->head, reader->bytes, sizeof(reader->head));
-	if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_machine != EM_X86_64)
+	if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
+	    head->e_machine != EM_X86_64)
 		return kt_fail(reader->err, ENOEXEC, KT_REASON_ARCH_MISMATCH,
-			       "an ELF file for another machine (class %u, machine %u), not x86-64", head->e_ident[EI_CLASS],
-			       head->e_machine);
+			       "an ELF file for another machine (class %u, machine %u), not x86-64",
+			       head->e_ident[EI_CLASS], head->e_machine);
 	if (head->e_ident[EI_VERSION] != EV_CURRENT || head->e_version != EV_CURRENT ||
 	    head->e_ehsize != sizeof(reader->head))
 		return malformed(reader, "unknown version or header size");

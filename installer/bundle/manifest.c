@@ -106,8 +106,8 @@ static void files_print(struct page *page, const char *indent, const struct kt_b
 		if (file->link)
 			text_print(page, ", \"link\": ", file->link);
 		else
-			(void)fprintf(page->file, ", \"mode\": \"%04o\", \"size\": %" PRIu64 ", \"sha256\": \"%s\"", file->mode,
-				      file->size_bytes, file->sha256);
+			(void)fprintf(page->file, ", \"mode\": \"%04o\", \"size\": %" PRIu64 ", \"sha256\": \"%s\"",
+				      file->mode, file->size_bytes, file->sha256);
 		(void)fputc('}', page->file);
 	}
 }

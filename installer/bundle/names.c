@@ -18,7 +18,7 @@
 
 struct names {
 	const struct kt_manifest *manifest;
-	char path[KT_MANIFEST_PATH_MAX + 16]; /* of the entry that is looked at; room for a folder before a longest path */
+	char path[KT_MANIFEST_PATH_MAX + 16]; /* of the entry looked at; room for a folder before a longest path */
 	size_t length;
 	unsigned depth;
 	struct kt_error *err;

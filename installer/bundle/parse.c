@@ -1,5 +1,5 @@
-/* A manifest's bytes, believed in nothing. A row of a table says which keys an object has and of which type; what is not
- * in its row is refused, so that a bundle means the same to every reader. Errors name the place on the way up:
+/* A manifest's bytes, believed in nothing. A row of a table says which keys an object has and of which type; what is
+ * not in its row is refused, so that a bundle means the same to every reader. Errors name the place on the way up:
  * "components[1]: files[3]: path \"../x\" has a \"..\" part". */
 #include <errno.h>
 #include <inttypes.h>
@@ -70,7 +70,8 @@ static int invalid(struct parse *parse, const char *what, const char *value, con
 {
 	char shown[KT_SHOWN_MAX];
 
-	return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s \"%s\" %s", what, kt_path_show(value, shown), flaw);
+	return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s \"%s\" %s", what, kt_path_show(value, shown),
+		       flaw);
 }
 
 static int out_of_memory(struct parse *parse)
@@ -161,8 +162,8 @@ static int regular_parse(struct parse *parse, const json_t *object, struct kt_bu
 	else
 		return invalid(parse, "mode", mode, "is neither 0644 nor 0755");
 	if (size < 0 || size > FILE_SIZE_MAX)
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "size %" JSON_INTEGER_FORMAT " is out of range",
-			       size);
+		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "size %" JSON_INTEGER_FORMAT " is out of range", size);
 	file->size_bytes = (uint64_t)size;
 	return digest_take(parse, object, "sha256", file->sha256);
 }
@@ -220,7 +221,8 @@ static int name_take(struct parse *parse, const char *name, size_t *next_name, c
 		if (strcmp(kt_component_names[i], name) != 0)
 			continue;
 		if (i < *next_name)
-			return invalid(parse, "name", name, "comes twice or out of order (km runtime alpine-lib lib shim)");
+			return invalid(parse, "name", name,
+				       "comes twice or out of order (km runtime alpine-lib lib shim)");
 		*next_name = i + 1;
 		memcpy(ret_name, name, strlen(name) + 1);
 		return 0;
@@ -240,7 +242,8 @@ static int component_parse(struct parse *parse, json_t *object, size_t *next_nam
 	if (r == 0)
 		r = digest_take(parse, object, "digest", component->digest);
 	if (r == 0)
-		r = files_parse(parse, json_object_get(object, "files"), "files", &component->files, &component->file_count);
+		r = files_parse(parse, json_object_get(object, "files"), "files", &component->files,
+				&component->file_count);
 	if (r < 0)
 		return r;
 	kt_component_digest(component, digest);
@@ -313,7 +316,8 @@ static int self_test_parse(struct parse *parse, json_t *object)
 	if (r < 0)
 		return r;
 	if (count == 0 || count > ARGS_MAX)
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "argv must have 1 to %d strings", ARGS_MAX);
+		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "argv must have 1 to %d strings",
+			       ARGS_MAX);
 	parse->manifest.self_test_argv = calloc(count + 1, sizeof(char *));
 	if (!parse->manifest.self_test_argv)
 		return out_of_memory(parse);
@@ -344,7 +348,8 @@ static int top_parse(struct parse *parse, json_t *root)
 		return invalid(parse, "kind", text_get(root, "kind"), "is not " KIND);
 	r = version_take(parse, root, parse->manifest.version);
 	if (r == 0 && strcmp(text_get(root, "arch"), ARCH) != 0) {
-		r = invalid(parse, "arch", text_get(root, "arch"), "is not " ARCH ": this bundle is for other machines");
+		r = invalid(parse, "arch", text_get(root, "arch"),
+			    "is not " ARCH ": this bundle is for other machines");
 		parse->err->reason = KT_REASON_ARCH_MISMATCH;
 	}
 	if (r < 0)
@@ -353,7 +358,8 @@ static int top_parse(struct parse *parse, json_t *root)
 	r = components_parse(parse, json_object_get(root, "components"));
 	if (r == 0 && json_object_get(root, "extras"))
 		r = extras_parse(parse, json_object_get(root, "extras"));
-	if (r == 0 && json_object_get(root, "selfTest") && self_test_parse(parse, json_object_get(root, "selfTest")) < 0)
+	if (r == 0 && json_object_get(root, "selfTest") &&
+	    self_test_parse(parse, json_object_get(root, "selfTest")) < 0)
 		r = kt_fail_prefix(parse->err, "selfTest");
 	return r;
 }
@@ -374,8 +380,8 @@ int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_ma
 	if (!root && !*failure.text) /* jansson's way to say it, mostly */
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read the manifest: out of memory");
 	if (!root)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the manifest is no JSON at line %d: %s", failure.line,
-			       kt_path_show(failure.text, shown)); /* it quotes what is there */
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the manifest is no JSON at line %d: %s",
+			       failure.line, kt_path_show(failure.text, shown)); /* it quotes what is there */
 
 	int r = top_parse(&parse, root);
 

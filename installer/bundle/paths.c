@@ -1,5 +1,5 @@
-/* Which names a bundle may hold. A name is refused for what it could do wherever the bundle goes: leave its folder, hide
- * on a terminal, mean another file where case does not count, or lie below a link. */
+/* Which names a bundle may hold. A name is refused for what it could do wherever the bundle goes: leave its folder,
+ * hide on a terminal, mean another file where case does not count, or lie below a link. */
 #include "kontain/paths.h"
 
 #include <limits.h>

@@ -104,8 +104,11 @@ static int entry_look(const struct taking *taking, struct archive_entry *from, s
 	int r;
 
 	if (!raw || !*raw)
-		return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID, "an entry has an empty or unreadable name");
-	entry->kind = hard ? KT_NAME_HARD : type == AE_IFDIR ? KT_NAME_FOLDER : type == AE_IFLNK ? KT_NAME_LINK : KT_NAME_FILE;
+		return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "an entry has an empty or unreadable name");
+	entry->kind = type == AE_IFDIR ? KT_NAME_FOLDER : type == AE_IFLNK ? KT_NAME_LINK : KT_NAME_FILE;
+	if (hard)
+		entry->kind = KT_NAME_HARD;
 	entry->is_executable = (archive_entry_perm(from) & 0111) != 0;
 	entry->size = archive_entry_size_is_set(from) ? archive_entry_size(from) : 0;
 	entry->target = type == AE_IFLNK && !hard ? archive_entry_symlink(from) : NULL;

@@ -2,8 +2,9 @@
  * whole, a name with a NUL in it that is cut there, sizes that are only known to be too much when the disk is full. So
  * the blocks are looked at while they are inflated, before anything else reads them.
  *
- * Everything in tar is a block of 512 bytes: a header, or data padded to whole blocks. An extended header ('x' or 'g' of
- * pax, 'L' or 'K' of GNU) is a header with data that describes the member behind it. Two blocks of zeros are the end. */
+ * Everything in tar is a block of 512 bytes: a header, or data padded to whole blocks. An extended header ('x' or 'g'
+ * of pax, 'L' or 'K' of GNU) is a header with data that describes the member behind it. Two blocks of zeros are the
+ * end. */
 #include "blocks.h"
 
 #include <errno.h>
@@ -90,7 +91,8 @@ static size_t record_take(struct kt_blocks *blocks, const char *record, size_t l
 
 	for (; at < left && at < 8 && record[at] >= '0' && record[at] <= '9'; at++)
 		length = length * 10 + (size_t)(record[at] - '0');
-	if (at == 0 || at == left || record[at] != ' ' || length > left || length < at + 4 || record[length - 1] != '\n')
+	if (at == 0 || at == left || record[at] != ' ' || length > left || length < at + 4 ||
+	    record[length - 1] != '\n')
 		return 0;
 
 	const char *key = record + at + 1, *equals = memchr(key, '=', length - at - 2);
@@ -155,7 +157,8 @@ static int member_begin(struct kt_blocks *blocks, uint64_t size, struct kt_error
 	char type = (char)blocks->block[AT_TYPE];
 
 	if (++blocks->members > KT_PACK_ENTRIES_MAX)
-		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "the archive has more than %d entries", KT_PACK_ENTRIES_MAX);
+		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "the archive has more than %d entries",
+			       KT_PACK_ENTRIES_MAX);
 	if (type != '0' && type != '\0' && size > 0)
 		return refuse(blocks, "has content and is no plain file", err);
 	/* each is below the limit, so that the sum cannot overflow */
@@ -171,7 +174,8 @@ static int header_take(struct kt_blocks *blocks, struct kt_error *err)
 	int r;
 
 	if (!is_header(blocks->block) || !number_parse(blocks->block + AT_SIZE, SIZE_BYTES, &size))
-		return damaged(blocks->members ? "a header's checksum is wrong" : "it does not begin with a header", err);
+		return damaged(blocks->members ? "a header's checksum is wrong" : "it does not begin with a header",
+			       err);
 	if (type == 'S')
 		return refuse(blocks, "is sparse: pack the release without --sparse", err);
 	if (type != '\0' && !strchr("0123456xgLK", type))

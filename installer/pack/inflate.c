@@ -124,8 +124,9 @@ static int inflate_fail(const struct inflating *inflating, struct archive *archi
 {
 	const char *text = archive_error_string(archive);
 
-	return kt_fail(inflating->err, EBADMSG, KT_REASON_BUNDLE_INVALID, "the archive is damaged or cut short (%s): %.200s",
-		       form->name, text ? text : "it cannot be inflated");
+	return kt_fail(inflating->err, EBADMSG, KT_REASON_BUNDLE_INVALID,
+		       "the archive is damaged or cut short (%s): %.200s", form->name,
+		       text ? text : "it cannot be inflated");
 }
 
 static int inflate(struct inflating *inflating, const struct form *form)
@@ -138,8 +139,8 @@ static int inflate(struct inflating *inflating, const struct form *form)
 		return kt_fail(inflating->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	/* without its library libarchive would run a program of that name: it says so by a warning */
 	if (archive_read_support_format_raw(archive) != ARCHIVE_OK || form->filter(archive) != ARCHIVE_OK)
-		return kt_fail(inflating->err, EOPNOTSUPP, KT_REASON_BUNDLE_INVALID, "cannot inflate %s here: unpack it first",
-			       form->name);
+		return kt_fail(inflating->err, EOPNOTSUPP, KT_REASON_BUNDLE_INVALID,
+			       "cannot inflate %s here: unpack it first", form->name);
 	if (archive_read_open_fd(archive, inflating->from, READ_BYTES) != ARCHIVE_OK ||
 	    archive_read_next_header(archive, &entry) != ARCHIVE_OK)
 		return inflate_fail(inflating, archive, form);
@@ -199,7 +200,7 @@ int kt_inflate(int fd, const struct kt_place *place, struct kt_error *err)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read the archive");
 	if (form && !form->filter)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
-			       "this is a file of %s: unpack it, and name the tree, or a tar plain or by gzip, zstd, xz, bzip2",
+			       "this is a file of %s: name its unpacked tree, or a tar by gzip, zstd, xz or bzip2",
 			       form->name);
 	plain = form ? nameless_open(place, err) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (plain < 0)

@@ -6,8 +6,8 @@
 
 #define KT_PACK_SELF_TEST "tests/hello_test.km" /* what releases bring to be run as a test */
 
-/* A path of an archive without the "./" and "/" around it; points into the buffer that it was copied to. NULL when it is
- * the archive's own top folder. */
+/* A path of an archive without the "./" and "/" around it; points into the buffer that it was copied to. NULL when it
+ * is the archive's own top folder. */
 const char *kt_layout_strip(char *path);
 
 /* Does it lie in a component's folder, or is it one? */

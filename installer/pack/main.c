@@ -60,11 +60,11 @@ static void help(void)
 	     "usage: kontain-pack --version V --output DIR [OPTION]... TREE|RELEASE.tar.gz\n"
 	     "       kontain-pack --check DIR [--strict]\n"
 	     "\n"
-	     "Makes a bundle, the folder that an image carries and a node lands: bin/ (km), runtime/, alpine-lib/, lib/ and\n"
-	     "shim/ of a tree or of a release tarball as published, and tests/hello_test.km. The same input gives the same\n"
-	     "bytes.\n"
+	     "Makes a bundle, the folder that an image carries and a node lands: bin/ (with km), runtime/,\n"
+	     "alpine-lib/, lib/ and shim/ of a tree or of a release tarball as published, and its self-test. The\n"
+	     "same input gives the same bytes.\n"
 	     "\n"
-	     "  --version V            of the bundle: letters, digits, . _ -, at most 63; a version never means two contents\n"
+	     "  --version V            of the bundle: letters, digits and . _ -, 63 at most\n"
 	     "  --output DIR           a new folder\n"
 	     "  --component NAME=V     version of km, runtime, alpine-lib, lib or shim (its content's digest)\n"
 	     "  --self-test 'PATH ARGUMENT...' --expect LINE\n"
@@ -112,8 +112,8 @@ static const char *read_component(const char *text, struct request *request)
 	bool is_known = false;
 
 	for (size_t i = 0; equals && kt_component_names[i]; i++)
-		is_known = is_known ||
-			   (strlen(kt_component_names[i]) == length && memcmp(kt_component_names[i], text, length) == 0);
+		is_known = is_known || (strlen(kt_component_names[i]) == length &&
+					memcmp(kt_component_names[i], text, length) == 0);
 	if (!is_known || !kt_version_is_valid(equals + 1))
 		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, V a version";
 	for (size_t i = 0; i < request->component_count; i++)
@@ -154,7 +154,10 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 	if (optind < argc)
 		return "more than one tree or tarball is named";
 	if (request->check)
-		return request->source || request->version || request->output ? "--check takes a bundle and nothing else" : NULL;
+		return request->source || request->version || request->output || request->component_count ||
+				       request->self_test[0] || request->expect || request->no_self_test ?
+			       "--check takes a bundle, --strict and nothing else" :
+			       NULL;
 	if (!request->version || !request->output || !request->source)
 		return "--version, --output and a tree or tarball are wanted";
 	if (!kt_version_is_valid(request->version))
@@ -358,7 +361,8 @@ static int check(const struct request *request, struct kt_error *err)
 	if (r == 0)
 		r = contract_check(bundle.dir, &bundle.manifest, request->strict, &findings, err);
 	if (r == 0)
-		printf("%s is whole: version %s, %zu findings\n", request->check, bundle.manifest.version, findings.count);
+		printf("%s is whole: version %s, %zu findings\n", request->check, bundle.manifest.version,
+		       findings.count);
 	return r;
 }
 

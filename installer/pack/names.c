@@ -69,7 +69,8 @@ static const struct kt_name *leaf_find(const struct kt_names *names, const char 
 		else
 			high = middle;
 	}
-	if (low == names->count || strncmp(names->list[low].path, path, length) != 0 || names->list[low].path[length] != '\0')
+	if (low == names->count || strncmp(names->list[low].path, path, length) != 0 ||
+	    names->list[low].path[length] != '\0')
 		return NULL;
 	return names->list[low].kind == KT_NAME_FOLDER ? NULL : &names->list[low];
 }
@@ -98,7 +99,8 @@ int kt_names_check(struct kt_names *names, struct kt_error *err)
 			continue;
 		target = leaf_find(names, name->target, strlen(name->target));
 		if (!target || target->kind == KT_NAME_LINK || target->number >= name->number)
-			return refuse(name->path, "is a hard link to what is no earlier plain file of the archive", err);
+			return refuse(name->path, "is a hard link to what is no earlier plain file of the archive",
+				      err);
 	}
 	return 0;
 }

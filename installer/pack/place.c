@@ -22,7 +22,8 @@ volatile sig_atomic_t kt_place_is_stopped;
 
 int kt_place_go_on(struct kt_error *err)
 {
-	return kt_place_is_stopped ? kt_fail(err, EINTR, KT_REASON_IO_ERROR, "stopped by a signal: nothing was made") : 0;
+	return kt_place_is_stopped ? kt_fail(err, EINTR, KT_REASON_IO_ERROR, "stopped by a signal: nothing was made") :
+				     0;
 }
 
 int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_error *err)
@@ -48,8 +49,8 @@ int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_erro
 	if (place.parent < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open the folder of %.200s", output);
 	if (fstatat(place.parent, place.wanted, &info, AT_SYMLINK_NOFOLLOW) == 0)
-		return kt_fail(err, EEXIST, KT_REASON_IO_ERROR, "%.200s is there already: remove it, or name another folder",
-			       output);
+		return kt_fail(err, EEXIST, KT_REASON_IO_ERROR,
+			       "%.200s is there already: remove it, or name another folder", output);
 	for (int attempt = 0; attempt < 100; attempt++) {
 		(void)snprintf(place.name, sizeof(place.name), ".%.200s.partial-%d-%d", place.wanted, (int)getpid(),
 			       attempt);
@@ -59,7 +60,8 @@ int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_erro
 			int code = errno;
 
 			place.name[0] = '\0';
-			return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make a folder beside %.200s", output);
+			return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make a folder beside %.200s",
+					     output);
 		}
 	}
 	place.dir = openat(place.parent, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -135,9 +137,11 @@ int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *er
 	const char *flaw = kt_path_flaw(path);
 
 	if (flaw)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the name \"%s\" %s", kt_path_show(path, shown), flaw);
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the name \"%s\" %s", kt_path_show(path, shown),
+			       flaw);
 	if (++place->entry_count > KT_PACK_ENTRIES_MAX)
-		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "it has more than %d entries", KT_PACK_ENTRIES_MAX);
+		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "it has more than %d entries",
+			       KT_PACK_ENTRIES_MAX);
 	return 0;
 }
 
@@ -175,7 +179,8 @@ static int parent_open(struct kt_place *place, const char *path, const char **re
 	if (r == 0)
 		r = kt_fs_open_parent(place->dir, path, ret_name);
 	if (r == -ELOOP || r == -ENOTDIR)
-		return kt_fail(err, -r, KT_REASON_BUNDLE_INVALID, "%s lies below a file or link", kt_path_show(path, shown));
+		return kt_fail(err, -r, KT_REASON_BUNDLE_INVALID, "%s lies below a file or link",
+			       kt_path_show(path, shown));
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the folder of %s",
 				     kt_path_show(path, shown))
 		     : r;
@@ -206,7 +211,8 @@ int kt_place_file(struct kt_place *place, const char *path, bool is_executable, 
 	return kt_take_fd(&fd);
 }
 
-int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size, struct kt_error *err)
+int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size,
+		   struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
 	int r = kt_place_go_on(err);
@@ -230,7 +236,8 @@ int kt_place_link(struct kt_place *place, const char *path, const char *target, 
 	int parent;
 
 	if (flaw)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s %s", kt_path_show(path, shown), flaw);
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s %s", kt_path_show(path, shown),
+			       flaw);
 	parent = parent_open(place, path, &name, err);
 	if (parent < 0)
 		return parent;

@@ -1,5 +1,6 @@
 /* The bundle being made: a new folder beside where it will be, into which files go by path. What an archive or a tree
- * says is never believed here: every path is checked before anything is written, walked without links, and made anew. */
+ * says is never believed here: every path is checked before anything is written, walked without links, and made anew.
+ */
 #ifndef KT_PACK_PLACE_H
 #define KT_PACK_PLACE_H
 
@@ -37,7 +38,8 @@ int kt_place_go_on(struct kt_error *err);
 
 /* output must not exist. */
 int kt_place_open(const char *output, struct kt_place *ret_place, struct kt_error *err);
-/* Gives every file, link and folder the time 0, so that the same input is the same folder, and writes all of it to disk. */
+/* Gives every file, link and folder the time 0, so that the same input is the same folder, and writes all of it to
+ * disk. */
 int kt_place_settle(const struct kt_place *place, struct kt_error *err);
 /* Moves it to its name; until then kt_place_done takes it away again. */
 int kt_place_keep(struct kt_place *place, struct kt_error *err);

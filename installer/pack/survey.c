@@ -152,7 +152,8 @@ static int component_survey(const struct kt_place *place, const char *name, stru
 }
 
 /* What is taken beside the components: the releases' self-test, and the one that was asked for. */
-static int extras_survey(const struct kt_place *place, struct list *list, struct kt_manifest *manifest, struct kt_error *err)
+static int extras_survey(const struct kt_place *place, struct list *list, struct kt_manifest *manifest,
+			 struct kt_error *err)
 {
 	const char *const paths[] = {KT_PACK_SELF_TEST, place->self_test};
 

@@ -35,14 +35,16 @@ static int file_take(int dir, const char *name, const char *path, struct kt_plac
 	struct stat info;
 
 	if (fd < 0 || fstat(fd, &info) < 0)
-		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
+		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s",
+				     kt_path_show(path, shown));
 	if (!S_ISREG(info.st_mode))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is no plain file, folder or link",
 			       kt_path_show(path, shown));
 	/* other attributes, as SELinux's label, belong to the machine and not to the tree */
 	if ((info.st_mode & (S_ISUID | S_ISGID | S_ISVTX)) || fgetxattr(fd, "security.capability", NULL, 0) >= 0)
 		return kt_fail(err, EPERM, KT_REASON_BUNDLE_INVALID,
-			       "%s is setuid, setgid, sticky or has capabilities: no bundle has that", kt_path_show(path, shown));
+			       "%s is setuid, setgid, sticky or has capabilities: no bundle has that",
+			       kt_path_show(path, shown));
 	return kt_place_copy(place, fd, path, (info.st_mode & 0111) != 0, err);
 }
 
@@ -68,7 +70,8 @@ static int entry_take(int dir, const char *name, const char *path, struct kt_pla
 		KT_OWN(kt_close_fd) int folder = kt_fs_open_beneath(dir, name, O_RDONLY | O_DIRECTORY, 0);
 
 		if (folder < 0)
-			return kt_fail_errno(err, -folder, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
+			return kt_fail_errno(err, -folder, KT_REASON_IO_ERROR, "cannot open %s",
+					     kt_path_show(path, shown));
 		return folder_take(folder, path, place, err);
 	}
 	if (S_ISLNK(info.st_mode))

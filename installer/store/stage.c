@@ -84,7 +84,8 @@ static int landing_look(struct landing *landing, struct kt_error *err)
 		return r;
 	if (landing->set == KT_SET_OTHER)
 		return kt_fail(err, EEXIST, KT_REASON_VERSION_CONFLICT,
-			       "version %s is landed already from another bundle with other content", manifest->version);
+			       "version %s is landed already from another bundle with other content",
+			       manifest->version);
 	for (size_t i = 0; i < manifest->component_count; i++) {
 		struct item *item = &landing->items[i];
 
@@ -100,7 +101,8 @@ static int landing_look(struct landing *landing, struct kt_error *err)
 }
 
 /* What files need on this filesystem, counted as it counts: whole blocks, one inode a file, link and directory. */
-static void room_add(const struct kt_bundle_file *files, size_t count, uint64_t block, uint64_t *bytes, uint64_t *inodes)
+static void room_add(const struct kt_bundle_file *files, size_t count, uint64_t block, uint64_t *bytes,
+		     uint64_t *inodes)
 {
 	const char *last = "";
 	size_t last_length = 0;
@@ -133,7 +135,8 @@ static int room_check(struct landing *landing, struct kt_error *err)
 	struct statvfs room;
 
 	if (fstatvfs(landing->store->dir, &room) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read the room in %s", landing->store->root);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read the room in %s",
+				     landing->store->root);
 	for (size_t i = 0; i < landing->count; i++) {
 		const struct kt_component *component = landing->items[i].component;
 
@@ -151,7 +154,8 @@ static int room_check(struct landing *landing, struct kt_error *err)
 
 	if (bytes > free_bytes)
 		return kt_fail(err, ENOSPC, KT_REASON_DISK_FULL,
-			       "version %s needs %" PRIu64 " KiB in %s, %" PRIu64 " KiB are free: %" PRIu64 " KiB short",
+			       "version %s needs %" PRIu64 " KiB in %s, %" PRIu64 " KiB are free: %" PRIu64
+			       " KiB short",
 			       manifest->version, bytes / 1024, landing->store->root, free_bytes / 1024,
 			       (bytes - free_bytes + 1023) / 1024);
 	if (room.f_files != 0 && inodes > room.f_favail) /* 0: made as needed, as btrfs does */
@@ -187,7 +191,8 @@ static int item_stage(struct landing *landing, struct item *item, struct kt_erro
 		return kt_fail_errno(err, -item->files, KT_REASON_IO_ERROR, "cannot make %s/%s", landing->store->root,
 				     item->partial);
 
-	int r = kt_copy_files(source, item->files, folder, component->files, component->file_count, &landing->copy, err);
+	int r = kt_copy_files(source, item->files, folder, component->files, component->file_count, &landing->copy,
+			      err);
 
 	if (r < 0)
 		return r;
@@ -207,9 +212,9 @@ static int item_open_landed(const struct landing *landing, struct item *item, st
 
 	kt_place_version(item->component->name, item->component->version, place);
 	item->files = files_open(landing->store, place, item->component->name, false);
-	return item->files < 0 ?
-		       kt_fail_errno(err, -item->files, KT_REASON_IO_ERROR, "cannot open %s/%s", landing->store->root, place) :
-		       0;
+	return item->files < 0 ? kt_fail_errno(err, -item->files, KT_REASON_IO_ERROR, "cannot open %s/%s",
+					       landing->store->root, place) :
+				 0;
 }
 
 /* The directories that renames will go to: made now, so that the tree's sync makes them last. */
@@ -223,7 +228,9 @@ static int places_make(const struct landing *landing, struct kt_error *err)
 		(void)snprintf(place, sizeof(place), KT_STORE_VERSIONS "/%s", landing->items[i].component->name);
 		r = kt_fs_make_dirs(landing->store->dir, place);
 	}
-	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the folders of %s", landing->store->root) : 0;
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the folders of %s",
+				     landing->store->root) :
+		       0;
 }
 
 static int components_stage(struct landing *landing, struct kt_error *err)

@@ -128,7 +128,8 @@ static const struct {
 	const char *said;
 } altered_rows[] = {
 	{"rm kontain-bundle.json", KT_REASON_BUNDLE_MISSING, "kontain-pack makes one"},
-	{"rm kontain-bundle.json; ln -s /etc/passwd kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
+	{"rm kontain-bundle.json; ln -s /etc/passwd kontain-bundle.json", KT_REASON_BUNDLE_INVALID,
+	 "kontain-bundle.json"},
 	{"rm kontain-bundle.json; mkdir kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
 	{"rm kontain-bundle.json; mkfifo kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
 	{"truncate -s 40M kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "larger than"},
@@ -141,7 +142,8 @@ static const struct {
 	{"rm bin/km; mkdir bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is not a regular file"},
 	{"rm bin/km; mkfifo bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is not a regular file"},
 	{"mv bin/km km; ln -s ../km bin/km", KT_REASON_BUNDLE_INVALID, "km"},
-	{"rm bin/km; ln -s /bin/true bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is in the manifest but is not a regular"},
+	{"rm bin/km; ln -s /bin/true bin/km", KT_REASON_BUNDLE_INVALID,
+	 "bin/km is in the manifest but is not a regular"},
 	{"chmod 0775 bin/km", KT_REASON_BUNDLE_INVALID, "bin/km has mode 0775, its manifest says 0755"},
 	{"chmod u+s bin/km", KT_REASON_BUNDLE_INVALID, "bin/km has mode 4755"},
 	{"printf hellO >bin/km", KT_REASON_DIGEST_MISMATCH, "bin/km has other content"},
@@ -176,7 +178,8 @@ static void test_altered_bundles(void **state)
 		run(path, altered_rows[i].how);
 		if (check(path, &err) == 0)
 			fail_msg("not noticed: %s", altered_rows[i].how);
-		if (err.reason != altered_rows[i].reason || !strstr(err.text, altered_rows[i].said) || !strstr(err.text, path))
+		if (err.reason != altered_rows[i].reason || !strstr(err.text, altered_rows[i].said) ||
+		    !strstr(err.text, path))
 			fail_msg("%s said %s: %s", altered_rows[i].how, kt_reason_name(err.reason), err.text);
 		assert_true(check(path, NULL) < 0);
 		bundle_drop(path);

@@ -82,7 +82,8 @@ static void image_make(const struct made *made, struct image *image)
 					  .p_filesz = sizeof(image->dynamic), .p_memsz = sizeof(image->dynamic)};
 }
 
-static const struct made whole = {ET_DYN, "/opt/kontain/runtime/libc.so", "/opt/kontain/lib:$ORIGIN", {"libc.so", "libx.so"}, false};
+static const struct made whole = {
+	ET_DYN, "/opt/kontain/runtime/libc.so", "/opt/kontain/lib:$ORIGIN", {"libc.so", "libx.so"}, false};
 
 /* In a block of its exact size, off its alignment by `shift`, so that a byte too far is seen. */
 static int read_exactly(const void *bytes, size_t size, size_t shift, struct kt_elf *elf, struct kt_error *err)
@@ -232,7 +233,8 @@ static void test_fields_changed(void **state)
 		int r = read_exactly(&image, sizeof(image), 0, &elf, &err);
 
 		if ((r == 0) != (field_rows[i].reason == 0))
-			fail_msg("row %zu (%s): %s", i, field_rows[i].said ? field_rows[i].said : "", r == 0 ? "taken" : err.text);
+			fail_msg("row %zu (%s): %s", i, field_rows[i].said ? field_rows[i].said : "",
+				 r == 0 ? "taken" : err.text);
 		if (r == 0)
 			continue;
 		assert_int_equal(err.reason, field_rows[i].reason);
@@ -317,7 +319,8 @@ static void test_cut_and_flipped(void **state)
 		for (size_t i = 0; i < sizeof(values); i++) {
 			((unsigned char *)&image)[at] = values[i];
 			if (read_exactly(&image, sizeof(image), at % 2, &elf, &err) < 0)
-				assert_true(err.reason == KT_REASON_ELF_INVALID || err.reason == KT_REASON_ARCH_MISMATCH);
+				assert_true(err.reason == KT_REASON_ELF_INVALID ||
+					    err.reason == KT_REASON_ARCH_MISMATCH);
 		}
 		((unsigned char *)&image)[at] = was;
 	}
@@ -390,8 +393,9 @@ static void room_lay(struct room *room, const struct laid *rows)
 		size_t length = strcspn(rows->name, "/"), i = 0;
 
 		file_lay(room->dir, rows);
-		while (i < KT_COMPONENT_MAX && (strlen(kt_component_folder(kt_component_names[i])) != length ||
-						strncmp(kt_component_folder(kt_component_names[i]), rows->name, length) != 0))
+		while (i < KT_COMPONENT_MAX &&
+		       (strlen(kt_component_folder(kt_component_names[i])) != length ||
+			strncmp(kt_component_folder(kt_component_names[i]), rows->name, length) != 0))
 			i++;
 
 		struct kt_bundle_file file = {.path = (char *)rows->name + (i < KT_COMPONENT_MAX ? length + 1 : 0),
@@ -451,88 +455,225 @@ static const struct {
 	{{{.name = "bin/km", .made = STATIC, .mode = 0644}}, KT_REASON_ELF_INVALID, "bin/km is not executable", 0},
 	{{{.name = "bin/km", .made = LIBRARY}}, KT_REASON_ELF_INVALID, "bin/km is not a program", 0},
 	{{{.name = "bin/km", .made = {ET_REL, NULL, NULL, {NULL}, true}}}, KT_REASON_ELF_INVALID, "not a program", 0},
-	{{{.name = "bin/km", .made = {ET_DYN, HOST_LOADER, NULL, {"libc.so.6"}, false}}}, KT_REASON_ELF_INVALID,
-	 "bin/km needs the interpreter " HOST_LOADER, 0},
-	{{{.name = "bin/km", .made = {ET_DYN, OUR_LOADER, NULL, {NULL}, false}}}, KT_REASON_ELF_INVALID,
-	 "bin/km needs the interpreter", 0},
+	{{{.name = "bin/km", .made = {ET_DYN, HOST_LOADER, NULL, {"libc.so.6"}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "bin/km needs the interpreter " HOST_LOADER,
+	 0},
+	{{{.name = "bin/km", .made = {ET_DYN, OUR_LOADER, NULL, {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "bin/km needs the interpreter",
+	 0},
 	{{{.name = "bin/km", .made = {ET_DYN, OUR_LOADER, NULL, {"libc.so"}, false}}, RUNTIME}, 0, NULL, 0},
-	{{{.name = "bin/km", .made = {ET_DYN, OUR_LOADER, NULL, {"libgone.so"}, false}}, RUNTIME}, KT_REASON_ELF_INVALID,
-	 "bin/km needs the library libgone.so", 0},
+	{{{.name = "bin/km", .made = {ET_DYN, OUR_LOADER, NULL, {"libgone.so"}, false}}, RUNTIME},
+	 KT_REASON_ELF_INVALID,
+	 "bin/km needs the library libgone.so",
+	 0},
 
 	/* the rest of bin/ and shim/ */
-	{{KM, {.name = "bin/krun", .made = {ET_DYN, HOST_LOADER, "/usr/lib", {"libc.so.6"}, false}}}, 0, "bin/krun is a host's tool", 2},
+	{{KM, {.name = "bin/krun", .made = {ET_DYN, HOST_LOADER, "/usr/lib", {"libc.so.6"}, false}}},
+	 0,
+	 "bin/krun is a host's tool",
+	 2},
 	{{KM, {.name = "bin/script", .text = "#!/bin/sh\n"}}, 0, NULL, 0},
 	{{KM, {.name = "shim/broken", .text = "\177ELF broken"}}, KT_REASON_ELF_INVALID, "shim/broken: malformed", 0},
-	{{KM, {.name = "shim/shim", .made = {ET_DYN, HOST_LOADER, "$ORIGIN/../../x", {NULL}, false}}}, KT_REASON_ELF_INVALID,
-	 "shim/shim has a RUNPATH entry that leaves the tree: $ORIGIN/../../x", 1},
+	{{KM, {.name = "shim/shim", .made = {ET_DYN, HOST_LOADER, "$ORIGIN/../../x", {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "shim/shim has a RUNPATH entry that leaves the tree: $ORIGIN/../../x",
+	 1},
 
 	/* runtime/libc.so */
-	{{KM, {.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"}, {.name = "runtime/libc.so", .made = LIBRARY}},
-	 KT_REASON_ELF_INVALID, "runtime/libc.so is not an executable shared object", 0},
-	{{KM, {.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"}, {.name = "runtime/libc.so", .made = STATIC}},
-	 KT_REASON_ELF_INVALID, "runtime/libc.so is not an executable shared object", 0},
-	{{KM, {.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"}, {.name = "runtime/libc.so", .text = "INPUT(-lc)"}},
-	 KT_REASON_ELF_INVALID, "runtime/libc.so is not an ELF", 0},
-	{{KM, {.name = "runtime/libc.so", .made = LOADER}}, KT_REASON_ELF_INVALID, "runtime/libc.musl-x86_64.so.1 must be a link to libc.so", 0},
+	{{KM,
+	  {.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"},
+	  {.name = "runtime/libc.so", .made = LIBRARY}},
+	 KT_REASON_ELF_INVALID,
+	 "runtime/libc.so is not an executable shared object",
+	 0},
+	{{KM,
+	  {.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"},
+	  {.name = "runtime/libc.so", .made = STATIC}},
+	 KT_REASON_ELF_INVALID,
+	 "runtime/libc.so is not an executable shared object",
+	 0},
+	{{KM,
+	  {.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"},
+	  {.name = "runtime/libc.so", .text = "INPUT(-lc)"}},
+	 KT_REASON_ELF_INVALID,
+	 "runtime/libc.so is not an ELF",
+	 0},
+	{{KM, {.name = "runtime/libc.so", .made = LOADER}},
+	 KT_REASON_ELF_INVALID,
+	 "runtime/libc.musl-x86_64.so.1 must be a link to libc.so",
+	 0},
 	{{KM, {.name = "runtime/libc.musl-x86_64.so.1", .link = "other"}, {.name = "runtime/libc.so", .made = LOADER}},
-	 KT_REASON_ELF_INVALID, "must be a link to libc.so", 0},
-	{{KM, {.name = "runtime/libc.musl-x86_64.so.1", .link = "./libc.so"}, {.name = "runtime/libc.so", .made = LOADER}}, 0, NULL, 0},
+	 KT_REASON_ELF_INVALID,
+	 "must be a link to libc.so",
+	 0},
+	{{KM,
+	  {.name = "runtime/libc.musl-x86_64.so.1", .link = "./libc.so"},
+	  {.name = "runtime/libc.so", .made = LOADER}},
+	 0,
+	 NULL,
+	 0},
 	{{KM, {.name = "runtime/libc.musl-x86_64.so.1", .made = LOADER}, {.name = "runtime/libc.so", .made = LOADER}},
-	 KT_REASON_ELF_INVALID, "must be a link to libc.so", 0},
-	{{KM, {.name = "lib/libruntime.a", .text = "!<arch>\n"}}, KT_REASON_ELF_INVALID, "lib/libc.a must be a link to libruntime.a", 0},
-	{{KM, {.name = "lib/libc.a", .link = "libruntime.a"}, {.name = "lib/libruntime.a", .text = "!<arch>\n"}}, 0, NULL, 0},
+	 KT_REASON_ELF_INVALID,
+	 "must be a link to libc.so",
+	 0},
+	{{KM, {.name = "lib/libruntime.a", .text = "!<arch>\n"}},
+	 KT_REASON_ELF_INVALID,
+	 "lib/libc.a must be a link to libruntime.a",
+	 0},
+	{{KM, {.name = "lib/libc.a", .link = "libruntime.a"}, {.name = "lib/libruntime.a", .text = "!<arch>\n"}},
+	 0,
+	 NULL,
+	 0},
 
 	/* interpreters of what guests load */
-	{{KM, {.name = "lib/program", .made = {ET_DYN, HOST_LOADER, NULL, {NULL}, false}}}, KT_REASON_ELF_INVALID,
-	 "lib/program has an interpreter outside of the tree", 0},
+	{{KM, {.name = "lib/program", .made = {ET_DYN, HOST_LOADER, NULL, {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "lib/program has an interpreter outside of the tree",
+	 0},
 	{{KM, {.name = "lib/program", .made = {ET_DYN, "/opt/kontain/../../lib64/ld.so", NULL, {NULL}, false}}},
-	 KT_REASON_ELF_INVALID, "outside of the tree", 0},
-	{{KM, {.name = "lib/program", .made = {ET_DYN, "/opt/kontainer/libc.so", NULL, {NULL}, false}}}, KT_REASON_ELF_INVALID, "outside of the tree", 0},
-	{{KM, {.name = "lib/program", .made = {ET_DYN, "runtime/libc.so", NULL, {NULL}, false}}, RUNTIME}, KT_REASON_ELF_INVALID, "outside of the tree", 0},
-	{{KM, {.name = "lib/program", .made = {ET_DYN, OUR_LOADER, NULL, {NULL}, false}}}, 0, "this bundle does not bring", 1},
+	 KT_REASON_ELF_INVALID,
+	 "outside of the tree",
+	 0},
+	{{KM, {.name = "lib/program", .made = {ET_DYN, "/opt/kontainer/libc.so", NULL, {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "outside of the tree",
+	 0},
+	{{KM, {.name = "lib/program", .made = {ET_DYN, "runtime/libc.so", NULL, {NULL}, false}}, RUNTIME},
+	 KT_REASON_ELF_INVALID,
+	 "outside of the tree",
+	 0},
+	{{KM, {.name = "lib/program", .made = {ET_DYN, OUR_LOADER, NULL, {NULL}, false}}},
+	 0,
+	 "this bundle does not bring",
+	 1},
 	{{KM, {.name = "lib/program", .made = {ET_DYN, OUR_LOADER, NULL, {NULL}, false}}, RUNTIME}, 0, NULL, 0},
-	{{KM, {.name = "lib/program", .made = {ET_DYN, "/opt/kontain/versions/runtime/1.0/libc.so", NULL, {NULL}, false}}, RUNTIME}, 0, NULL, 0},
-	{{KM, {.name = "lib/program", .made = {ET_DYN, "/opt/kontain/versions/runtime/0.9/libc.so", NULL, {NULL}, false}}, RUNTIME}, 0,
-	 "this bundle does not bring", 1},
-	{{KM, {.name = "alpine-lib/lib/ld-musl-x86_64.so.1", .made = LOADER},
-	  {.name = "alpine-lib/usr/lib/cc1", .made = {ET_DYN, "/lib/ld-musl-x86_64.so.1", NULL, {NULL}, false}}}, 0, "of its own image", 1},
-	{{KM, {.name = "alpine-lib/usr/lib/cc1", .made = {ET_DYN, "/lib/ld-musl-x86_64.so.1", NULL, {NULL}, false}}}, KT_REASON_ELF_INVALID,
-	 "outside of the tree", 0},
+	{{KM,
+	  {.name = "lib/program", .made = {ET_DYN, "/opt/kontain/versions/runtime/1.0/libc.so", NULL, {NULL}, false}},
+	  RUNTIME},
+	 0,
+	 NULL,
+	 0},
+	{{KM,
+	  {.name = "lib/program", .made = {ET_DYN, "/opt/kontain/versions/runtime/0.9/libc.so", NULL, {NULL}, false}},
+	  RUNTIME},
+	 0,
+	 "this bundle does not bring",
+	 1},
+	{{KM,
+	  {.name = "alpine-lib/lib/ld-musl-x86_64.so.1", .made = LOADER},
+	  {.name = "alpine-lib/usr/lib/cc1", .made = {ET_DYN, "/lib/ld-musl-x86_64.so.1", NULL, {NULL}, false}}},
+	 0,
+	 "of its own image",
+	 1},
+	{{KM, {.name = "alpine-lib/usr/lib/cc1", .made = {ET_DYN, "/lib/ld-musl-x86_64.so.1", NULL, {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "outside of the tree",
+	 0},
 
 	/* RUNPATH */
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib:$ORIGIN:${ORIGIN}/x:/opt/kontain", {NULL}, true}}}, 0, NULL, 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/usr/lib/gcc/x86_64-alpine", {NULL}, true}}}, 0, "outside of /opt/kontain", 1},
+	{{KM,
+	  {.name = "lib/a.so",
+	   .made = {ET_DYN, NULL, "/opt/kontain/lib:$ORIGIN:${ORIGIN}/x:/opt/kontain", {NULL}, true}}},
+	 0,
+	 NULL,
+	 0},
+	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/usr/lib/gcc/x86_64-alpine", {NULL}, true}}},
+	 0,
+	 "outside of /opt/kontain",
+	 1},
 	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "$ORIGIN/../bin", {NULL}, true}}}, 0, NULL, 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "$ORIGIN/../..", {NULL}, true}}}, KT_REASON_ELF_INVALID, "leaves the tree", 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib/../../../etc", {NULL}, true}}}, KT_REASON_ELF_INVALID, "leaves the tree", 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib:../lib", {NULL}, true}}}, KT_REASON_ELF_INVALID, "relative", 0},
+	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "$ORIGIN/../..", {NULL}, true}}},
+	 KT_REASON_ELF_INVALID,
+	 "leaves the tree",
+	 0},
+	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib/../../../etc", {NULL}, true}}},
+	 KT_REASON_ELF_INVALID,
+	 "leaves the tree",
+	 0},
+	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib:../lib", {NULL}, true}}},
+	 KT_REASON_ELF_INVALID,
+	 "relative",
+	 0},
 	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "lib", {NULL}, true}}}, 0, "working directory", 1},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib::/opt/kontain", {NULL}, true}}}, 0, "working directory", 1},
+	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib::/opt/kontain", {NULL}, true}}},
+	 0,
+	 "working directory",
+	 1},
 	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "$ORIGINAL/x", {NULL}, true}}}, 0, "working directory", 1},
 
 	/* needed libraries */
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"b.so"}, true}}, {.name = "lib/b.so", .made = LIBRARY}}, 0, NULL, 0},
-	{{KM, {.name = "alpine-lib/usr/lib/a.so", .made = {ET_DYN, NULL, NULL, {"b.so"}, true}}, {.name = "alpine-lib/usr/lib/b.so", .link = "c.so"},
-	  {.name = "alpine-lib/usr/lib/c.so", .made = LIBRARY}}, 0, NULL, 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"gone.so"}, true}}}, 0, "needs the library gone.so", 1},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "$ORIGIN/own", {"b.so"}, true}}, {.name = "lib/own/b.so", .made = LIBRARY}}, 0, NULL, 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib/own", {"b.so"}, true}}, {.name = "lib/own/b.so", .made = LIBRARY}}, 0, NULL, 0},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"b.so"}, true}}, {.name = "lib/own/b.so", .made = LIBRARY}}, 0, "b.so", 1},
-	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"/opt/kontain/lib/b.so"}, true}}, {.name = "lib/b.so", .made = LIBRARY}}, 0, NULL, 0},
+	{{KM,
+	  {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"b.so"}, true}},
+	  {.name = "lib/b.so", .made = LIBRARY}},
+	 0,
+	 NULL,
+	 0},
+	{{KM,
+	  {.name = "alpine-lib/usr/lib/a.so", .made = {ET_DYN, NULL, NULL, {"b.so"}, true}},
+	  {.name = "alpine-lib/usr/lib/b.so", .link = "c.so"},
+	  {.name = "alpine-lib/usr/lib/c.so", .made = LIBRARY}},
+	 0,
+	 NULL,
+	 0},
+	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"gone.so"}, true}}},
+	 0,
+	 "needs the library gone.so",
+	 1},
+	{{KM,
+	  {.name = "lib/a.so", .made = {ET_DYN, NULL, "$ORIGIN/own", {"b.so"}, true}},
+	  {.name = "lib/own/b.so", .made = LIBRARY}},
+	 0,
+	 NULL,
+	 0},
+	{{KM,
+	  {.name = "lib/a.so", .made = {ET_DYN, NULL, "/opt/kontain/lib/own", {"b.so"}, true}},
+	  {.name = "lib/own/b.so", .made = LIBRARY}},
+	 0,
+	 NULL,
+	 0},
+	{{KM,
+	  {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"b.so"}, true}},
+	  {.name = "lib/own/b.so", .made = LIBRARY}},
+	 0,
+	 "b.so",
+	 1},
+	{{KM,
+	  {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"/opt/kontain/lib/b.so"}, true}},
+	  {.name = "lib/b.so", .made = LIBRARY}},
+	 0,
+	 NULL,
+	 0},
 	{{KM, {.name = "lib/a.so", .made = {ET_DYN, NULL, NULL, {"/usr/lib/b.so"}, true}}}, 0, "/usr/lib/b.so", 1},
 
 	/* where an ELF file is expected, and where the magic number promises nothing */
 	{{KM, {.name = "lib/a.so", .text = "INPUT(-lncursesw)", .mode = 0644}}, 0, NULL, 0},
-	{{KM, {.name = "lib/a.so.1", .text = "\177ELF broken", .mode = 0644}}, KT_REASON_ELF_INVALID, "lib/a.so.1: malformed", 0},
+	{{KM, {.name = "lib/a.so.1", .text = "\177ELF broken", .mode = 0644}},
+	 KT_REASON_ELF_INVALID,
+	 "lib/a.so.1: malformed",
+	 0},
 	{{KM, {.name = "lib/a", .text = "\177ELF broken", .mode = 0755}}, KT_REASON_ELF_INVALID, "lib/a: malformed", 0},
 	{{KM, {.name = "lib/a.debug", .text = "\177ELF broken", .mode = 0644}}, 0, "malformed", 1},
 
 	/* payloads beside the components */
 	{{KM, {.name = "tests/hello_test.km", .made = STATIC, .mode = 0644}}, 0, NULL, 0},
-	{{KM, {.name = "tests/hello_test.km", .made = {ET_DYN, HOST_LOADER, NULL, {NULL}, false}}}, KT_REASON_ELF_INVALID, "tests/hello_test.km has an interpreter outside", 0},
-	{{KM, {.name = "tests/hello_test.km", .made = {ET_DYN, OUR_LOADER, NULL, {"libc.so"}, false}}, RUNTIME}, 0, NULL, 0},
-	{{KM, {.name = "tests/hello_test.km", .text = "\177ELF broken", .mode = 0644}}, KT_REASON_ELF_INVALID, "tests/hello_test.km: malformed", 0},
-	{{KM, {.name = "tests/hello_test.km", .made = {ET_DYN, NULL, "$ORIGIN/../..", {NULL}, false}}}, KT_REASON_ELF_INVALID, "leaves the tree", 0},
+	{{KM, {.name = "tests/hello_test.km", .made = {ET_DYN, HOST_LOADER, NULL, {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "tests/hello_test.km has an interpreter outside",
+	 0},
+	{{KM, {.name = "tests/hello_test.km", .made = {ET_DYN, OUR_LOADER, NULL, {"libc.so"}, false}}, RUNTIME},
+	 0,
+	 NULL,
+	 0},
+	{{KM, {.name = "tests/hello_test.km", .text = "\177ELF broken", .mode = 0644}},
+	 KT_REASON_ELF_INVALID,
+	 "tests/hello_test.km: malformed",
+	 0},
+	{{KM, {.name = "tests/hello_test.km", .made = {ET_DYN, NULL, "$ORIGIN/../..", {NULL}, false}}},
+	 KT_REASON_ELF_INVALID,
+	 "leaves the tree",
+	 0},
 };
 
 static int room_check(const struct room *room, bool strict, size_t *ret_found, struct kt_error *err)
@@ -560,7 +701,8 @@ static void test_contract(void **state)
 
 		if ((r < 0) != (contract_rows[i].reason != 0) || found != contract_rows[i].findings ||
 		    (contract_rows[i].said && !strstr(told, contract_rows[i].said)))
-			fail_msg("row %zu (%s): %zu findings, %s", i, contract_rows[i].said ? contract_rows[i].said : "", found, told);
+			fail_msg("row %zu (%s): %zu findings, %s", i,
+				 contract_rows[i].said ? contract_rows[i].said : "", found, told);
 		if (r < 0)
 			assert_int_equal(err.reason, contract_rows[i].reason);
 		/* strictly, a finding is an error, and nobody is told of it */

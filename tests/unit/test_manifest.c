@@ -25,7 +25,8 @@ static struct kt_bundle_file km_files[] = {
 	{.path = (char *)"km", .mode = 0755, .size_bytes = 10, .sha256 = SHA},
 	LINK_("sub/link", "../km"),
 };
-static struct kt_bundle_file lib_files[] = {FILE_("\"\\\xc3\xa4"), FILE_("a b"), LINK_("z", "/opt/kontain/runtime/libc.so")};
+static struct kt_bundle_file lib_files[] = {FILE_("\"\\\xc3\xa4"), FILE_("a b"),
+					    LINK_("z", "/opt/kontain/runtime/libc.so")};
 static struct kt_bundle_file extra_files[] = {FILE_("tests/hello_test.km")};
 static char *self_test[] = {(char *)"tests/hello_test.km", (char *)"Hello", NULL};
 
@@ -258,7 +259,8 @@ static void test_km_is_wanted(void **state)
 		fill(&manifest);
 		manifest.self_test_argv = NULL;
 		if (i < 2) {
-			memmove(manifest.components, manifest.components + parts[i].first, sizeof(manifest.components[0]));
+			memmove(manifest.components, manifest.components + parts[i].first,
+				sizeof(manifest.components[0]));
 			manifest.component_count = parts[i].count;
 		} else {
 			component_fill(&manifest.components[0], "km", i == 2 ? other : link, i == 2 ? 1 : 2);
