@@ -31,7 +31,8 @@ make_pki() {
 	# What the API server signs the accounts' tokens with.
 	openssl genrsa -out "$lab/pki/accounts.key" 2048 2>/dev/null
 	openssl rsa -in "$lab/pki/accounts.key" -pubout -out "$lab/pki/accounts.pub" 2>/dev/null
-	issue kube-apiserver /CN=kube-apiserver "DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$api_service,IP:${node_address[a]}"
+	issue kube-apiserver /CN=kube-apiserver \
+		"DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$api_service,IP:${node_address[a]}"
 	for node in "${!node_address[@]}"; do
 		issue "kubelet-$node" "/O=system:nodes/CN=system:node:$node" "DNS:$node,IP:${node_address[$node]}"
 		kubeconfig "kubelet-$node"

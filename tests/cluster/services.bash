@@ -13,7 +13,7 @@ start_etcd() {
 start_api() {
 	local pki=$lab/pki
 	start a kube-apiserver "$lab/bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --secure-port=6443 \
-		--advertise-address="${node_address[a]}" --service-cluster-ip-range=$service_network \
+		--advertise-address="${node_address[a]}" --service-cluster-ip-range="$service_network" \
 		--client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/kube-apiserver.crt" \
 		--tls-private-key-file="$pki/kube-apiserver.key" --kubelet-certificate-authority="$pki/ca.crt" \
 		--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
@@ -78,6 +78,7 @@ start_kubelet() {
 		authorization: {mode: Webhook}
 		tlsCertFile: $pki/kubelet-$1.crt
 		tlsPrivateKeyFile: $pki/kubelet-$1.key
+		registerWithTaints: [$([ "$1" != a ] || echo '{key: kontain.app/not-ready, effect: NoSchedule}')]
 		resolvConf: ""
 		# A machine that is rather full is no reason to evict a test.
 		evictionHard: {memory.available: 50Mi}

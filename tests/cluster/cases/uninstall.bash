@@ -1,0 +1,35 @@
+# shellcheck shell=bash
+# Sourced by run: the way out.
+
+# ours NODE: whatever of kontain.app is on the Node object; what the server keeps about who wrote is not meant
+ours() {
+	node "$1" '[(.metadata.labels // {} | keys[]), (.metadata.annotations // {} | keys[]), (.spec.taints[]?.key),
+		(.status.conditions[].type)] | map(select(startswith("kontain.app/"))) | join(" ")'
+}
+
+case_uninstall() {
+	local one since=$EPOCHREALTIME
+	# Whoever has the store mounted would hold it.
+	kube delete pod visitor --wait
+	kube apply -k "$top/manifests/uninstall"
+	rolled_out 90
+	note "uninstall to settled: $(elapsed "$since") s"
+	for one in a b; do
+		becomes 40 "of kontain.app on $one" "" ours $one
+		is "/opt/kontain on $one" gone "$(enter $one sh -c 'test -e /opt/kontain || echo gone')"
+		comes 10 "$one's /readyz" answers $one "/readyz?verbose" 200 "[+]version ok: Absent"
+	done
+}
+
+case_deleted() {
+	local one
+	kube delete -k "$top/manifests/uninstall" --wait --timeout=60s
+	is "what is left in the cluster" "" "$(kube get -o name \
+		clusterroles,clusterrolebindings,namespaces,validatingadmissionpolicies,validatingadmissionpolicybindings |
+		grep -i kontain)"
+	for one in a b; do
+		stays 3 "of kontain.app on $one" "" ours $one
+		is "/opt/kontain on $one" gone "$(enter $one sh -c 'test -e /opt/kontain || echo gone')"
+		is "processes on $one" "" "$(process $one kontaind)$(process $one kontain-installer)"
+	done
+}
