@@ -1,0 +1,231 @@
+"""What the rigs strike, and what must hold after: bundles, the steps of a store's life, and the judge.
+
+The judge does not believe the store alone: beside its own `inventory` and `verify` it compares what the five links show
+with the bundles' files, byte for byte."""
+import dataclasses
+import os
+import shutil
+import subprocess
+
+FOLDERS = ('bin', 'runtime', 'alpine-lib', 'lib', 'shim')
+
+# version -> folder -> name -> content; KM is the payload with the text behind it, '-> x' a link to x
+BUNDLES = {
+    '1.0': {'bin': {'km': 'KM one'}, 'lib': {'data': 'lib\n', 'deep/er/text': 'deep\n', 'short': '-> deep/er'}},
+    '2.0': {'bin': {'km': 'KM two'}, 'lib': {'data': 'lib\n', 'deep/er/text': 'deep\n', 'short': '-> deep/er'},
+            'tests': {'hello_test.km': 'KM test'}},
+    '3.0': {'bin': {'km': 'KM three', 'tool': '#!/bin/sh\n'}, 'alpine-lib': {'lib/x': 'x' * 9000, 'lib/empty': ''}},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    current: str
+    sets: frozenset
+
+
+NOTHING = State('', frozenset())
+
+
+def state(current, *sets):
+    return State(current, frozenset(sets))
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    name: str
+    before: tuple   # the steps' calls that lead to where it begins
+    call: tuple     # a verb and its arguments; '@1.0' is a bundle's folder
+    old: State
+    new: State
+    damage: str = ''  # a file below the root that is broken before it
+
+
+LAND1, LAND2, LAND3 = ('land', '@1.0'), ('land', '@2.0'), ('land', '@3.0')
+STEPS = (
+    Step('install', (), LAND1, NOTHING, state('1.0', '1.0')),
+    Step('upgrade', (LAND1,), LAND2, state('1.0', '1.0'), state('2.0', '1.0', '2.0')),
+    Step('upgrade-other-components', (LAND1,), LAND3, state('1.0', '1.0'), state('3.0', '1.0', '3.0')),
+    Step('repair', (LAND1, LAND2), LAND2, state('2.0', '1.0', '2.0'), state('2.0', '1.0', '2.0'), 'bin/km'),
+    Step('rollback', (LAND1, LAND2), ('activate', '1.0'), state('2.0', '1.0', '2.0'), state('1.0', '1.0', '2.0')),
+    Step('prune', (LAND1, LAND2, LAND3), ('prune', '0'), state('3.0', '1.0', '2.0', '3.0'), state('3.0', '2.0', '3.0')),
+    Step('uninstall', (LAND1, LAND2), ('uninstall',), state('2.0', '1.0', '2.0'), NOTHING),
+)
+
+
+class Broken(Exception):
+    """What the judge found."""
+
+
+class Bench:
+    """The driver, its bundles, and the faults that it is to have."""
+
+    def __init__(self, build, work):
+        self.driver = os.path.join(build, 'tests/store/kt-store-driver')
+        self.striker = os.path.join(build, 'tests/crash/kt-crash-at')
+        self.canaries = os.path.join(build, 'tests/crash/kt-crash-canary.so')
+        self.work = work
+        self.canary = ''
+        # a traced process cannot look for leaks
+        self.clean = dict(os.environ, ASAN_OPTIONS='detect_leaks=0', LC_ALL='C')
+        with open(os.path.join(build, 'tests/store/kt-store-payload'), 'rb') as payload:
+            self.payload = payload.read()
+        for version in BUNDLES:
+            self.bundle_make(version)
+
+    def content(self, text):
+        return self.payload + text.encode() if text.startswith('KM') else text.encode()
+
+    def bundle_make(self, version):
+        top = self.bundle(version)
+        for folder, files in BUNDLES[version].items():
+            for name, text in files.items():
+                path = os.path.join(top, folder, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                if text.startswith('-> '):
+                    os.symlink(text[3:], path)
+                    continue
+                with open(path, 'wb') as file:
+                    file.write(self.content(text))
+                os.chmod(path, 0o755 if folder == 'bin' else 0o644)
+        subprocess.run([self.driver, 'pack', top, version], check=True, env=self.clean)
+
+    def bundle(self, version):
+        return os.path.join(self.work, 'bundle', version)
+
+    def command(self, root, call):
+        return [self.driver, call[0], root] + [self.bundle(a[1:]) if a[0] == '@' else a for a in call[1:]]
+
+    def call(self, root, call):
+        """The honest installer."""
+        done = subprocess.run(self.command(root, call), env=self.clean, capture_output=True, text=True, errors='replace')
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    def must(self, root, call):
+        status, said = self.call(root, call)
+        if status != 0:
+            raise Broken(f'{call[0]} said: {said}')
+
+    def suspect(self):
+        """The environment of the one that is struck: honest, or a canary."""
+        return dict(self.clean, LD_PRELOAD=self.canaries, KT_CANARY=self.canary) if self.canary else self.clean
+
+    def strike(self, root, step, *how):
+        """Returns the status of kt-crash-at and what was struck."""
+        done = subprocess.run([self.striker, *how, *self.command(root, step.call)], env=self.suspect(),
+                              capture_output=True, text=True, errors='replace')
+        if done.returncode == 97 or done.returncode >= 128:
+            raise Broken(f'{how}: status {done.returncode}: {done.stdout}{done.stderr}')
+        return done.returncode, done.stderr.split('\n')[0], done.stdout.strip()
+
+    def count(self, root, step, *how):
+        done = subprocess.run([self.striker, 'count', *how, *self.command(root, step.call)], env=self.suspect(),
+                              capture_output=True, text=True, errors='replace')
+        if done.returncode != 0:
+            raise Broken(f'{step.name} fails without being struck: {done.stdout}{done.stderr}')
+        return int(done.stdout.strip().split('\n')[-1])
+
+    def begin(self, root, step):
+        """Leads a root to where a step begins."""
+        for call in step.before:
+            self.must(root, call)
+        if step.damage:
+            with open(os.path.join(root, step.damage), 'ab') as file:
+                file.write(b'damage')
+
+    # The judge.
+
+    def look(self, root):
+        """Returns the state of a root and whether anything in it is damaged."""
+        if not os.path.isdir(root):
+            return NOTHING
+        status, said = self.call(root, ('inventory',))
+        if status != 0:
+            raise Broken(f'inventory: {said}')
+        words = dict(w.split('=', 1) for w in said.split('\n')[0].split(' '))
+        sets = said.split('\nsets=')[1].split()
+        if words['current'] and words['whole'] != '1':
+            raise Broken(said.split('\n')[1])
+        if words['previous'] and words['previous'] not in sets:
+            raise Broken(f"previous names {words['previous']}, which is not there")
+        return State(words['current'], frozenset(sets))
+
+    def compare(self, root, current):
+        """What the five links show is the bundle of what is current, or nothing."""
+        for folder in FOLDERS:
+            wanted = BUNDLES[current].get(folder, {}) if current else {}
+            link, found = os.path.join(root, folder), set()
+            if os.path.lexists(link) and (not os.path.islink(link) or os.readlink(link) != 'current/' + folder):
+                raise Broken(f'{folder} does not lead to current/{folder}')
+            for below, _, names in os.walk(link + '/'):
+                found |= {os.path.relpath(os.path.join(below, n), link) for n in names} - {'.kontain-component'}
+                found |= {os.path.relpath(os.path.join(below, n), link) for n in _ if os.path.islink(os.path.join(below, n))}
+            if found != set(wanted):
+                raise Broken(f'{folder} shows {sorted(found)}, not {sorted(wanted)}')
+            for name, text in wanted.items():
+                path = os.path.join(link, name)
+                if text.startswith('-> '):
+                    same = os.path.islink(path) and os.readlink(path) == text[3:]
+                else:
+                    with open(path, 'rb') as file:
+                        same = file.read() == self.content(text)
+                if not same:
+                    raise Broken(f'{folder}/{name} is not what {current} holds')
+
+    def judge(self, root, step):
+        """After a strike: the old state or the new one, each whole, and no set that lies. Returns the state."""
+        try:
+            now = self.look(root)
+        except Broken as fault:
+            # what was damaged before may still be
+            if step.damage and 'another size' in str(fault):
+                return step.old
+            raise
+        if now.current not in (step.old.current, step.new.current):
+            raise Broken(f'current is "{now.current}"')
+        if not (step.old.sets & step.new.sets) <= now.sets <= (step.old.sets | step.new.sets):
+            raise Broken(f'the sets are {sorted(now.sets)}')
+        if now.current and now.current not in now.sets:
+            raise Broken(f'current names {now.current}, which is not there')
+        for version in sorted(now.sets):
+            self.must(root, ('verify', version))
+        self.compare(root, now.current)
+        return now
+
+    def finish(self, root, step, call=None):
+        """The next run, honest and without help, ends in the new state."""
+        call = call or step.call
+        status, said = self.call(root, call)
+        if call[0] == 'uninstall':
+            if os.path.exists(root):
+                raise Broken(f'the next {call[0]} left {os.listdir(root)}: {said}')
+            return
+        if status != 0:
+            raise Broken(f'the next {call[0]} said: {said}')
+        now = self.judge(root, step)
+        if now != step.new:
+            raise Broken(f'the next {call[0]} ended with {now}')
+        left = [name for name in os.listdir(root) if name.startswith('.partial-')]
+        if left and call[0] in ('land', 'prune'):
+            raise Broken(f'the next {call[0]} left {left}')
+
+    def again(self, root, step):
+        """Every way on that a person or the agent would take from here."""
+        if step.name == 'uninstall':
+            copy = root + '.copy'
+            if os.path.isdir(root):
+                shutil.copytree(root, copy, symlinks=True)
+            install = STEPS[0]
+            self.must(copy, install.call)
+            now = self.look(copy)
+            if now.current != '1.0':
+                raise Broken(f'an installation after it ended with {now}')
+            self.must(copy, ('verify',))
+            shutil.rmtree(copy)
+        self.finish(root, step)
+
+
+def copy_tree(source, target):
+    """As it is, hard times included: modes and links. A root that is not there is copied as such."""
+    if os.path.isdir(source):
+        subprocess.run(['cp', '-a', source, target], check=True)
