@@ -1,4 +1,4 @@
-/* Loading. Nothing in the file is believed: each offset and address is compared with what is there before it is used. */
+/* Loading. Nothing in the file is believed: an offset or address is compared with what is there before it is used. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Only pretends: no guest, the payload runs on the host. Its exit code and output are right, its uname is the host's. */
+/* Only pretends: no guest, the payload runs on the host. Exit code and output are right, its uname is the host's. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
