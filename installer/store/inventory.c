@@ -39,7 +39,11 @@ static int listing_visit(void *context, int dir, const char *name)
 
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
 
-	if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
+	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+		return 0;
+	if (fd < 0 || fstat(fd, &info) < 0) /* it may be there: who counts sets must not go on without it */
+		return fd < 0 ? fd : -errno;
+	if (!S_ISREG(info.st_mode))
 		return 0;
 	if (listing->count == listing->room) {
 		size_t room = listing->room ? listing->room * 2 : KT_STATE_LIST_MAX;

@@ -101,17 +101,22 @@ int kt_store_drop_orphans(const struct kt_store *store, size_t *ret_removed, str
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the versions in %s", store->root) : 0;
 }
 
-static bool is_pointed_at(const struct kt_store *store, const char *version)
+/* 1, 0, or -errno: a pointer that cannot be read may name anything, so nothing is removed then. */
+static int is_pointed_at(const struct kt_store *store, const char *version)
 {
 	static const char *const pointers[] = {KT_STORE_CURRENT, KT_STORE_PREVIOUS};
 
 	for (size_t i = 0; i < 2; i++) {
 		char named[KT_VERSION_MAX];
 
-		if (kt_place_read_pointer(store->dir, pointers[i], named) == 0 && strcmp(named, version) == 0)
-			return true;
+		int r = kt_place_read_pointer(store->dir, pointers[i], named);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0 && strcmp(named, version) == 0)
+			return 1;
 	}
-	return false;
+	return 0;
 }
 
 int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_error *err)
@@ -121,7 +126,10 @@ int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_err
 
 	if (store->lock < 0 || !kt_version_is_valid(version))
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "cannot drop version \"%.80s\" of %s", version, store->root);
-	if (is_pointed_at(store, version))
+	r = is_pointed_at(store, version);
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read what is current in %s", store->root);
+	if (r > 0)
 		return kt_fail(err, EBUSY, KT_REASON_IN_USE, "version %s is current or previous in %s", version,
 			       store->root);
 	kt_place_set(version, place);
@@ -140,17 +148,17 @@ static int keep_visit(void *context, int dir, const char *version)
 {
 	struct keep *keep = context;
 	char place[KT_PLACE_MAX];
+	int r = is_pointed_at(keep->store, version);
 
 	(void)dir;
-	if (is_pointed_at(keep->store, version))
-		return 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (keep->left > 0) {
 		keep->left--;
 		return 0;
 	}
 	kt_place_set(version, place);
-
-	int r = kt_store_discard(keep->store, place, keep->err);
+	r = kt_store_discard(keep->store, place, keep->err);
 
 	keep->removed += r == 0;
 	return r;

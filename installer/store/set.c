@@ -167,13 +167,15 @@ int kt_set_each_link(const struct kt_store *store, const char *version, kt_set_u
 	for (size_t i = 0; kt_component_names[i]; i++) {
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char target[KT_PLACE_MAX + 8], found[KT_VERSION_MAX];
+		int r = kt_fs_read_link(dir, folder, target, sizeof(target));
 
-		if (kt_fs_read_link(dir, folder, target, sizeof(target)) < 0 ||
-		    !kt_place_parse_link(folder, target, found))
+		if (r == -ENOENT || r == -EINVAL || r == -ENAMETOOLONG) /* no link: names nothing */
 			continue;
-
-		int r = use(context, kt_component_names[i], found);
-
+		if (r < 0) /* may name what the caller would remove */
+			return r;
+		if (!kt_place_parse_link(folder, target, found))
+			continue;
+		r = use(context, kt_component_names[i], found);
 		if (r != 0)
 			return r;
 	}

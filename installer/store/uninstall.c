@@ -14,9 +14,11 @@
 static int pointer_remove(const struct kt_store *store, const char *name, const char *starts_with, struct kt_error *err)
 {
 	char target[KT_PLACE_MAX];
+	int r = kt_fs_read_link(store->dir, name, target, sizeof(target));
 
-	if (kt_fs_read_link(store->dir, name, target, sizeof(target)) < 0 ||
-	    strncmp(target, starts_with, strlen(starts_with)) != 0)
+	if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, name);
+	if (r < 0 || strncmp(target, starts_with, strlen(starts_with)) != 0)
 		return 0;
 	if (unlinkat(store->dir, name, 0) < 0 && errno != ENOENT)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/%s", store->root, name);
@@ -121,13 +123,14 @@ static int root_remove(const struct kt_store *store, struct kt_error *err)
 	(void)snprintf(host, sizeof(host), "%.*s/", (int)prefix, store->path);
 
 	KT_OWN(kt_close_fd) int base = open(host, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	KT_OWN(kt_close_fd) int parent = base < 0 ? -1 : kt_fs_open_parent(base, store->root + 1, &name);
+	KT_OWN(kt_close_fd) int parent = base < 0 ? -errno : kt_fs_open_parent(base, store->root + 1, &name);
 
 	if (parent < 0)
-		return 0;
+		return kt_fail_errno(err, -parent, KT_REASON_IO_ERROR, "cannot open the folder above %s", store->root);
 	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != EBUSY && errno != ENOTEMPTY)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s", store->root);
-	(void)fsync(parent);
+	if (fsync(parent) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync the folder above %s", store->root);
 	return 0;
 }
 
