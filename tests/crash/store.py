@@ -192,6 +192,15 @@ class Bench:
         self.compare(root, now.current)
         return now
 
+    def judge_success(self, root, step, now):
+        """It says that it succeeded: then it did."""
+        if now != step.new:
+            raise Broken(f'it says that it succeeded, but there is {now}')
+        if step.new == NOTHING and os.path.lexists(root):
+            raise Broken(f'it says that it succeeded, but left {root} with {os.listdir(root)}')
+        if step.damage:
+            self.must(root, ('verify',))
+
     def finish(self, root, step, call=None):
         """The next run, honest and without help, ends in the new state."""
         call = call or step.call
