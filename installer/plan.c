@@ -57,8 +57,11 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 {
 	const struct kt_inventory *inventory = &observed->inventory;
 
+	/* Where nothing is wanted and nothing is there, what the node could do is not the question. */
+	if (desired->absent && inventory->current[0] == '\0' && plan->reason == KT_REASON_NONE)
+		kt_verdict_set(ret_node, false, KT_REASON_ABSENT, "kontain is not wanted on this node");
 	/* Without a version the first obstacle on the way to one is the answer: after it the next will show. */
-	if (inventory->current[0] == '\0' && plan->reason != KT_REASON_NONE)
+	else if (inventory->current[0] == '\0' && plan->reason != KT_REASON_NONE)
 		kt_verdict_set(ret_node, false, plan->reason, "%s", plan->why);
 	else if (!observed->kvm.verdict.ok)
 		*ret_node = observed->kvm.verdict;
@@ -69,8 +72,6 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 			       inventory->damage);
 	else if (inventory->current[0] != '\0' && observed->proof.ran)
 		*ret_node = observed->proof.verdict;
-	else if (desired->absent)
-		kt_verdict_set(ret_node, false, KT_REASON_ABSENT, "kontain is not wanted on this node");
 	else if (observed->failure.reason != KT_REASON_NONE)
 		kt_verdict_fail(ret_node, &observed->failure);
 	else
