@@ -69,6 +69,12 @@ static const struct kt_state *believed_state(const struct agent *agent)
 
 /* ---- what the log is told: changes ---- */
 
+/* A pair without a value is left out of the line. */
+static const char *or_nothing(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
 static void tell_verdict(struct agent *agent)
 {
 	const struct kt_state *state = believed_state(agent);
@@ -89,11 +95,11 @@ static void tell_verdict(struct agent *agent)
 		return;
 	}
 	kt_log(KT_LOG_INFO, state->node.ok ? "node ready" : "node not ready", "reason",
-	       kt_reason_name(state->node.reason), "message", state->node.message, "version", state->versions.current,
-	       NULL);
+	       kt_reason_name(state->node.reason), "message", state->node.message, "version",
+	       or_nothing(state->versions.current), NULL);
 	kt_log(KT_LOG_INFO, state->rollout.ok ? "version settled" : "version not settled", "reason",
 	       kt_reason_name(state->rollout.reason), "message", state->rollout.message, "version",
-	       state->versions.desired, NULL);
+	       or_nothing(state->versions.desired), NULL);
 }
 
 static void tell_report(struct agent *agent)
