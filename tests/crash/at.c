@@ -2,6 +2,7 @@
  *
  *   kt-crash-at kill N COMMAND...          SIGKILL to all of them as the call is entered; every call counts
  *   kt-crash-at cut N COMMAND...           likewise, but only calls count that change what is on the disk
+ *   kt-crash-at bereave N COMMAND...       SIGKILL to the one process that makes it; only calls of its children count
  *   kt-crash-at fail N ERRNO COMMAND...    the call does not happen and answers -ERRNO; only calls count that can
  *   kt-crash-at short N COMMAND...         the call writes half of what it was asked to; only writes count
  *   kt-crash-at count WAY [ERRNO] COMMAND  prints how many calls count, and strikes none
@@ -71,8 +72,11 @@ static const struct call {
 static const struct way {
 	const char *name;
 	unsigned counts; /* calls that have one of these; all of them for 0 */
-	bool kills;
-} ways[] = {{"kill", 0, true}, {"cut", CHANGES, true}, {"fail", 0, false}, {"short", IS_WRITE, false}};
+	enum { ONE_CALL, ONE_PROCESS, ALL_PROCESSES } ends;
+} ways[] = {
+	{"kill", 0, ALL_PROCESSES}, {"cut", CHANGES, ALL_PROCESSES}, {"bereave", 0, ONE_PROCESS},
+	{"fail", 0, ONE_CALL},      {"short", IS_WRITE, ONE_CALL},
+};
 
 struct strike {
 	const struct way *way;
@@ -81,6 +85,7 @@ struct strike {
 	long at; /* 0: only count */
 	long seen;
 	bool has_begun, is_done;
+	pid_t first;
 	pid_t failing;     /* whose call is to answer -error on its way out */
 	pid_t pids[64];    /* all that are traced */
 	size_t pid_count;
@@ -153,14 +158,17 @@ static bool call_enter(struct strike *strike, pid_t pid, const struct __ptrace_s
 		return false;
 	if (strike->counts && !(call_what(pid, info, call) & strike->counts))
 		return false;
+	if (strike->way->ends == ONE_PROCESS && pid == strike->first)
+		return false;
 	if (++strike->seen != strike->at)
 		return false;
 	strike->is_done = true;
 	(void)fprintf(stderr, "%s\n", call ? call->name : "other");
-	if (strike->way->kills)
-		return true;
-	call_change(strike, pid, call);
-	return false;
+	if (strike->way->ends == ONE_CALL)
+		call_change(strike, pid, call);
+	else if (strike->way->ends == ONE_PROCESS)
+		(void)kill(pid, SIGKILL);
+	return strike->way->ends == ALL_PROCESSES;
 }
 
 static void call_leave(struct strike *strike, pid_t pid)
@@ -204,7 +212,7 @@ static int end(const struct strike *strike, int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int follow(struct strike *strike, pid_t first)
+static int follow(struct strike *strike)
 {
 	struct __ptrace_syscall_info info;
 	int status;
@@ -219,7 +227,7 @@ static int follow(struct strike *strike, pid_t first)
 			return BROKEN;
 		if (WIFEXITED(status) || WIFSIGNALED(status)) {
 			pid_forget(strike, pid);
-			if (pid == first)
+			if (pid == strike->first)
 				return end(strike, status);
 			continue;
 		}
@@ -258,9 +266,10 @@ static int run(struct strike *strike, char **command)
 		(void)fprintf(stderr, "kt-crash-at: cannot trace %s: %s\n", command[0], strerror(errno));
 		return BROKEN;
 	}
+	strike->first = pid;
 	pid_keep(strike, pid);
 	(void)ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
-	return follow(strike, pid);
+	return follow(strike);
 }
 
 static unsigned error_counts(int error)
@@ -292,7 +301,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!strike.way || !*next || (!only_counts && strike.at < 1) || (strike.error != 0 && strike.counts == 0)) {
-		(void)fprintf(stderr, "usage: kt-crash-at kill|cut|short N COMMAND... | fail N ERRNO COMMAND... | "
+		(void)fprintf(stderr, "usage: kt-crash-at kill|cut|bereave|short N COMMAND... | fail N ERRNO COMMAND... | "
 				      "count WAY [ERRNO] COMMAND...\n");
 		return BROKEN;
 	}

@@ -1,8 +1,8 @@
 """Power cut: what a disk holds when all that nobody waited for is lost.
 
-`cut` strikes the store at each call that changes something, then shuts the file system down under it without flushing its
-log, and mounts it again. `replay` records the block writes of a whole life of a store and shows a file system what the
-disk could have held at any moment between two flushes."""
+`cut` strikes the store at each call that changes something, then shuts the file system down under it without flushing
+its log, and mounts it again. `replay` records the block writes of a whole life of a store and shows a file system what
+the disk could have held at any moment between two flushes."""
 import collections
 import fcntl
 import os
@@ -128,6 +128,9 @@ LIFE = (
 )
 
 LOG_MAGIC, SECTOR = 0x6A736677736872, 512
+# What a disk is taken to write whole. xfs asks for sectors. ext4's superblock is two of them under one checksum: half
+# of it ("invalid superblock checksum") is an end that no order of a program's writes can avert.
+ATOM = {'ext4': 4096, 'xfs': 512}
 FLUSH, FUA, DISCARD = 1, 2, 4
 Write = collections.namedtuple('Write', 'place at size flags bytes')
 
@@ -154,15 +157,18 @@ def log_read(path):
     return writes
 
 
-def write_apply(fd, write, keeps=None):
-    """Puts a write on a disk; `keeps` says of each sector whether it arrived."""
+def write_apply(fd, write, atom=0, keeps=None):
+    """Puts a write on a disk; `keeps` says of each atom whether it arrived."""
     data = bytes(write.size) if write.flags & DISCARD else write.bytes
     if keeps is None:
         os.pwrite(fd, data, write.at)
         return
-    for start in range(0, write.size, SECTOR):
+    start = 0
+    while start < write.size:
+        size = atom - (write.at + start) % atom
         if keeps():
-            os.pwrite(fd, data[start:start + SECTOR], write.at + start)
+            os.pwrite(fd, data[start:start + size], write.at + start)
+        start += size
 
 
 class Recording:
@@ -207,7 +213,8 @@ def record(bench, filesystem, folder):
         mount(filesystem, recording.disk, place)
         try:
             for step in LIFE:
-                done = subprocess.run(bench.command(root, step.call), env=bench.suspect(), capture_output=True, text=True)
+                done = subprocess.run(bench.command(root, step.call), env=bench.suspect(), capture_output=True,
+                                      text=True)
                 if done.returncode != 0:
                     raise Broken(f'{step.name}: {done.stdout}{done.stderr}')
                 ends.append(recording.size())
@@ -270,7 +277,7 @@ class Replay:
             if luck < share or write.flags & FUA:
                 write_apply(fd, write)
             elif luck < share + 0.1:
-                write_apply(fd, write, lambda: self.random.random() < 0.5)
+                write_apply(fd, write, ATOM[self.filesystem], lambda: self.random.random() < 0.5)
 
     def disks(self):
         """Each state as an image of its own, with what it is and the step that was at work."""

@@ -5,7 +5,7 @@ import shutil
 
 from store import Broken, copy_tree
 
-FAULTS = (('fail', errno.EIO), ('fail', errno.ENOSPC), ('fail', errno.EINTR), ('short', 0))
+FAULTS = (('fail', errno.EIO), ('fail', errno.ENOSPC), ('fail', errno.EINTR), ('short', 0), ('bereave', 0))
 SYNCS = ('fsync', 'fdatasync', 'syncfs')
 
 
@@ -54,14 +54,15 @@ class Fault(Rig):
         found = []
         for way, error in FAULTS:
             how = (way, str(error)) if error else (way,)
-            found += [(way, error, n) for n in range(1, self.points(*how) + 4)]
+            total = self.points(*how)
+            found += [(way, error, n) for n in range(1, total + 4 if total else 1)]
         return found
 
     def one(self, way, error, n):
         root = self.fresh(f'{way}-{error}-{n}')
         how = (way, str(n)) + ((str(error),) if error else ())
         status, struck, said = self.bench.strike(root, self.step, *how)
-        name = errno.errorcode.get(error, 'half of a write')
+        name = errno.errorcode.get(error, way)
         try:
             now = self.bench.judge(root, self.step)
             if status == 0:

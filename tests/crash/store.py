@@ -98,7 +98,8 @@ class Bench:
 
     def call(self, root, call):
         """The honest installer."""
-        done = subprocess.run(self.command(root, call), env=self.clean, capture_output=True, text=True, errors='replace')
+        done = subprocess.run(self.command(root, call), env=self.clean, capture_output=True, text=True,
+                              errors='replace')
         return done.returncode, (done.stdout + done.stderr).strip()
 
     def must(self, root, call):
@@ -157,9 +158,10 @@ class Bench:
             link, found = os.path.join(root, folder), set()
             if os.path.lexists(link) and (not os.path.islink(link) or os.readlink(link) != 'current/' + folder):
                 raise Broken(f'{folder} does not lead to current/{folder}')
-            for below, _, names in os.walk(link + '/'):
-                found |= {os.path.relpath(os.path.join(below, n), link) for n in names} - {'.kontain-component'}
-                found |= {os.path.relpath(os.path.join(below, n), link) for n in _ if os.path.islink(os.path.join(below, n))}
+            for below, folders, names in os.walk(link + '/'):  # which counts links to folders among the folders
+                names += [name for name in folders if os.path.islink(os.path.join(below, name))]
+                found |= {os.path.relpath(os.path.join(below, name), link) for name in names}
+            found.discard('.kontain-component')
             if found != set(wanted):
                 raise Broken(f'{folder} shows {sorted(found)}, not {sorted(wanted)}')
             for name, text in wanted.items():
@@ -235,6 +237,6 @@ class Bench:
 
 
 def copy_tree(source, target):
-    """As it is, hard times included: modes and links. A root that is not there is copied as such."""
+    """As it is, modes, links and times. A root that is not there is copied as such."""
     if os.path.isdir(source):
         subprocess.run(['cp', '-a', source, target], check=True)
