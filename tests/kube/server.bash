@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by what asks a real kube-apiserver. The script that sources this sets $test_name, calls `go_apart "$@"` first,
-# and ends with `finish`. Inside, $work is its folder and the current one, and etcd and the API server listen on loopback in
-# a network of their own; the process namespace ends everything that was started in it, however the script ends.
+# and ends with `finish`. Inside, $work is its folder and the current one, and etcd and the API server listen on
+# loopback in a network of their own; the process namespace ends everything that was started in it, however the script ends.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 # shellcheck source=tests/kube/manifests/find-kube

@@ -174,7 +174,8 @@ static void test_the_format_holds_whatever_is_said(void **context)
 	static const struct kt_metrics_request_count odd[] = {
 		{"GET", "a\"b\\c\nd\xff", 1}, {"GET", "", 2}, {"PATCH", "200", 3}};
 	struct kt_state state;
-	struct kt_metrics_input input = {.state = &state, .has_age = true, .age_s = 1, .request_count = 3, .requests = odd};
+	struct kt_metrics_input input = {.state = &state, .has_age = true, .age_s = 1, .request_count = 3,
+					 .requests = odd};
 
 	(void)context;
 	fill(&state);

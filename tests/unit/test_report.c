@@ -226,8 +226,8 @@ static void view_of(const char *labels, const char *annotations, const char *mor
 	"\"kontain.app/km-digest\":\"" DIGEST "\",\"kontain.app/previous-version\":\"1.1\"," \
 	"\"kontain.app/upgrade-state\":\"done\""
 #define CONDITION(status, reason, message, moved, beaten) \
-	",{\"type\":\"kontain.app/KMReady\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"" message \
-	"\",\"lastTransitionTime\":\"" moved "\",\"lastHeartbeatTime\":\"" beaten "\"}"
+	",{\"type\":\"kontain.app/KMReady\",\"status\":\"" status "\",\"reason\":\"" reason \
+	"\",\"message\":\"" message "\",\"lastTransitionTime\":\"" moved "\",\"lastHeartbeatTime\":\"" beaten "\"}"
 #define SENTENCE "km 0.9 runs payloads (boot " BOOT ")"
 #define THEN     "2025-12-31T23:00:00Z"
 #define WHOLE    CONDITION("True", "Ready", SENTENCE, THEN, THEN)
@@ -244,10 +244,12 @@ static const struct {
 	{"none there", false, false, false, "\"team\":\"blue\"", "", "", "",
 	 "{\"metadata\":{\"labels\":{" LABELS "},\"annotations\":{" NOTES "}}}"},
 	{"one differs", false, false, false,
-	 "\"kontain.app/km\":\"false\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"", NOTES, "", "",
+	 "\"kontain.app/km\":\"false\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"",
+	 NOTES, "", "",
 	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":\"true\"}}}"},
 	{"empty is not absent", false, false, false,
-	 "\"kontain.app/km\":\"\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"", NOTES, "", "",
+	 "\"kontain.app/km\":\"\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"",
+	 NOTES, "", "",
 	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":\"true\"}}}"},
 	{"taken back", false, true, false, LABELS ",\"team\":\"blue\"", NOTES, "", "",
 	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":null,\"kontain.app/km-version\":null,"
@@ -259,7 +261,8 @@ static const struct {
 	 CONDITION("True", "Ready", "km 0.9 runs payloads (boot " OTHER ")", THEN, THEN),
 	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":\"false\",\"kontain.app/hypervisor\":null}}}"},
 	/* the historical label */
-	{"legacy set", false, false, true, LABELS, NOTES, "", "", "{\"metadata\":{\"labels\":{\"sandbox\":\"kontain\"}}}"},
+	{"legacy set", false, false, true, LABELS, NOTES, "", "",
+	 "{\"metadata\":{\"labels\":{\"sandbox\":\"kontain\"}}}"},
 	{"legacy there", false, false, true, LABELS ",\"sandbox\":\"kontain\"", NOTES, "", "", NULL},
 	{"legacy is another's", false, false, true, LABELS ",\"sandbox\":\"gvisor\"", NOTES, "", "", NULL},
 	{"legacy is another's, empty", false, false, true, LABELS ",\"sandbox\":\"\"", NOTES, "", "", NULL},
@@ -269,7 +272,8 @@ static const struct {
 	 "{\"f:metadata\":{\"f:labels\":{\"f:sandbox\":{}}}}}]",
 	 "", "{\"metadata\":{\"labels\":{\"sandbox\":null}}}"},
 	{"legacy by another manager", false, true, false, "\"sandbox\":\"kontain\"", "",
-	 ",\"managedFields\":[{\"manager\":\"kubectl-label\",\"fieldsV1\":{\"f:metadata\":{\"f:labels\":{\"f:sandbox\":{}}}}}]",
+	 ",\"managedFields\":[{\"manager\":\"kubectl-label\",\"fieldsV1\":"
+	 "{\"f:metadata\":{\"f:labels\":{\"f:sandbox\":{}}}}}]",
 	 "", NULL},
 	{"legacy taken back", false, true, true, "\"sandbox\":\"kontain\"", "", "", "",
 	 "{\"metadata\":{\"labels\":{\"sandbox\":null}}}"},
@@ -316,7 +320,8 @@ static void test_meta_patches(void **context)
 }
 
 #define STAMP      "2026-01-01T00:00:00Z"
-#define NEW(moved) "{\"status\":{\"conditions\":[{\"type\":\"kontain.app/KMReady\",\"status\":\"True\",\"reason\":\"Ready\"," \
+#define NEW(moved) \
+	"{\"status\":{\"conditions\":[{\"type\":\"kontain.app/KMReady\",\"status\":\"True\",\"reason\":\"Ready\"," \
 	"\"message\":\"" SENTENCE "\",\"lastTransitionTime\":\"" moved "\",\"lastHeartbeatTime\":\"" STAMP "\"}]}}"
 
 static const struct {
@@ -341,8 +346,8 @@ static const struct {
 	 CONDITION("True", "Ready", "km 0.9 runs payloads (boot 9a9b9c9d-0000-4000-8000-123456789abc)", THEN, THEN),
 	 NEW(THEN), true},
 	{"no transition time", false, false, false, CONDITION("True", "Ready", SENTENCE, "", THEN), NEW(STAMP), false},
-	{"odd transition time", false, false, false, CONDITION("True", "Ready", SENTENCE, "yesterday", THEN), NEW(STAMP),
-	 false},
+	{"odd transition time", false, false, false, CONDITION("True", "Ready", SENTENCE, "yesterday", THEN),
+	 NEW(STAMP), false},
 	{"no heartbeat", false, false, false, CONDITION("True", "Ready", SENTENCE, THEN, ""), NEW(THEN), false},
 	{"held", true, false, true, WHOLE, NULL, false},
 	{"taken back", false, true, true, WHOLE,
@@ -392,7 +397,8 @@ static const struct {
 	{"others' only", "{\"key\":\"x\",\"effect\":\"NoSchedule\"}", true, false, NULL},
 	{"another effect", "{\"key\":\"kontain.app/not-ready\",\"effect\":\"NoExecute\"}", true, false, NULL},
 	{"ours, second", "{\"key\":\"x\",\"effect\":\"NoSchedule\"}," TAINT, true, false,
-	 "[{\"op\":\"test\",\"path\":\"/spec/taints/1\",\"value\":" TAINT "},{\"op\":\"remove\",\"path\":\"/spec/taints/1\"}]"},
+	 "[{\"op\":\"test\",\"path\":\"/spec/taints/1\",\"value\":" TAINT "},"
+	 "{\"op\":\"remove\",\"path\":\"/spec/taints/1\"}]"},
 	{"not ready", TAINT, false, false, NULL},
 	{"taken back", TAINT, true, true, NULL},
 };

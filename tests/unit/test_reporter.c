@@ -568,7 +568,8 @@ static void test_a_refused_write_holds_up_no_other(void **context)
 		world = *context;
 		want(world, true, "runs", false);
 		for (unsigned n = 0; n < rows[i].times; n++) {
-			refuse_write(world, "application/merge-patch+json", rows[i].code, "{\"message\":\"no such right\"}");
+			refuse_write(world, "application/merge-patch+json", rows[i].code,
+				     "{\"message\":\"no such right\"}");
 			assert_in_range(wait_of(world), CONFLICT_LEAST_MS, CONFLICT_MOST_MS);
 		}
 		/* The condition is written though the labels are not, and the trouble is told. */
