@@ -94,6 +94,16 @@ int kt_verb_land(struct kt_installer *installer)
 	return answer(kt_land(installer, &err), &err);
 }
 
+int kt_refuse_used(const struct kt_installer *installer, const struct kt_store *store, struct kt_error *err)
+{
+	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	int failed = installer->options.force
+			     ? 0
+			     : kt_store_find_users(store, installer->options.host, &users, err);
+
+	return failed ? failed : kt_users_refuse(&users, store->root, err);
+}
+
 int kt_remove(const struct kt_installer *installer, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
@@ -102,6 +112,8 @@ int kt_remove(const struct kt_installer *installer, struct kt_error *err)
 	if (failed)
 		return failed == -ENOENT ? 0 : failed;
 	failed = kt_store_lock(&store, 0, err);
+	if (failed == 0)
+		failed = kt_refuse_used(installer, &store, err);
 	return failed ? failed : kt_store_uninstall(&store, err);
 }
 

@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_DRY_RUN = 256, OPTION_ONCE, OPTION_FORCE, OPTION_STRICT, OPTION_TO };
+enum { OPTION_DRY_RUN = 256, OPTION_ONCE, OPTION_FORCE, OPTION_STRICT, OPTION_TO, OPTION_KEEP, OPTION_OLDER_THAN };
 
 /* Options that mean something to some verbs alone; the others refuse them rather than ignore them. */
 static const struct {
@@ -17,7 +18,9 @@ static const struct {
 	{OPTION_TO, "--to", " rollback verify selftest "},
 	{OPTION_DRY_RUN, "--dry-run", " install rollback prune uninstall probe "},
 	{OPTION_ONCE, "--once", " run "},
-	{OPTION_FORCE, "--force", " install "},
+	{OPTION_FORCE, "--force", " install uninstall remove "},
+	{OPTION_KEEP, "--keep", " prune "},
+	{OPTION_OLDER_THAN, "--older-than", " prune "},
 	{OPTION_STRICT, "--strict", " verify "},
 };
 
@@ -32,6 +35,8 @@ static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 	{"once", no_argument, NULL, OPTION_ONCE},
 	{"force", no_argument, NULL, OPTION_FORCE},
+	{"keep", required_argument, NULL, OPTION_KEEP},
+	{"older-than", required_argument, NULL, OPTION_OLDER_THAN},
 	{"strict", no_argument, NULL, OPTION_STRICT},
 	{NULL, 0, NULL, 0},
 };
@@ -47,8 +52,8 @@ void kt_options_help(const char *program)
 	       "  list       the versions that are here\n"
 	       "  verify     compare every file of the current version with its digest\n"
 	       "  rollback   make the previous version current again\n"
-	       "  prune      remove the versions that are neither current nor previous\n"
-	       "  uninstall  remove what was installed\n"
+	       "  prune      remove the versions that are neither current, nor previous, nor in use\n"
+	       "  uninstall  remove what was installed, unless it is in use\n"
 	       "\n"
 	       "  --bundle DIR   the bundle to land\n"
 	       "  --root DIR     the store, as the host names it (default: the config's, /opt/kontain)\n"
@@ -59,8 +64,11 @@ void kt_options_help(const char *program)
 	       "  --once         (run) one round, then exit with its result\n"
 	       "  --to VERSION   (rollback, verify) another version than the previous, the current one\n"
 	       "  --strict       (verify) findings are errors\n"
+	       "  --keep N       (prune) keep N more versions, the newest (default 0)\n"
+	       "  --older-than DAYS  (prune) keep what was landed since (default 0: whatever its age)\n"
 	       "  --dry-run      (install, rollback, prune, uninstall) say what would change, change nothing\n"
 	       "  --force        (install) first move another's installation to a folder beside it\n"
+	       "                 (uninstall) remove it although it is in use\n"
 	       "  -o text|json   how to print\n"
 	       "  -q, -v         less, more\n"
 	       "  --help, --version\n"
@@ -81,6 +89,14 @@ static int set_output(struct kt_options *options, const char *word, struct kt_er
 	return 0;
 }
 
+static int set_number(unsigned *number, const char *name, const char *word, struct kt_error *err)
+{
+	if (*word == '\0' || strlen(word) > 5 || word[strspn(word, "0123456789")] != '\0')
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s %s: give a number from 0 to 99999", name, word);
+	*number = (unsigned)strtoul(word, NULL, 10);
+	return 0;
+}
+
 static int set_option(struct kt_options *options, int option, const char *value, struct kt_error *err)
 {
 	switch (option) {
@@ -96,6 +112,8 @@ static int set_option(struct kt_options *options, int option, const char *value,
 	case 'o': return set_output(options, value, err);
 	case 'q': options->quiet = true; break;
 	case 'v': options->verbose = true; break;
+	case OPTION_KEEP: return set_number(&options->keep, "--keep", value, err);
+	case OPTION_OLDER_THAN: return set_number(&options->older_than_days, "--older-than", value, err);
 	case OPTION_TO: options->to = value; break;
 	case OPTION_DRY_RUN: options->dry_run = true; break;
 	case OPTION_ONCE: options->once = true; break;

@@ -32,6 +32,8 @@ struct kt_options {
 	bool once;
 	bool force;
 	bool strict;
+	unsigned keep;       /* prune: sets that stay beside current and previous */
+	unsigned older_than_days;
 };
 
 /* Everything a verb works with. */

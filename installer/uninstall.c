@@ -20,6 +20,8 @@ int kt_verb_uninstall(struct kt_installer *installer)
 	if (failed)
 		return kt_print_error(&err);
 	if (installer->options.dry_run) {
+		if (kt_refuse_used(installer, &store, &err) != 0)
+			return kt_print_error(&err);
 		printf("would remove what kontain-installer made in %s\n", store.root);
 		return KT_EXIT_DONE;
 	}

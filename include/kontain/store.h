@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "kontain/bundle.h"
 #include "kontain/elf.h"
@@ -67,8 +68,43 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
 
 /* Removes a staged set that failed, and the components that no other set names. Lock held. */
 int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_error *err);
-/* Keeps current, previous and the newest keep_count others. Lock held. */
-int kt_store_prune(struct kt_store *store, unsigned keep_count, size_t *ret_removed, struct kt_error *err);
+
+/* Who holds what lies in versions/ and sets/: one row for each process and place. */
+#define KT_USER_PROGRAM_MAX 17
+struct kt_user {
+	pid_t pid;                         /* as the proc filesystem that was read counts */
+	char program[KT_USER_PROGRAM_MAX]; /* printable */
+	char place[160];                   /* "versions/km/0.10.3", "sets/0.10.3"; "" for any: it may not be looked into */
+	const char *how;                   /* static: the words between program and place */
+};
+struct kt_users {
+	struct kt_user *list; /* owned; the rows of a process follow each other */
+	size_t count;
+	size_t unseen; /* processes that this one may not look into: CAP_SYS_PTRACE is wanted */
+};
+/* Reads host_prefix + /proc, which must be a proc filesystem (ProcMissing); this process is not counted. */
+int kt_store_find_users(const struct kt_store *store, const char *host_prefix, struct kt_users *ret_users,
+			struct kt_error *err);
+void kt_users_done(struct kt_users *users); /* for KT_OWN */
+/* The first that holds this place, NULL for none; users may be NULL. Borrowed. */
+const struct kt_user *kt_users_find(const struct kt_users *users, const char *place);
+/* InUse, naming at most eight processes; 0 when there are none. */
+int kt_users_refuse(const struct kt_users *users, const char *root, struct kt_error *err);
+
+/* What becomes of a set, and why. */
+enum kt_fate { KT_FATE_REMOVED, KT_FATE_CURRENT, KT_FATE_PREVIOUS, KT_FATE_NEWEST, KT_FATE_YOUNG, KT_FATE_IN_USE };
+/* user: who holds it, for KT_FATE_IN_USE alone. */
+typedef void kt_prune_tell(void *context, const char *version, enum kt_fate fate, const struct kt_user *user);
+struct kt_prune {
+	unsigned keep_count;           /* sets that stay beside current and previous, the newest first */
+	unsigned long older_than_s;    /* what is younger stays; 0: whatever its age */
+	const struct kt_users *users;  /* borrowed; what they hold stays. NULL: nobody holds anything */
+	bool is_dry_run;               /* tell, change nothing */
+	kt_prune_tell *tell;           /* may be NULL */
+	void *context;
+};
+/* Removes sets, then the versions of components that neither a set names nor anyone holds. Lock held. */
+int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
 /* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and kept. */
 int kt_store_uninstall(struct kt_store *store, struct kt_error *err);
 

@@ -2,17 +2,20 @@
  *
  * A set vanishes by a rename before its content goes, so it is there whole or not at all; a component goes only when
  * no set that is left names it, read from the links themselves. A component that a crash left without a set is found by
- * the next prune. */
+ * the next prune. What somebody holds stays (inuse.c says who), and so does a set without which the held component could
+ * not be reached again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "prune.h"
+#include "kontain/store.h"
 #include "set.h"
 
 /* "<component>/<version>" of every set, one after the other. */
@@ -56,8 +59,8 @@ static int used_visit(void *context, int dir, const char *set)
 struct orphans {
 	const struct kt_store *store;
 	const struct used *used;
+	const struct kt_users *users;
 	const char *component;
-	size_t removed;
 	struct kt_error *err;
 };
 
@@ -73,18 +76,16 @@ static int orphan_visit(void *context, int dir, const char *version)
 	for (size_t i = 0; i < orphans->used->count; i++)
 		if (strcmp(orphans->used->names[i], place) == 0)
 			return 0;
-
-	int r = kt_store_discard(orphans->store, place, orphans->err);
-
-	orphans->removed += r == 0;
-	return r;
+	if (kt_users_find(orphans->users, place))
+		return 0;
+	return kt_store_discard(orphans->store, place, orphans->err);
 }
 
-int kt_store_drop_orphans(const struct kt_store *store, size_t *ret_removed, struct kt_error *err)
+static int drop_orphans(const struct kt_store *store, const struct kt_users *users, struct kt_error *err)
 {
 	KT_OWN(used_done) struct used used = {.store = store};
 	struct kt_error mine = {.code = 0};
-	struct orphans orphans = {.store = store, .used = &used, .err = &mine};
+	struct orphans orphans = {.store = store, .used = &used, .users = users, .err = &mine};
 	int r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
 
 	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
@@ -94,8 +95,6 @@ int kt_store_drop_orphans(const struct kt_store *store, size_t *ret_removed, str
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", orphans.component);
 		r = kt_each_entry(store->dir, folder, orphan_visit, &orphans);
 	}
-	if (ret_removed)
-		*ret_removed = orphans.removed;
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the versions in %s", store->root) : 0;
@@ -134,53 +133,152 @@ int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_err
 			       store->root);
 	kt_place_set(version, place);
 	r = kt_store_discard(store, place, err);
-	return r < 0 ? r : kt_store_drop_orphans(store, NULL, err);
+	return r < 0 ? r : drop_orphans(store, NULL, err);
 }
 
 struct keep {
 	struct kt_store *store;
+	const struct kt_prune *how;
+	struct used pointed; /* what current and previous name: it stays whatever becomes of the others */
 	unsigned left;
 	size_t removed;
 	struct kt_error *err;
 };
 
+static void keep_done(struct keep *keep)
+{
+	used_done(&keep->pointed);
+}
+
+struct holder {
+	const struct keep *keep;
+	const struct kt_user *user;
+};
+
+static int holder_visit(void *context, const char *component, const char *version)
+{
+	struct holder *holder = context;
+	char place[KT_PLACE_MAX];
+
+	kt_place_version(component, version, place);
+	for (size_t i = 0; i < holder->keep->pointed.count; i++)
+		if (strcmp(holder->keep->pointed.names[i], place) == 0)
+			return 0;
+	holder->user = kt_users_find(holder->keep->how->users, place);
+	return holder->user != NULL;
+}
+
+/* Who holds the set itself, or a component of it that neither the current nor the previous set has too. */
+static int find_holder(const struct keep *keep, const char *version, const struct kt_user **ret_user)
+{
+	struct holder holder = {.keep = keep};
+	char place[KT_PLACE_MAX];
+	int r = 0;
+
+	kt_place_set(version, place);
+	holder.user = kt_users_find(keep->how->users, place);
+	if (!holder.user && keep->how->users)
+		r = kt_set_each_link(keep->store, version, holder_visit, &holder);
+	*ret_user = holder.user;
+	return r < 0 ? r : 0;
+}
+
+/* 1 when the set's manifest, written last, is not that old yet. */
+static int is_young(const struct keep *keep, const char *version)
+{
+	char place[KT_PLACE_MAX];
+	struct stat info;
+
+	if (keep->how->older_than_s == 0)
+		return 0;
+	kt_place_manifest(version, place);
+	if (fstatat(keep->store->dir, place, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return time(NULL) - info.st_mtim.tv_sec < (time_t)keep->how->older_than_s;
+}
+
+/* A fate, or -errno. */
+static int decide(struct keep *keep, const char *version, const struct kt_user **ret_user)
+{
+	int r = is_pointed_at(keep->store, version);
+
+	if (r != 0) {
+		char current[KT_VERSION_MAX] = "";
+
+		if (r > 0 && kt_place_read_pointer(keep->store->dir, KT_STORE_CURRENT, current) == 0 &&
+		    strcmp(current, version) == 0)
+			return KT_FATE_CURRENT;
+		return r < 0 ? r : KT_FATE_PREVIOUS;
+	}
+	if (keep->left > 0) {
+		keep->left--;
+		return KT_FATE_NEWEST;
+	}
+	r = is_young(keep, version);
+	if (r != 0)
+		return r < 0 ? r : KT_FATE_YOUNG;
+	r = find_holder(keep, version, ret_user);
+	if (r < 0)
+		return r;
+	return *ret_user ? KT_FATE_IN_USE : KT_FATE_REMOVED;
+}
+
 static int keep_visit(void *context, int dir, const char *version)
 {
 	struct keep *keep = context;
+	const struct kt_user *user = NULL;
 	char place[KT_PLACE_MAX];
-	int r = is_pointed_at(keep->store, version);
+	int fate = decide(keep, version, &user);
 
 	(void)dir;
-	if (r != 0)
-		return r < 0 ? r : 0;
-	if (keep->left > 0) {
-		keep->left--;
+	if (fate < 0)
+		return fate;
+	if (keep->how->tell)
+		keep->how->tell(keep->how->context, version, (enum kt_fate)fate, user);
+	if (fate != KT_FATE_REMOVED)
 		return 0;
-	}
+	keep->removed++;
 	kt_place_set(version, place);
-	r = kt_store_discard(keep->store, place, keep->err);
+	return keep->how->is_dry_run ? 0 : kt_store_discard(keep->store, place, keep->err);
+}
 
-	keep->removed += r == 0;
+static int read_pointed(struct keep *keep)
+{
+	static const char *const pointers[] = {KT_STORE_CURRENT, KT_STORE_PREVIOUS};
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < 2; i++) {
+		char version[KT_VERSION_MAX];
+
+		r = kt_place_read_pointer(keep->store->dir, pointers[i], version);
+		if (r == 0)
+			r = kt_set_each_link(keep->store, version, used_add, &keep->pointed);
+		if (r == -ENOENT)
+			r = 0;
+	}
 	return r;
 }
 
-int kt_store_prune(struct kt_store *store, unsigned keep_count, size_t *ret_removed, struct kt_error *err)
+int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err)
 {
 	struct kt_error mine = {.code = 0};
-	struct keep keep = {.store = store, .left = keep_count, .err = &mine};
+	KT_OWN(keep_done) struct keep keep = {
+		.store = store, .how = prune, .pointed = {.store = store}, .left = prune->keep_count, .err = &mine};
 	int r;
 
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
-	r = kt_store_sweep(store, err);
+	r = prune->is_dry_run ? 0 : kt_store_sweep(store, err);
 	if (r < 0)
 		return r;
-	r = kt_set_list(store, keep_visit, &keep);
+	r = prune->users ? read_pointed(&keep) : 0;
+	if (r == 0)
+		r = kt_set_list(store, keep_visit, &keep);
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the sets in %s", store->root);
 	if (ret_removed)
 		*ret_removed = keep.removed;
-	return kt_store_drop_orphans(store, NULL, err);
+	return prune->is_dry_run ? 0 : drop_orphans(store, prune->users, err);
 }

@@ -183,11 +183,27 @@ static int verb_drop(struct kt_store *store, char **args, struct kt_error *err)
 
 static int verb_prune(struct kt_store *store, char **args, struct kt_error *err)
 {
+	struct kt_prune prune = {.keep_count = (unsigned)atoi(args[0])}; /* whoever holds it: see "users" */
 	size_t removed = 0;
-	int r = kt_store_prune(store, (unsigned)atoi(args[0]), &removed, err);
+	int r = kt_store_prune(store, &prune, &removed, err);
 
 	if (r == 0)
 		(void)printf("removed=%zu\n", removed);
+	return r;
+}
+
+/* Who holds what: "PID PROGRAM HOW PLACE", then how many could not be looked into. */
+static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
+{
+	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	int r = kt_store_find_users(store, prefix, &users, err);
+
+	(void)args;
+	for (size_t i = 0; r == 0 && i < users.count; i++)
+		(void)printf("%d %s %s %s\n", (int)users.list[i].pid, users.list[i].program, users.list[i].how,
+			     users.list[i].place);
+	if (r == 0)
+		(void)printf("unseen=%zu\n", users.unseen);
 	return r;
 }
 
@@ -261,6 +277,7 @@ static const struct verb {
 	{"uninstall", KT_STORE_WRITE, true, 0, verb_uninstall},
 	{"hold", KT_STORE_CREATE, true, 1, verb_hold},
 	{"inventory", KT_STORE_READ, false, 0, verb_inventory},
+	{"users", KT_STORE_READ, false, 0, verb_users},
 	{"verify", KT_STORE_READ, false, 0, verb_verify},
 };
 

@@ -36,7 +36,12 @@ static void test_refused(void **state)
 		{{"list", "--strict"}, "list does not take --strict"},
 		{{"status", "--dry-run"}, "status does not take --dry-run"},
 		{{"install", "--once"}, "install does not take --once"},
-		{{"uninstall", "--force"}, "uninstall does not take --force"},
+		{{"prune", "--force"}, "prune does not take --force"},
+		{{"uninstall", "--keep", "1"}, "uninstall does not take --keep"},
+		{{"prune", "--keep", "-1"}, "--keep -1: give a number"},
+		{{"prune", "--keep", ""}, "give a number"},
+		{{"prune", "--keep", "100000"}, "give a number"},
+		{{"prune", "--older-than", "1d"}, "--older-than 1d: give a number"},
 		{{"prune", "--to", "1"}, "prune does not take --to"},
 	};
 
@@ -72,6 +77,21 @@ static void test_taken(void **state)
 	assert_string_equal(options.config, "c.yaml");
 	assert_true(options.json && options.quiet && options.force && options.dry_run);
 	assert_false(options.once || options.verbose || options.strict);
+}
+
+static void test_numbers(void **state)
+{
+	const char *argv[] = {"prune", "--keep", "3", "--older-than=030", NULL};
+	const char *forced[] = {"uninstall", "--force", NULL};
+	struct kt_options options;
+	struct kt_error err = {.code = 0};
+
+	(void)state;
+	assert_int_equal(kt_options_parse(count(argv), (char *const *)argv, &options, &err), 0);
+	assert_int_equal(options.keep, 3);
+	assert_int_equal(options.older_than_days, 30);
+	assert_int_equal(kt_options_parse(count(forced), (char *const *)forced, &options, &err), 0);
+	assert_true(options.force);
 }
 
 static void test_device_folder_follows_host(void **state)
@@ -110,6 +130,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_device_folder_follows_host),
 		cmocka_unit_test(test_exit_status),
 	};

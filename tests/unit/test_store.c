@@ -119,7 +119,7 @@ static void test_nothing_is_done_without_the_lock(void **state)
 	assert_true(kt_store_activate(&fixture->store, "1.0", &err) < 0);
 	assert_true(kt_store_restore(&fixture->store, "", "", &err) < 0);
 	assert_true(kt_store_drop_set(&fixture->store, "1.0", &err) < 0);
-	assert_true(kt_store_prune(&fixture->store, 0, &removed, &err) < 0);
+	assert_true(kt_store_prune(&fixture->store, &(struct kt_prune){.keep_count = 0}, &removed, &err) < 0);
 	assert_true(kt_store_uninstall(&fixture->store, &err) < 0);
 }
 

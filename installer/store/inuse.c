@@ -1,0 +1,316 @@
+/* Who holds what lies in the store, in one walk of /proc.
+ *
+ * A process holds a version by its program, its root, its working directory, a mapped or an open file, or because its
+ * mount namespace has a part of the version mounted. Processes come and go while we look: one that vanishes holds
+ * nothing. One that we may not look into is believed to hold everything when it is called km, and is not counted
+ * otherwise: it could be any of the host's. The kernel is asked not to go to a server or a FUSE daemon for what it tells
+ * of an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
+ *
+ * A mount of the root itself, or of versions/ whole, holds no version: it follows a switch. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "inuse.h"
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+struct scan {
+	struct kt_places places;
+	struct kt_users users;
+	uint64_t *namespaces; /* owned: inodes of the mount namespaces that were read */
+	size_t namespace_count;
+	int proc; /* borrowed */
+	char self[32];
+};
+
+void kt_users_done(struct kt_users *users)
+{
+	free(users->list);
+	*users = (struct kt_users){.list = NULL};
+}
+
+static void scan_done(struct scan *scan)
+{
+	kt_places_done(&scan->places);
+	kt_users_done(&scan->users);
+	free(scan->namespaces);
+}
+
+/* The name is the process's own choice: nothing of it may steer a terminal. */
+static void read_program(int process, char ret_program[KT_USER_PROGRAM_MAX])
+{
+	KT_OWN(kt_close_fd) int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, ret_program, KT_USER_PROGRAM_MAX - 1);
+
+	ret_program[size > 0 ? size : 0] = '\0';
+	ret_program[strcspn(ret_program, "\n")] = '\0';
+	for (char *at = ret_program; *at; at++)
+		if (!isprint((unsigned char)*at))
+			*at = '?';
+}
+
+static int user_add(struct scan *scan, int process, const char *pid, const char *place, const char *how)
+{
+	struct kt_users *users = &scan->users;
+	struct kt_user user = {.pid = (pid_t)strtol(pid, NULL, 10), .how = how};
+
+	for (size_t i = users->count; i > 0 && users->list[i - 1].pid == user.pid; i--)
+		if (strcmp(users->list[i - 1].place, place) == 0)
+			return 0;
+
+	struct kt_user *grown = realloc(users->list, (users->count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	(void)snprintf(user.place, sizeof(user.place), "%s", place);
+	read_program(process, user.program);
+	users->list = grown;
+	users->list[users->count++] = user;
+	return 0;
+}
+
+/* 0 also for what has gone; -EACCES for what we may not see. */
+static int look_link(struct scan *scan, int process, const char *pid, int dir, const char *name, const char *how)
+{
+	struct statx info;
+	char device[32];
+
+	if (statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &info) < 0)
+		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+	(void)snprintf(device, sizeof(device), "%u:%u", info.stx_dev_major, info.stx_dev_minor);
+
+	const char *place = kt_places_find(&scan->places, device, info.stx_ino);
+
+	return place ? user_add(scan, process, pid, place, how) : 0;
+}
+
+static int look_descriptors(struct scan *scan, int process, const char *pid)
+{
+	KT_OWN(kt_close_fd) int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_dir) DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!entries)
+		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+
+	int dir = kt_take_fd(&fd); /* the stream's now */
+
+	while (r == 0 && (entry = readdir(entries)))
+		if (entry->d_name[0] != '.')
+			r = look_link(scan, process, pid, dir, entry->d_name, "has a file open in");
+	return r;
+}
+
+/* "7f00-7f01 r-xp 00000000 08:01 1234   /path": device in hexadecimal, proc_pid_maps(5). */
+static int look_mappings(struct scan *scan, int process, const char *pid)
+{
+	KT_OWN(kt_close_file) FILE *maps = NULL;
+	KT_OWN(kt_free_mem) char *line = NULL;
+	uint64_t inode, last = 0;
+	unsigned major, minor;
+	char device[32];
+	size_t room = 0;
+	int fd = openat(process, "maps", O_RDONLY | O_CLOEXEC), r = 0;
+
+	maps = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!maps)
+		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+	while (r == 0 && getline(&line, &room, maps) > 0) {
+		if (sscanf(line, "%*s %*s %*s %x:%x %" SCNu64, &major, &minor, &inode) != 3 || inode == 0 || inode == last)
+			continue;
+		last = inode;
+		(void)snprintf(device, sizeof(device), "%u:%u", major, minor);
+
+		const char *place = kt_places_find(&scan->places, device, inode);
+
+		r = place ? user_add(scan, process, pid, place, "has a file mapped from") : 0;
+	}
+	return r;
+}
+
+/* 1 when the namespace was read already. */
+static int namespace_seen(struct scan *scan, int process)
+{
+	struct statx info;
+
+	if (statx(process, "ns/mnt", AT_STATX_DONT_SYNC, STATX_INO, &info) < 0)
+		return errno == EACCES || errno == EPERM ? -EACCES : 1;
+	for (size_t i = 0; i < scan->namespace_count; i++)
+		if (scan->namespaces[i] == info.stx_ino)
+			return 1;
+
+	uint64_t *grown = realloc(scan->namespaces, (scan->namespace_count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	scan->namespaces = grown;
+	scan->namespaces[scan->namespace_count++] = info.stx_ino;
+	return 0;
+}
+
+/* Every process of a namespace has the same mounts: the first one found stands for all. */
+static int look_mounts(struct scan *scan, int process, const char *pid)
+{
+	KT_OWN(kt_close_file) FILE *mounts = NULL;
+	KT_OWN(kt_free_mem) char *line = NULL;
+	size_t room = 0;
+	int fd = openat(process, "mountinfo", O_RDONLY | O_CLOEXEC), r;
+
+	mounts = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!mounts) /* gone before its namespace was noted: another process of it is asked */
+		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+	r = namespace_seen(scan, process);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	while (r == 0 && getline(&line, &room, mounts) > 0) {
+		struct kt_mount_line mount;
+
+		if (!kt_mount_line_parse(line, &mount))
+			continue;
+
+		const char *place = kt_places_of_mount(&scan->places, mount.device, mount.root);
+
+		r = place ? user_add(scan, process, pid, place, "has mounted a part of") : 0;
+	}
+	return r;
+}
+
+static int look_task(struct scan *scan, int task, const char *pid)
+{
+	static const struct {
+		const char *name, *how;
+	} links[] = {{"exe", "runs from"}, {"root", "has its root in"}, {"cwd", "works in"}};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++)
+		r = look_link(scan, task, pid, task, links[i].name, links[i].how);
+	if (r == 0)
+		r = look_mappings(scan, task, pid);
+	if (r == 0)
+		r = look_descriptors(scan, task, pid);
+	return r == 0 ? look_mounts(scan, task, pid) : r;
+}
+
+struct tasks {
+	struct scan *scan;
+	const char *pid;
+};
+
+static int task_visit(void *context, int dir, const char *name)
+{
+	struct tasks *tasks = context;
+	KT_OWN(kt_close_fd) int task = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return task < 0 ? 0 : look_task(tasks->scan, task, tasks->pid);
+}
+
+static int process_visit(void *context, int dir, const char *pid)
+{
+	struct scan *scan = context;
+	struct tasks tasks = {.scan = scan, .pid = pid};
+	char program[KT_USER_PROGRAM_MAX];
+	struct statx info;
+	int r;
+
+	if (pid[strspn(pid, "0123456789")] != '\0' || strcmp(pid, scan->self) == 0)
+		return 0;
+
+	KT_OWN(kt_close_fd) int process = openat(dir, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (process < 0)
+		return 0;
+	/* A first thread that has ended shows nothing of a process that lives on in its others. */
+	if (statx(process, "exe", AT_STATX_DONT_SYNC, STATX_INO, &info) < 0 && errno == ENOENT)
+		r = kt_each_entry(process, "task", task_visit, &tasks);
+	else
+		r = look_task(scan, process, pid);
+	if (r != -EACCES)
+		return r == -ENOMEM ? r : 0; /* all else: it has gone */
+	scan->users.unseen++;
+	read_program(process, program);
+	return strcmp(program, "km") == 0 ? user_add(scan, process, pid, "", "may not be looked into, and may use") : 0;
+}
+
+static int open_proc(const char *host_prefix, struct kt_error *err)
+{
+	char path[512];
+	struct statfs info;
+
+	(void)snprintf(path, sizeof(path), "%s/proc", host_prefix);
+
+	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fstatfs(fd, &info) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_PROC_MISSING, "cannot open %s to see who uses the store", path);
+	if (info.f_type != PROC_SUPER_MAGIC)
+		return kt_fail(err, ENOTDIR, KT_REASON_PROC_MISSING,
+			       "%s is no proc filesystem: who uses the store cannot be seen", path);
+	return kt_take_fd(&fd);
+}
+
+int kt_store_find_users(const struct kt_store *store, const char *host_prefix, struct kt_users *ret_users,
+			struct kt_error *err)
+{
+	KT_OWN(scan_done) struct scan scan = {.proc = -1};
+	KT_OWN(kt_close_fd) int proc = open_proc(host_prefix, err);
+	int r;
+
+	if (proc < 0)
+		return proc;
+	scan.proc = proc;
+
+	ssize_t length = readlinkat(proc, "self", scan.self, sizeof(scan.self) - 1);
+
+	scan.self[length > 0 ? length : 0] = '\0';
+	r = kt_places_build(store, proc, &scan.places, err);
+	if (r < 0)
+		return r;
+	r = kt_each_entry(proc, ".", process_visit, &scan);
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot read %s/proc", host_prefix);
+	*ret_users = scan.users;
+	scan.users = (struct kt_users){.list = NULL};
+	return 0;
+}
+
+const struct kt_user *kt_users_find(const struct kt_users *users, const char *place)
+{
+	for (size_t i = 0; users && i < users->count; i++)
+		if (users->list[i].place[0] == '\0' || strcmp(users->list[i].place, place) == 0)
+			return &users->list[i];
+	return NULL;
+}
+
+int kt_users_refuse(const struct kt_users *users, const char *root, struct kt_error *err)
+{
+	enum { SHOWN_MAX = 8 };
+	char text[320] = "";
+	size_t used = 0, shown = 0, more = 0;
+
+	for (size_t i = 0; i < users->count; i++) {
+		if (i > 0 && users->list[i].pid == users->list[i - 1].pid)
+			continue; /* another place of the same process */
+		if (shown == SHOWN_MAX) {
+			more++;
+			continue;
+		}
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s", shown++ ? ", " : "",
+					 (int)users->list[i].pid, users->list[i].program);
+	}
+	if (shown == 0)
+		return 0;
+	if (more > 0)
+		(void)snprintf(text + used, sizeof(text) - used, " and %zu more", more);
+	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s is in use by process %s", root, text);
+}
