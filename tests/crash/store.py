@@ -66,8 +66,9 @@ class Bench:
         self.canaries = os.path.join(build, 'tests/crash/kt-crash-canary.so')
         self.work = work
         self.canary = ''
-        # a traced process cannot look for leaks
-        self.clean = dict(os.environ, ASAN_OPTIONS='detect_leaks=0', LC_ALL='C')
+        # a build with sanitizers: a traced process cannot look for leaks, and a finding must not look like a refusal
+        self.clean = dict(os.environ, LC_ALL='C', ASAN_OPTIONS='detect_leaks=0:exitcode=86',
+                          UBSAN_OPTIONS='exitcode=86')
         with open(os.path.join(build, 'tests/store/kt-store-payload'), 'rb') as payload:
             self.payload = payload.read()
         for version in BUNDLES:
