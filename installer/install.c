@@ -19,7 +19,7 @@ static int set_aside(struct kt_installer *installer, struct kt_error *err)
 	if (failed)
 		return failed == -ENOENT ? 0 : failed;
 	failed = kt_store_inventory(&store, &inventory, err);
-	if (failed || !inventory.is_foreign)
+	if (failed || !inventory.is_foreign || inventory.is_adoptable)
 		return failed;
 	failed = kt_store_set_aside(&store, place, sizeof place, err);
 	if (failed == 0 && !installer->options.quiet)

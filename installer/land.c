@@ -53,6 +53,21 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	return failed;
 }
 
+/* An earlier installer's folders become a version first, so that the landing can be rolled back to it. */
+static int adopt(const struct kt_installer *installer, struct kt_store *store, struct kt_error *err)
+{
+	struct kt_inventory inventory;
+	char version[KT_VERSION_MAX];
+	int failed = kt_store_inventory(store, &inventory, err);
+
+	if (failed || !inventory.is_adoptable)
+		return failed;
+	failed = kt_store_adopt(store, version, err);
+	if (failed == 0 && !installer->options.quiet)
+		fprintf(stderr, "kontain-installer: what another installed in %s is now version %s\n", store->root, version);
+	return failed;
+}
+
 int kt_land(const struct kt_installer *installer, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
@@ -72,6 +87,8 @@ int kt_land(const struct kt_installer *installer, struct kt_error *err)
 	kt_digest_take(digest, manifest_sha256);
 	failed = kt_installer_open_store(installer, KT_STORE_CREATE, &store, err);
 	if (failed == 0)
+		failed = adopt(installer, &store, err);
+	if (failed == 0 && store.lock < 0) /* who adopted holds it */
 		failed = kt_store_lock(&store, 0, err);
 	if (failed == 0)
 		failed = land_bundle(installer, &store, &bundle, manifest_sha256, err);

@@ -38,7 +38,8 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 		obstacle(ret_plan, desired->bundle_error.reason, desired->bundle_error.text);
 	else if (!observed->store_open && observed->store_error.reason != KT_REASON_NO_VERSION)
 		obstacle(ret_plan, observed->store_error.reason, observed->store_error.text);
-	else if (observed->store_open && observed->inventory.is_foreign)
+	else if (observed->store_open && observed->inventory.is_foreign &&
+		 !observed->inventory.is_adoptable)
 		obstacle(ret_plan, KT_REASON_FOREIGN_INSTALLATION, observed->inventory.damage);
 	else if (observed->store_open && is_current(desired, observed))
 		return;

@@ -49,6 +49,7 @@ struct kt_inventory {
 	char manifest_sha256[KT_DIGEST_HEX]; /* of the current set's manifest, "" when none */
 	bool is_ours;         /* made by us: .owner is there */
 	bool is_foreign;      /* something is there that we did not make: real bin/, runtime/ ... */
+	bool is_adoptable;    /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
 	bool is_whole;        /* current set: all links and sizes as its manifest says (cheap check) */
 	char damage[256];     /* first thing that is not */
 };
@@ -108,6 +109,10 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 /* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and kept. */
 int kt_store_uninstall(struct kt_store *store, struct kt_error *err);
 
+/* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their links
+ * in their place, without a moment in which a name is missing; takes the lock. Not proven: what ran before runs.
+ * ForeignInstallation when they keep no contract, and then nothing was changed. */
+int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err);
 /* Moves what another installed here into a new directory beside the root, named in ret_place: for --force alone. */
 int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err);
 

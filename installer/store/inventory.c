@@ -253,6 +253,7 @@ int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_in
 			return r;
 	}
 	foreign_look(store, foreign, &inventory);
+	inventory.is_adoptable = inventory.is_foreign && kt_store_is_adoptable(store, claim);
 	*ret_inventory = inventory;
 	return 0;
 }

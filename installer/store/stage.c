@@ -299,6 +299,15 @@ static bool is_complete(const struct landing *landing)
 	return landing->set == KT_SET_SAME;
 }
 
+/* Folders that lie in the root itself are being adopted: beside them lies what is ours. */
+static bool is_own_root(const struct landing *landing)
+{
+	struct stat bundle, root;
+
+	return fstat(landing->bundle->dir, &bundle) == 0 && fstat(landing->store->dir, &root) == 0 &&
+	       bundle.st_dev == root.st_dev && bundle.st_ino == root.st_ino;
+}
+
 static int landing_run(struct landing *landing, struct kt_error *err)
 {
 	int r = kt_store_sweep(landing->store, err);
@@ -307,7 +316,7 @@ static int landing_run(struct landing *landing, struct kt_error *err)
 		r = landing_look(landing, err);
 	if (r < 0 || is_complete(landing))
 		return r;
-	r = kt_bundle_check_names(landing->bundle, err);
+	r = is_own_root(landing) ? 0 : kt_bundle_check_names(landing->bundle, err);
 	if (r == 0)
 		r = room_check(landing, err);
 	if (r == 0)

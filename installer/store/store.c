@@ -299,7 +299,7 @@ static int lock_try(const struct kt_store *store)
 	return kt_take_fd(&fd);
 }
 
-static int owner_write(const struct kt_store *store, struct kt_error *err)
+int kt_store_mark(const struct kt_store *store, struct kt_error *err)
 {
 	static const char text[] = "kontain-installer made this directory and removes it: put nothing of your own here.\n";
 
@@ -331,7 +331,7 @@ int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err
 	r = kt_store_claim(store, &claim, foreign);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
-	return claim == KT_CLAIM_EMPTY ? owner_write(store, err) : 0;
+	return claim == KT_CLAIM_EMPTY ? kt_store_mark(store, err) : 0;
 }
 
 int kt_store_sync(const struct kt_store *store, struct kt_error *err)

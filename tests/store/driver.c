@@ -192,6 +192,17 @@ static int verb_prune(struct kt_store *store, char **args, struct kt_error *err)
 	return r;
 }
 
+static int verb_adopt(struct kt_store *store, char **args, struct kt_error *err)
+{
+	char version[KT_VERSION_MAX];
+	int r = kt_store_adopt(store, version, err);
+
+	(void)args;
+	if (r == 0)
+		(void)printf("adopted=%s\n", version);
+	return r;
+}
+
 /* Who holds what: "PID PROGRAM HOW PLACE", then how many could not be looked into. */
 static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
 {
@@ -246,9 +257,9 @@ static int verb_inventory(struct kt_store *store, char **args, struct kt_error *
 	}
 	if (args[0])
 		(void)printf("cpu_us=%.0f\n", (cpu_ms() - before) * 1000 / rounds);
-	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d fs=%s journal=%d\ndamage=%s\nkm_digest=%s\nmanifest=%s\nsets=",
+	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d adoptable=%d fs=%s journal=%d\ndamage=%s\nkm_digest=%s\nmanifest=%s\nsets=",
 		     inventory.current, inventory.previous, inventory.km_version, inventory.is_ours, inventory.is_foreign,
-		     inventory.is_whole, store->filesystem, store->journalling, inventory.damage, inventory.km_digest,
+		     inventory.is_whole, inventory.is_adoptable, store->filesystem, store->journalling, inventory.damage, inventory.km_digest,
 		     inventory.manifest_sha256);
 	for (size_t i = 0; i < inventory.set_count; i++)
 		(void)printf("%s ", inventory.sets[i]);
@@ -277,6 +288,7 @@ static const struct verb {
 	{"uninstall", KT_STORE_WRITE, true, 0, verb_uninstall},
 	{"hold", KT_STORE_CREATE, true, 1, verb_hold},
 	{"inventory", KT_STORE_READ, false, 0, verb_inventory},
+	{"adopt", KT_STORE_WRITE, false, 0, verb_adopt},
 	{"users", KT_STORE_READ, false, 0, verb_users},
 	{"verify", KT_STORE_READ, false, 0, verb_verify},
 };

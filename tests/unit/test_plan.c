@@ -34,6 +34,7 @@ enum twist {
 	STRICT = 1 << 14,        /* unfitNodes: notReady */
 	OTHER_CONTENT = 1 << 15, /* version 1 is asked for with another manifest */
 	NOT_OURS = 1 << 16,
+	ADOPTABLE = 1 << 18,     /* with FOREIGN: an earlier installer's folders */
 	EMULATED = 1 << 17,      /* the last attempt met a KVM that emulates */
 };
 
@@ -65,6 +66,7 @@ static void store_twist(unsigned twists, struct kt_observed *observed)
 	}
 	if (twists & FOREIGN) {
 		observed->inventory.is_foreign = true;
+		observed->inventory.is_adoptable = (twists & ADOPTABLE) != 0;
 		observed->inventory.is_ours = false;
 		strcpy(observed->inventory.damage, "bin is another's");
 	}
@@ -162,6 +164,8 @@ static const struct {
 	 KT_REASON_STORE_READ_ONLY},
 	{"foreign files", FOREIGN | EMPTY, NOTHING, false, KT_REASON_FOREIGN_INSTALLATION, true,
 	 KT_REASON_FOREIGN_INSTALLATION},
+	{"an earlier installer's folders", FOREIGN | EMPTY | ADOPTABLE, LAND, false, KT_REASON_NO_VERSION, false,
+	 KT_REASON_STARTING},
 	{"the disk was full", ASK_2 | JUST_FAILED, LAND, true, KT_REASON_READY, true, KT_REASON_DISK_FULL},
 	{"KVM emulates, nothing there", EMPTY | ASK_2 | EMULATED, LAND, false, KT_REASON_GUEST_EMULATED, true,
 	 KT_REASON_GUEST_EMULATED},

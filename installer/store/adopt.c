@@ -1,0 +1,317 @@
+/* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their place.
+ *
+ * Order, each step safe to run again:
+ *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept; nothing is written yet
+ *   mark the root ours, lock
+ *   stage the set legacy-<digest> from the folders themselves (copied, verified, synced)
+ *   current -> the set, synced
+ *   each folder exchanged for its link (RENAME_EXCHANGE, synced): its name leads to the same content before and after
+ *   the old folders, now partials, are removed: a running km keeps its inodes
+ * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the same. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "set.h"
+
+#define LEGACY       "legacy-"
+#define KM_BYTES_MAX (256 * 1024 * 1024)
+
+/* What release tarballs hold beside the components: it stays where it is. */
+static const char *const leftovers[] = {"include", "examples", "tests", NULL};
+
+/* A directory that holds something. */
+static bool is_real_folder(int dir, const char *name)
+{
+	struct stat info;
+
+	return fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) && !kt_is_skeleton(dir, name);
+}
+
+static bool is_known(int dir, const char *name)
+{
+	if (strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0 ||
+	    strncmp(name, KT_STORE_PARTIAL, strlen(KT_STORE_PARTIAL)) == 0 || kt_is_skeleton(dir, name))
+		return true;
+	for (size_t i = 0; leftovers[i]; i++)
+		if (strcmp(name, leftovers[i]) == 0)
+			return true;
+	return kt_component_of_folder(name) && is_real_folder(dir, name);
+}
+
+static int unknown_visit(void *context, int dir, const char *name)
+{
+	(void)context;
+	return !is_known(dir, name);
+}
+
+/* km is what the exercise is for: an executable ELF file, not a script of the same name. */
+static bool has_real_km(int root)
+{
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(root, "bin/km", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	KT_OWN(kt_free_mem) char *bytes = NULL;
+	struct kt_elf elf;
+	struct stat info;
+	size_t size = 0;
+
+	return fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) &&
+	       kt_fs_read_fd(fd, KM_BYTES_MAX, &bytes, &size) == 0 && kt_elf_read(bytes, size, &elf, NULL) == 0;
+}
+
+/* Was the set made and current moved, so that only folders are left to exchange? */
+static bool is_half_done(const struct kt_store *store, char ret_version[KT_VERSION_MAX])
+{
+	return kt_place_read_pointer(store->dir, KT_STORE_CURRENT, ret_version) == 0 &&
+	       strncmp(ret_version, LEGACY, strlen(LEGACY)) == 0 && kt_set_exists(store, ret_version);
+}
+
+bool kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
+{
+	char version[KT_VERSION_MAX];
+
+	if (claim == KT_CLAIM_OURS && is_half_done(store, version))
+		return true;
+	if (claim == KT_CLAIM_OURS && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, version) != -ENOENT)
+		return false; /* a folder put into a root that was ours already */
+	return (claim == KT_CLAIM_OURS || kt_each_entry(store->dir, ".", unknown_visit, NULL) == 0) &&
+	       has_real_km(store->dir);
+}
+
+struct gather {
+	struct kt_component *component;
+	const char *below; /* of the component's folder, "" for itself */
+	struct kt_error *err;
+};
+
+static int file_describe(int dir, const char *name, const struct stat *info, struct kt_bundle_file *file)
+{
+	static const size_t step = 256 * 1024;
+	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW, 0);
+	KT_OWN(kt_free_mem) char *buffer = malloc(step);
+	char target[KT_MANIFEST_PATH_MAX];
+	ssize_t got;
+
+	if (S_ISLNK(info->st_mode)) {
+		int r = kt_fs_read_link(dir, name, target, sizeof(target));
+
+		file->link = r < 0 ? NULL : strdup(target);
+		return r < 0 ? r : file->link ? 0 : -ENOMEM;
+	}
+	if (fd < 0)
+		return fd;
+	if (!digest || !buffer)
+		return -ENOMEM;
+	file->mode = info->st_mode & 0111 ? 0755 : 0644;
+	while ((got = read(fd, buffer, step)) > 0) {
+		kt_digest_add(digest, buffer, (size_t)got);
+		file->size_bytes += (uint64_t)got;
+	}
+	kt_digest_take(digest, file->sha256);
+	return got < 0 ? -errno : 0;
+}
+
+static int gather_visit(void *context, int dir, const char *name)
+{
+	struct gather *gather = context;
+	struct kt_component *component = gather->component;
+	char path[KT_MANIFEST_PATH_MAX];
+	struct stat info;
+
+	if (snprintf(path, sizeof(path), "%s%s%s", gather->below, *gather->below ? "/" : "", name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISDIR(info.st_mode)) {
+		struct gather deeper = {.component = component, .below = path, .err = gather->err};
+
+		return kt_each_entry(dir, name, gather_visit, &deeper);
+	}
+	if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
+		return kt_fail(gather->err, EINVAL, KT_REASON_FOREIGN_INSTALLATION,
+			       "%s/%.200s is neither file nor link", kt_component_folder(component->name), path);
+	if (component->file_count == KT_MANIFEST_FILES_MAX)
+		return -EFBIG;
+
+	struct kt_bundle_file *grown =
+		reallocarray(component->files, component->file_count + 1, sizeof(*component->files));
+
+	if (!grown)
+		return -ENOMEM;
+	component->files = grown;
+
+	struct kt_bundle_file *file = &grown[component->file_count++];
+
+	*file = (struct kt_bundle_file){.path = strdup(path)};
+	return file->path ? file_describe(dir, name, &info, file) : -ENOMEM;
+}
+
+static int path_compare(const void *one, const void *other)
+{
+	return strcmp(((const struct kt_bundle_file *)one)->path, ((const struct kt_bundle_file *)other)->path);
+}
+
+/* Every real folder as a component whose version is its digest. */
+static int gather_components(const struct kt_store *store, struct kt_manifest *manifest, struct kt_error *err)
+{
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		struct kt_component *component = &manifest->components[manifest->component_count];
+		struct gather gather = {.component = component, .below = "", .err = err};
+		const char *folder = kt_component_folder(kt_component_names[i]);
+		char digest[KT_DIGEST_HEX];
+
+		if (!is_real_folder(store->dir, folder))
+			continue;
+		(void)snprintf(component->name, sizeof(component->name), "%s", kt_component_names[i]);
+		manifest->component_count++; /* from here on kt_manifest_done frees it */
+		err->code = 0;
+
+		int r = kt_each_entry(store->dir, folder, gather_visit, &gather);
+
+		if (r < 0)
+			return err->code ? r : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root,
+							     folder);
+		qsort(component->files, component->file_count, sizeof(*component->files), path_compare);
+		kt_component_digest(component, digest);
+		(void)snprintf(component->digest, sizeof(component->digest), "%s", digest);
+		(void)snprintf(component->version, sizeof(component->version), LEGACY "%.12s", digest);
+	}
+	return 0;
+}
+
+/* The folders described as a bundle that lies in the root itself. The manifest is read back by the parser that every
+ * bundle goes through: it refuses names and links that no bundle may have. */
+static int describe(const struct kt_store *store, struct kt_bundle *ret_bundle, struct kt_error *err)
+{
+	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.arch = "x86_64"};
+	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
+	char hex[KT_DIGEST_HEX];
+	int r = gather_components(store, &manifest, err);
+
+	if (r < 0)
+		return r;
+	if (!digest)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	for (size_t i = 0; i < manifest.component_count; i++)
+		kt_digest_add(digest, manifest.components[i].digest, KT_DIGEST_HEX - 1);
+	kt_digest_take(digest, hex);
+	(void)snprintf(manifest.version, sizeof(manifest.version), LEGACY "%.12s", hex);
+	ret_bundle->manifest_bytes = kt_manifest_print(&manifest);
+	if (!ret_bundle->manifest_bytes)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	ret_bundle->manifest_size = strlen(ret_bundle->manifest_bytes);
+	ret_bundle->dir = kt_fs_open_beneath(store->dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	(void)snprintf(ret_bundle->path, sizeof(ret_bundle->path), "%s", store->path);
+	return kt_manifest_parse(ret_bundle->manifest_bytes, ret_bundle->manifest_size, &ret_bundle->manifest, err);
+}
+
+/* Before anything is written: a landing would refuse it after the copy. */
+static int contract_look(const struct kt_bundle *bundle, struct kt_error *err)
+{
+	const struct kt_manifest *manifest = &bundle->manifest;
+	int fds[KT_COMPONENT_MAX], r;
+
+	for (size_t i = 0; i < manifest->component_count; i++)
+		fds[i] = kt_fs_open_beneath(bundle->dir, kt_component_folder(manifest->components[i].name),
+					    O_RDONLY | O_DIRECTORY, 0);
+	r = kt_elf_check(manifest, fds, false, NULL, NULL, err);
+	for (size_t i = 0; i < manifest->component_count; i++)
+		kt_close_fd(&fds[i]);
+	return r;
+}
+
+/* The folder's name never goes away: it is the folder, then the link. */
+static int folder_exchange(const struct kt_store *store, const char *folder, struct kt_error *err)
+{
+	char partial[64], target[KT_PLACE_MAX];
+	int r;
+
+	(void)snprintf(partial, sizeof(partial), KT_STORE_PARTIAL "adopted-%s", folder);
+	(void)snprintf(target, sizeof(target), KT_STORE_CURRENT "/%s", folder);
+	r = kt_fs_remove_tree(store->dir, partial, err);
+	if (r < 0)
+		return r;
+	if (symlinkat(target, store->dir, partial) < 0 ||
+	    renameat2(store->dir, partial, store->dir, folder, RENAME_EXCHANGE) < 0 || fsync(store->dir) < 0)
+		return errno == EBUSY ? kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved: it is a mount point",
+						store->root, folder) :
+					kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot exchange %s/%s for its link",
+						      store->root, folder);
+	return 0;
+}
+
+static int folders_exchange(struct kt_store *store, const char *version, struct kt_error *err)
+{
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		const char *folder = kt_component_folder(kt_component_names[i]);
+		char place[KT_PLACE_MAX];
+		struct stat info;
+		int r;
+
+		if (!is_real_folder(store->dir, folder))
+			continue;
+		(void)snprintf(place, sizeof(place), KT_STORE_SETS "/%s/%s", version, folder);
+		if (fstatat(store->dir, place, &info, AT_SYMLINK_NOFOLLOW) < 0) /* it came after the set was made */
+			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
+				       "%s/%s is there and is no part of version %s", store->root, folder, version);
+		r = folder_exchange(store, folder, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struct kt_error *err)
+{
+	char current[KT_VERSION_MAX];
+	int r = kt_store_mark(store, err);
+
+	if (r == 0)
+		r = kt_store_lock(store, 0, err);
+	if (r == 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) != -ENOENT)
+		r = kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
+	return r < 0 ? r : kt_store_stage(store, bundle, NULL, NULL, NULL, err);
+}
+
+int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err)
+{
+	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
+	struct kt_error mine = {.code = 0};
+	char version[KT_VERSION_MAX];
+	int r = 0;
+
+	if (is_half_done(store, version)) {
+		r = kt_store_lock(store, 0, &mine);
+		if (r == 0 && !is_half_done(store, version))
+			r = kt_fail(&mine, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
+	} else {
+		r = describe(store, &bundle, &mine);
+		if (r == 0)
+			r = contract_look(&bundle, &mine);
+		if (r < 0 && !kt_reason_get(mine.reason)->transient)
+			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
+				       store->root, mine.text);
+		(void)snprintf(version, sizeof(version), "%s", bundle.manifest.version);
+		if (r == 0)
+			r = stage_folders(store, &bundle, &mine);
+		if (r == 0)
+			r = kt_store_restore(store, version, "", &mine);
+	}
+	if (r == 0)
+		r = folders_exchange(store, version, &mine);
+	if (r == 0) /* the links of components that were not there */
+		r = kt_store_activate(store, version, &mine);
+	if (r == 0)
+		r = kt_store_sweep(store, &mine);
+	if (r < 0)
+		return kt_fail(err, mine.code, mine.reason, "cannot adopt what is in %s: %.400s", store->root, mine.text);
+	(void)snprintf(ret_version, KT_VERSION_MAX, "%s", version);
+	return 0;
+}
