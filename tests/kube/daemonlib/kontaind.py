@@ -147,7 +147,13 @@ class Daemon:
 
 	def descriptors(self):
 		folder = f"/proc/{self.process.pid}/fd"
-		return {int(fd): os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
+		named = {}
+		for fd in os.listdir(folder):
+			try:
+				named[int(fd)] = os.readlink(f"{folder}/{fd}")
+			except FileNotFoundError:
+				pass  # closed since it was listed: a client went
+		return named
 
 	def stop(self, number=signal.SIGTERM):
 		"""Exit status and seconds from the signal to the end."""
