@@ -25,23 +25,23 @@ static void print_set(const struct kt_store *store, const struct kt_inventory *i
 int kt_verb_list(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
-	struct kt_observed observed = {.store_open = false};
+	struct kt_inventory inventory;
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	struct kt_state state;
 
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
-	    kt_store_inventory(&store, &observed.inventory, &err) != 0)
+	    kt_store_inventory(&store, &inventory, &err) != 0)
 		return kt_print_error(&err);
 	if (installer->options.json) {
 		kt_state_init(&state);
 		kt_state_stamp(&state);
-		kt_observed_versions(&observed, &state.versions);
+		kt_inventory_versions(&inventory, &state.versions);
 		kt_print_state(&installer->options, &state);
 		return KT_EXIT_DONE;
 	}
-	for (size_t i = 0; i < observed.inventory.set_count; i++)
-		print_set(&store, &observed.inventory, observed.inventory.sets[i]);
-	if (observed.inventory.set_count == 0)
+	for (size_t i = 0; i < inventory.set_count; i++)
+		print_set(&store, &inventory, inventory.sets[i]);
+	if (inventory.set_count == 0)
 		printf("no version is landed in %s\n", store.root);
 	return KT_EXIT_DONE;
 }

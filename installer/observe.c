@@ -159,10 +159,8 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 		observed->failed_before = true;
 }
 
-void kt_observed_versions(const struct kt_observed *observed, struct kt_state_versions *ret_versions)
+void kt_inventory_versions(const struct kt_inventory *inventory, struct kt_state_versions *ret_versions)
 {
-	const struct kt_inventory *inventory = &observed->inventory;
-
 	snprintf(ret_versions->current, sizeof ret_versions->current, "%s", inventory->current);
 	snprintf(ret_versions->previous, sizeof ret_versions->previous, "%s", inventory->previous);
 	snprintf(ret_versions->km_version, sizeof ret_versions->km_version, "%s", inventory->km_version);

@@ -35,7 +35,7 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	const struct kt_inventory *inventory = &observed->inventory;
 
 	kt_state_stamp(state);
-	kt_observed_versions(observed, &state->versions);
+	kt_inventory_versions(inventory, &state->versions);
 	snprintf(state->versions.desired, sizeof state->versions.desired, "%s",
 		 reconciler->desired.absent ? "" : reconciler->desired.version);
 	state->kvm = observed->kvm;
