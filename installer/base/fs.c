@@ -16,6 +16,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/proc.h"
 
 #define RESOLVE_RETRIES 16
 
@@ -241,14 +242,8 @@ bool kt_fs_exists(int dir, const char *path)
 
 int kt_fs_boot_id(char ret_id[37])
 {
-	KT_OWN(kt_close_fd) int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	KT_OWN(kt_free_mem) char *text = NULL;
-	size_t size = 0;
-
-	if (fd < 0)
-		return -errno;
-
-	int r = kt_fs_read_fd(fd, 64, &text, &size);
+	char text[64];
+	int r = kt_proc_read("", "sys/kernel/random/boot_id", text, sizeof(text));
 
 	if (r < 0)
 		return r;

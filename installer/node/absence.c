@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "device.h"
-#include "proc.h"
+#include "kontain/proc.h"
 
 #define MISC_MAX (16 * 1024) /* some 30 bytes a line, 255 lines at the most */
 

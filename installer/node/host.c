@@ -13,8 +13,8 @@
 #include "host.h"
 #include "kontain/node.h"
 #include "kontain/own.h"
+#include "kontain/proc.h"
 #include "modules.h"
-#include "proc.h"
 
 /* km maps its payload from 2 MiB down to there; the kernel's own default is 65536. */
 #define MMAP_MIN_ADDR_MOST 131072

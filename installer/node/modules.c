@@ -9,18 +9,16 @@
 #include "modules.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libkmod.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "kontain/own.h"
+#include "kontain/proc.h"
 
 #define INSTALL_REFUSED (-ECANCELED) /* ours, from install_refuse: the kernel never says it */
 
@@ -143,22 +141,18 @@ static struct kmod_module *module_find(struct kmod_ctx *context, const char *nam
 /* -1: sysfs does not know it. */
 static int state_in_sysfs(const char *host, const char *name)
 {
-	char path[PATH_MAX], word[16] = "";
-	struct statfs info;
+	KT_OWN(kt_close_fd) int sys = kt_sys_open(host);
+	char path[96], word[16];
+	int r;
 
-	if (snprintf(path, sizeof(path), "%s/sys/module/%s", host, name) >= (int)sizeof(path))
+	(void)snprintf(path, sizeof(path), "module/%.64s", name);
+	if (sys < 0 || faccessat(sys, path, F_OK, 0) < 0)
 		return -1;
-
-	KT_OWN(kt_close_fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (dir < 0 || fstatfs(dir, &info) < 0 || info.f_type != SYSFS_MAGIC)
-		return -1;
-
-	KT_OWN(kt_close_fd) int fd = openat(dir, "initstate", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0) /* modules that were loaded have this file, what is linked into the kernel has not */
+	(void)snprintf(path, sizeof(path), "module/%.64s/initstate", name);
+	r = kt_sys_read(host, path, word, sizeof(word));
+	if (r == -ENOENT) /* modules that were loaded have this file, what is linked into the kernel has not */
 		return KT_MODULE_BUILTIN;
-	if (read(fd, word, sizeof(word) - 1) < 0)
+	if (r < 0)
 		return KT_MODULE_LOADING;
 	return strncmp(word, "live", 4) == 0 ? KT_MODULE_LOADED : KT_MODULE_LOADING;
 }

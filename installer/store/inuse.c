@@ -12,17 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "inuse.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/proc.h"
 
 struct scan {
 	struct kt_places places;
@@ -244,19 +243,15 @@ static int process_visit(void *context, int dir, const char *pid)
 
 static int open_proc(const char *host_prefix, struct kt_error *err)
 {
-	char path[512];
-	struct statfs info;
+	int fd = kt_proc_open(host_prefix);
 
-	(void)snprintf(path, sizeof(path), "%s/proc", host_prefix);
-
-	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fstatfs(fd, &info) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_PROC_MISSING, "cannot open %s to see who uses the store", path);
-	if (info.f_type != PROC_SUPER_MAGIC)
+	if (fd == -ENOENT)
 		return kt_fail(err, ENOTDIR, KT_REASON_PROC_MISSING,
-			       "%s is no proc filesystem: who uses the store cannot be seen", path);
-	return kt_take_fd(&fd);
+			       "%s/proc is no proc filesystem: who uses the store cannot be seen", host_prefix);
+	if (fd < 0)
+		return kt_fail_errno(err, -fd, KT_REASON_PROC_MISSING, "cannot open %s/proc to see who uses the store",
+				     host_prefix);
+	return fd;
 }
 
 int kt_store_find_users(const struct kt_store *store, const char *host_prefix, struct kt_users *ret_users,

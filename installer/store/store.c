@@ -20,6 +20,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/proc.h"
 #include "layout.h"
 
 #define XFS_MAGIC    0x58465342 /* fs/xfs/libxfs/xfs_format.h, as statfs(2) lists it */
@@ -52,13 +53,12 @@ static const struct {
 /* ext4 can be made without a journal, and then says so in sysfs. Where sysfs does not tell, ext4 has one. */
 static bool ext4_has_journal(dev_t device)
 {
-	char path[96], name[256], *slash;
-	KT_OWN(kt_free_mem) char *text = NULL;
-	size_t size = 0;
+	KT_OWN(kt_close_fd) int sys = kt_sys_open("");
+	char path[96], name[256], text[64], *slash;
 
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(device), minor(device));
+	(void)snprintf(path, sizeof(path), "dev/block/%u:%u", major(device), minor(device));
 
-	ssize_t length = readlink(path, name, sizeof(name) - 1);
+	ssize_t length = sys < 0 ? -1 : readlinkat(sys, path, name, sizeof(name) - 1);
 
 	if (length <= 0)
 		return true;
@@ -66,8 +66,8 @@ static bool ext4_has_journal(dev_t device)
 	slash = strrchr(name, '/');
 	if (!slash || strlen(slash) > 32)
 		return true;
-	(void)snprintf(path, sizeof(path), "/sys/fs/ext4%s/journal_task", slash);
-	if (kt_fs_read_all(AT_FDCWD, path, 64 * 1024, &text, &size, NULL) < 0)
+	(void)snprintf(path, sizeof(path), "fs/ext4%s/journal_task", slash);
+	if (kt_sys_read("", path, text, sizeof(text)) < 0)
 		return true;
 	return strncmp(text, "<none>", 6) != 0;
 }

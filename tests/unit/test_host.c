@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "../../installer/node/host.h"
-#include "../../installer/node/proc.h"
 #include "kontain/node.h"
+#include "kontain/proc.h"
 
 static void test_kernels(void **state)
 {
@@ -157,23 +157,11 @@ static void test_decoy_proc(void **state)
 	assert_int_equal(rmdir(root), 0);
 }
 
-static void test_proc_read(void **state)
-{
-	char small[4], text[64];
-
-	(void)state;
-	assert_true(kt_proc_read("", "self/comm", text, sizeof(text)) > 0);
-	assert_null(strchr(text, '\n'));
-	assert_int_equal(kt_proc_read("", "self/comm", small, sizeof(small)), 3);
-	assert_int_equal(strlen(small), 3);
-	assert_int_equal(kt_proc_read("", "no/such", text, sizeof(text)), -ENOENT);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernels),	   cmocka_unit_test(test_rules),      cmocka_unit_test(test_this_host),
-		cmocka_unit_test(test_file_limit), cmocka_unit_test(test_decoy_proc), cmocka_unit_test(test_proc_read),
+		cmocka_unit_test(test_file_limit), cmocka_unit_test(test_decoy_proc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,93 @@
+/* Asked of what was opened, not of the path: nothing can be put in its place afterwards. A file of it is asked again, as
+ * anything can be mounted over one (container runtimes hide some of theirs so). */
+#include "kontain/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "kontain/own.h"
+
+struct kernelfs {
+	const char *folder;
+	long magic;
+};
+
+static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC};
+static const struct kernelfs sys = {"sys", SYSFS_MAGIC};
+
+static bool is_of(const struct kernelfs *kind, int fd)
+{
+	struct statfs info;
+
+	return fstatfs(fd, &info) == 0 && (long)info.f_type == kind->magic;
+}
+
+static int root_open(const struct kernelfs *kind, const char *host)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", host, kind->folder) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+
+	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return is_of(kind, fd) ? kt_take_fd(&fd) : -ENOENT;
+}
+
+static int file_read(const struct kernelfs *kind, const char *host, const char *path, char *text, size_t size)
+{
+	KT_OWN(kt_close_fd) int root = root_open(kind, host);
+	KT_OWN(kt_close_fd) int fd = root < 0 ? -1 : openat(root, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	size_t used = 0;
+
+	if (root < 0)
+		return root;
+	if (fd < 0)
+		return -errno;
+	if (!is_of(kind, fd))
+		return -ENOENT;
+	while (used < size - 1) {
+		ssize_t got = read(fd, text + used, size - 1 - used);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		used += (size_t)got;
+	}
+	if (used > 0 && text[used - 1] == '\n')
+		used--;
+	text[used] = '\0';
+	return (int)used;
+}
+
+int kt_proc_open(const char *host)
+{
+	return root_open(&proc, host);
+}
+
+int kt_sys_open(const char *host)
+{
+	return root_open(&sys, host);
+}
+
+int kt_proc_read(const char *host, const char *path, char *text, size_t size)
+{
+	return file_read(&proc, host, path, text, size);
+}
+
+int kt_sys_read(const char *host, const char *path, char *text, size_t size)
+{
+	return file_read(&sys, host, path, text, size);
+}
