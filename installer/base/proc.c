@@ -17,16 +17,18 @@
 struct kernelfs {
 	const char *folder;
 	long magic;
+	long inner; /* what the kernel's own folders below it have mounted; 0 for none */
 };
 
-static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC};
-static const struct kernelfs sys = {"sys", SYSFS_MAGIC};
+static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC, 0};
+static const struct kernelfs sys = {"sys", SYSFS_MAGIC, SECURITYFS_MAGIC};
 
-static bool is_of(const struct kernelfs *kind, int fd)
+/* 0 for what has none */
+static long magic_of(int fd)
 {
 	struct statfs info;
 
-	return fstatfs(fd, &info) == 0 && (long)info.f_type == kind->magic;
+	return fstatfs(fd, &info) == 0 ? (long)info.f_type : 0;
 }
 
 static int root_open(const struct kernelfs *kind, const char *host)
@@ -40,7 +42,7 @@ static int root_open(const struct kernelfs *kind, const char *host)
 
 	if (fd < 0)
 		return -errno;
-	return is_of(kind, fd) ? kt_take_fd(&fd) : -ENOENT;
+	return magic_of(fd) == kind->magic ? kt_take_fd(&fd) : -ENOENT;
 }
 
 static int file_read(const struct kernelfs *kind, const char *host, const char *path, char *text, size_t size)
@@ -48,12 +50,14 @@ static int file_read(const struct kernelfs *kind, const char *host, const char *
 	KT_OWN(kt_close_fd) int root = root_open(kind, host);
 	KT_OWN(kt_close_fd) int fd = root < 0 ? -1 : openat(root, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	size_t used = 0;
+	long magic;
 
 	if (root < 0)
 		return root;
 	if (fd < 0)
 		return -errno;
-	if (!is_of(kind, fd))
+	magic = magic_of(fd);
+	if (magic != kind->magic && (magic == 0 || magic != kind->inner))
 		return -ENOENT;
 	while (used < size - 1) {
 		ssize_t got = read(fd, text + used, size - 1 - used);

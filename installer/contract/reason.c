@@ -22,13 +22,13 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 
 	[KT_REASON_DEVICE_MISSING] =
 		{"DeviceMissing", SETTLED, RETRY, TRANSIENT,
-		 .remedy = "Make the device node as the message says, or use a machine that has /dev/kvm."},
+		 .remedy = "Do as the message says to get the device node, or use a machine that has /dev/kvm."},
 	[KT_REASON_MODULE_MISSING] =
 		{"ModuleMissing", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Install the kernel package that has kvm_amd or kvm_intel for the running kernel."},
 	[KT_REASON_MODULE_BLOCKED] =
 		{"ModuleBlocked", SETTLED, RETRY, TRANSIENT,
-		 .remedy = "Take kvm off the blacklist in /etc/modprobe.d and the kernel command line, or load it by hand."},
+		 .remedy = "Lift what the message names (a rule in modprobe.d, the kernel command line), or load the module by hand."},
 	[KT_REASON_VIRTUALIZATION_DISABLED] =
 		{"VirtualizationDisabled", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Switch on AMD-V (SVM) or Intel VT-x in the firmware setup and start the machine again."},

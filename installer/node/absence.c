@@ -62,17 +62,16 @@ static int explain_modules(const struct kt_absence *absence, struct kt_error *er
 	const struct kt_modules *modules = &absence->modules;
 	char states[128];
 
-	if (absence->has_loaded && absence->load.reason != KT_REASON_NONE)
+	if (absence->load.reason != KT_REASON_NONE)
 		return kt_fail(err, absence->load.code, absence->load.reason, "%s %s: %s", absence->device,
 			       found(absence), absence->load.text);
+	if (!absence->has_loaded && modules->vendor == KT_MODULE_AVAILABLE)
+		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING,
+			       "%s %s: the module %s is there and not loaded, and this run loads none: modprobe %s",
+			       absence->device, found(absence), modules->vendor_name, modules->vendor_name);
 	kt_modules_describe(modules, states, sizeof(states));
-	if (!absence->has_loaded && modules->vendor_name &&
-	    (modules->kvm == KT_MODULE_MISSING || modules->vendor == KT_MODULE_MISSING))
-		return kt_fail(err, ENOENT, KT_REASON_MODULE_MISSING, "%s %s: the running kernel lacks a module (%s)",
-			       absence->device, found(absence), states);
-	return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s %s, and no KVM serves on %d:%d (%s)%s",
-		       absence->device, found(absence), KT_KVM_MAJOR, KT_KVM_MINOR, states,
-		       absence->has_loaded ? "" : "; loading modules is switched off");
+	return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s %s, and no KVM serves on %d:%d (%s)",
+		       absence->device, found(absence), KT_KVM_MAJOR, KT_KVM_MINOR, states);
 }
 
 int kt_absence_explain(const struct kt_absence *absence, struct kt_error *err)

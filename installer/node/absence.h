@@ -19,7 +19,7 @@ struct kt_absence {
 	enum kt_misc misc;
 	struct kt_cpu cpu;
 	struct kt_modules modules;
-	bool has_loaded;          /* loading was tried: then load says how it went (NONE: well) */
+	bool has_loaded;          /* loading was tried: load says how it went (NONE: well), else what it would say */
 	struct kt_error load;
 };
 

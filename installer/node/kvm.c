@@ -56,6 +56,10 @@ static int device_open(struct ladder *ladder, struct kt_error *err)
 	/* asked on its own: it is a fact even where we may not open the node */
 	if (kt_device_look(ladder->paths->dev, ladder->state->device, &mode, err) == 0)
 		ladder->state->nonroot_access = (mode & (S_IROTH | S_IWOTH)) == (S_IROTH | S_IWOTH);
+	/* to open a node without a driver would have the kernel run modprobe for it, which is loading all the same */
+	if (mode != 0 && !ladder->load_modules && kt_misc_read(ladder->paths->host) == KT_MISC_WITHOUT_KVM)
+		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s is there, but no driver stands behind it",
+			       ladder->state->device);
 	return kt_device_open(ladder->paths->dev, ladder->state->device, &ladder->kvm, &mode, err);
 }
 
@@ -77,6 +81,8 @@ static int device_recover(struct ladder *ladder, bool has_node, struct kt_error 
 		absence.has_node = r == -ENODEV;
 		absence.misc = kt_misc_read(host);
 		kt_modules_look(host, absence.cpu.vendor, &absence.modules);
+	} else if (!ladder->load_modules) {
+		(void)kt_modules_foresee(host, absence.cpu.vendor, &absence.load);
 	}
 	return kt_absence_explain(&absence, err);
 }

@@ -5,9 +5,11 @@
 #include <stddef.h>
 
 #include "kontain/error.h"
+#include "refusal.h"
 
 enum kt_module_state {
 	KT_MODULE_MISSING,   /* the running kernel has no such module */
+	KT_MODULE_BLOCKED,   /* on disk, and a rule of the host keeps it from being loaded */
 	KT_MODULE_AVAILABLE, /* on disk, not loaded */
 	KT_MODULE_LOADING,   /* coming or going at this instant */
 	KT_MODULE_LOADED,
@@ -33,7 +35,17 @@ void kt_modules_describe(const struct kt_modules *modules, char *text, size_t si
  * ModuleMissing, ModuleBlocked, VirtualizationDisabled (the CPU refuses). */
 int kt_modules_load(const char *host, const char *cpu_vendor, struct kt_error *err);
 
-/* What libkmod's answer for `module` means; 0 is 0. Pure. */
-int kt_modules_explain(int code, const char *module, struct kt_error *err);
+/* What would keep them from being loaded, as far as it is known without trying: ModuleMissing, ModuleBlocked. */
+int kt_modules_foresee(const char *host, const char *cpu_vendor, struct kt_error *err);
+
+struct kt_modules_answer {
+	int code;                         /* libkmod's, as it came */
+	const char *module;               /* borrowed: that asked for, or one that it needs */
+	bool has_file;                    /* its file is where the index says */
+	const struct kt_refusal *refusal; /* borrowed */
+};
+
+/* What libkmod's answer means; 0 for the code 0. Pure. */
+int kt_modules_explain(const struct kt_modules_answer *answer, struct kt_error *err);
 
 #endif

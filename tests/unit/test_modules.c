@@ -21,30 +21,39 @@
 
 static void test_answers(void **state)
 {
+	static const struct kt_refusal refusal = {.is_disabled = true};
 	static const struct {
 		int code;
+		bool has_file;
 		enum kt_reason reason;
 		const char *words;
 	} rows[] = {
-		{BLACKLISTED, KT_REASON_MODULE_BLOCKED, "blacklisted"},
-		{-ECANCELED, KT_REASON_MODULE_BLOCKED, "install command"},
-		{-EPERM, KT_REASON_MODULE_BLOCKED, "modules_disabled"},
-		{-EOPNOTSUPP, KT_REASON_VIRTUALIZATION_DISABLED, "no hardware virtualization"},
-		{-ENOENT, KT_REASON_MODULE_MISSING, "its file is not there"},
-		{-ENOEXEC, KT_REASON_MODULE_MISSING, "damaged"},
-		{-EKEYREJECTED, KT_REASON_MODULE_BLOCKED, "signature"},
-		{-ENOKEY, KT_REASON_MODULE_BLOCKED, "key"},
-		{-EINVAL, KT_REASON_MODULE_BLOCKED, "option"},
-		{-ENOMEM, KT_REASON_MODULE_BLOCKED, "cannot be loaded: Cannot allocate memory"},
-		{0x10000, KT_REASON_MODULE_BLOCKED, "cannot be loaded"},
+		{BLACKLISTED, true, KT_REASON_MODULE_BLOCKED, "blacklisted"},
+		{-ECANCELED, true, KT_REASON_MODULE_BLOCKED, "install command"},
+		{-ELIBBAD, true, KT_REASON_MODULE_BLOCKED, "alias"},
+		{-EPERM, true, KT_REASON_MODULE_BLOCKED, "modules_disabled"},
+		{-EACCES, true, KT_REASON_MODULE_BLOCKED, "security module"},
+		{-EOPNOTSUPP, true, KT_REASON_VIRTUALIZATION_DISABLED, "no hardware virtualization"},
+		{-EIO, true, KT_REASON_VIRTUALIZATION_DISABLED, "lacks features"},
+		{-ENOENT, false, KT_REASON_MODULE_MISSING, "its file is not there"},
+		{-ENOENT, true, KT_REASON_MODULE_MISSING, "built for another kernel"},
+		{-ENOEXEC, true, KT_REASON_MODULE_MISSING, "damaged"},
+		{-EKEYREJECTED, true, KT_REASON_MODULE_BLOCKED, "signature"},
+		{-ENOKEY, true, KT_REASON_MODULE_BLOCKED, "key"},
+		{-EINVAL, true, KT_REASON_MODULE_BLOCKED, "option"},
+		{-ENOMEM, true, KT_REASON_MODULE_BLOCKED, "cannot be loaded: Cannot allocate memory"},
+		{0x10000, true, KT_REASON_MODULE_BLOCKED, "cannot be loaded"},
 	};
+	struct kt_modules_answer answer = {.module = "kvm_amd", .refusal = &refusal};
 
 	(void)state;
-	assert_int_equal(kt_modules_explain(0, "kvm", NULL), 0);
+	assert_int_equal(kt_modules_explain(&answer, NULL), 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct kt_error err = {.reason = KT_REASON_NONE};
 
-		assert_true(kt_modules_explain(rows[i].code, "kvm_amd", &err) < 0);
+		answer.code = rows[i].code;
+		answer.has_file = rows[i].has_file;
+		assert_true(kt_modules_explain(&answer, &err) < 0);
 		if (err.reason != rows[i].reason || !strstr(err.text, rows[i].words) || !strstr(err.text, "kvm_amd"))
 			fail_msg("%d: %s: %s", rows[i].code, kt_reason_name(err.reason), err.text);
 		assert_true(err.code > 0);
@@ -73,6 +82,10 @@ static void test_description(void **state)
 	modules = (struct kt_modules){.kvm = KT_MODULE_AVAILABLE, .irqbypass = KT_MODULE_LOADING};
 	kt_modules_describe(&modules, text, sizeof(text));
 	assert_string_equal(text, "kvm not loaded, irqbypass loading");
+	modules = (struct kt_modules){.kvm = KT_MODULE_LOADED, .vendor = KT_MODULE_BLOCKED, .vendor_name = "kvm_intel"};
+	kt_modules_describe(&modules, text, sizeof(text));
+	assert_string_equal(text, "kvm loaded, kvm_intel blocked, irqbypass missing");
+	modules = (struct kt_modules){.kvm = KT_MODULE_AVAILABLE};
 	kt_modules_describe(&modules, text, 8);
 	assert_string_equal(text, "kvm not");
 }
@@ -186,6 +199,7 @@ static void test_rules_of_the_host(void **state)
 		{"usr/lib/modprobe.d/a.conf", "blacklist kvm_intel\n", KT_REASON_MODULE_BLOCKED, "blacklisted"},
 		{"etc/modprobe.d/a.conf", "install kvm_intel /usr/bin/touch %s/ran\n", KT_REASON_MODULE_BLOCKED,
 		 "install command"},
+		{"etc/modprobe.d/a.conf", "alias kvm_intel off\n", KT_REASON_MODULE_BLOCKED, "alias"},
 		{"etc/modprobe.d/a.txt", "blacklist kvm_intel\n", KT_REASON_MODULE_MISSING, "its file is not there"},
 	};
 	struct host *host = *state;
@@ -212,6 +226,10 @@ static void test_rules_of_the_host(void **state)
 		assert_true(kt_modules_load(host->root, "GenuineIntel", &err) < 0);
 		if (err.reason != rows[i].reason || !strstr(err.text, rows[i].words))
 			fail_msg("%s: %s: %s", rows[i].rule, kt_reason_name(err.reason), err.text);
+		err = (struct kt_error){.reason = KT_REASON_NONE};
+		assert_true(kt_modules_foresee(host->root, "GenuineIntel", &err) < 0);
+		if (err.reason != rows[i].reason || !strstr(err.text, rows[i].words))
+			fail_msg("%s foreseen: %s: %s", rows[i].rule, kt_reason_name(err.reason), err.text);
 		assert_int_equal(access(ran, F_OK), -1);
 		snprintf(place, sizeof(place), "%s/%s", host->root, rows[i].place);
 		assert_int_equal(unlink(place), 0);
@@ -230,6 +248,15 @@ static void test_index(void **state)
 	kt_modules_look(host->root, "GenuineIntel", &modules);
 	assert_int_equal(modules.vendor, KT_MODULE_MISSING); /* listed, and no file */
 	release_put(host, "kernel/arch/x86/kvm/kvm-intel.ko", "not a module", 12);
+	kt_modules_look(host->root, "GenuineIntel", &modules);
+	assert_int_equal(modules.vendor, KT_MODULE_AVAILABLE);
+	put(host->root, "etc/modprobe.d/a.conf", "blacklist kvm_intel\n");
+	kt_modules_look(host->root, "GenuineIntel", &modules);
+	assert_int_equal(modules.vendor, KT_MODULE_BLOCKED);
+	put(host->root, "etc/modprobe.d/a.conf", "install kvm_intel /bin/false\n");
+	kt_modules_look(host->root, "GenuineIntel", &modules);
+	assert_int_equal(modules.vendor, KT_MODULE_BLOCKED);
+	put(host->root, "etc/modprobe.d/a.conf", "options kvm_intel nested=1\n");
 	kt_modules_look(host->root, "GenuineIntel", &modules);
 	assert_int_equal(modules.vendor, KT_MODULE_AVAILABLE);
 }
