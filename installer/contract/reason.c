@@ -72,13 +72,28 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 
 	[KT_REASON_KM_FAILED] = {"KmFailed", RETRY,
 				 .remedy = "Read km's own words in the message; run bin/km --version on the node to see if it starts."},
+	[KT_REASON_KM_DEVICE_FAILED] =
+		{"KmDeviceFailed", RETRY,
+		 .remedy = "Read km's own words in the message: guests run on this node, but not in the way that this km asks for."},
+	[KT_REASON_KM_KERNEL_TOO_OLD] =
+		{"KmKernelTooOld", RETRY,
+		 .remedy = "Use a newer kernel on this node, or a bundle whose km supports the one that it has."},
 	[KT_REASON_KM_ABORTED] =
 		{"KmAborted", RETRY,
 		 .remedy = "Use a bundle whose km supports this node's kernel and CPU; km ended itself by a signal."},
+	[KT_REASON_KM_CRASHED] =
+		{"KmCrashed", RETRY,
+		 .remedy = "Use another bundle; this km touched memory that it does not have, as its own kind does without /proc."},
+	/* whoever ended it, the bundle is not to blame */
+	[KT_REASON_KM_KILLED] =
+		{"KmKilled", RETRY, TRANSIENT,
+		 .remedy = "Look at the kernel log: something ended km from outside, a lack of memory most likely."},
 	[KT_REASON_KM_HUNG] = {"KmHung", RETRY,
 			       .remedy = "Use another bundle, or raise proof.timeoutSeconds if this node is only slow."},
 	[KT_REASON_KM_SILENT] = {"KmSilent", RETRY,
 				 .remedy = "Use another bundle; this km ended well but its payload said nothing."},
+	[KT_REASON_KM_GARBLED] = {"KmGarbled", RETRY,
+				  .remedy = "Use another bundle; this km ended well but alters what its payload says."},
 	[KT_REASON_KM_PRETENDS] =
 		{"KmPretends", RETRY,
 		 .remedy = "Replace the bundle; its km runs payloads natively on the host and isolates nothing."},

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,23 +21,42 @@ static const struct {
 	{".kontain.KKM", "kkm"},
 };
 
-/* A shell's way to tell a signal, which km uses for its own end too: 128 and the number. */
+/* Signals by which a program ends itself; all others come from outside. As a status of km's they are a shell's way to
+ * tell them, 128 and the number, which km uses for its own end too. */
 static const struct {
-	int status;
+	int signal;
+	enum kt_reason reason;
 	const char *name;
-} aborts[] = {
-	{132, "SIGILL"}, {133, "SIGTRAP"}, {134, "SIGABRT"}, {135, "SIGBUS"}, {136, "SIGFPE"}, {139, "SIGSEGV"},
+} ends[] = {
+	{SIGILL, KT_REASON_KM_ABORTED, "SIGILL"},   {SIGTRAP, KT_REASON_KM_ABORTED, "SIGTRAP"},
+	{SIGABRT, KT_REASON_KM_ABORTED, "SIGABRT"}, {SIGFPE, KT_REASON_KM_ABORTED, "SIGFPE"},
+	{SIGSYS, KT_REASON_KM_ABORTED, "SIGSYS"},   {SIGBUS, KT_REASON_KM_CRASHED, "SIGBUS"},
+	{SIGSEGV, KT_REASON_KM_CRASHED, "SIGSEGV"},
 };
 
 /* km's own exit codes. */
 static const struct {
 	int status;
+	enum kt_reason reason;
 	const char *meaning;
 } failures[] = {
-	{1, "device, KVM or address space"},
-	{2, "the payload cannot be loaded"},
-	{3, "kernel too old"},
+	{1, KT_REASON_KM_DEVICE_FAILED, "it cannot use the device, KVM or its address space"},
+	{2, KT_REASON_KM_FAILED, "it cannot load the program"},
+	{3, KT_REASON_KM_KERNEL_TOO_OLD, "it finds this kernel too old"},
 };
+
+/* Where the last lines begin that are whole and have room; of a longer line, its end. */
+static size_t last_lines(const char *text, size_t size)
+{
+	size_t start = size, at = size;
+
+	while (at > 0 && size - at < WORDS_MAX) {
+		at--;
+		if ((at == 0 || text[at - 1] == '\n') && size - at < WORDS_MAX)
+			start = at;
+	}
+	return start < size ? start : at;
+}
 
 /* The end of what km wrote, in one line that is fit to print anywhere. */
 static void last_words(const struct kt_km_end *end, char words[WORDS_MAX])
@@ -48,7 +68,7 @@ static void last_words(const struct kt_km_end *end, char words[WORDS_MAX])
 		size = 0;
 	while (size > 0 && isspace((unsigned char)text[size - 1]))
 		size--;
-	for (size_t i = size > WORDS_MAX - 1 ? size - (WORDS_MAX - 1) : 0; i < size; i++) {
+	for (size_t i = last_lines(text, size); i < size && used < WORDS_MAX - 1; i++) {
 		bool is_space = isspace((unsigned char)text[i]);
 
 		if (is_space && (used == 0 || words[used - 1] == ' '))
@@ -68,36 +88,55 @@ static int fail(const struct kt_km_end *end, enum kt_reason reason, struct kt_er
 	return kt_fail(err, EPROTO, reason, "%s; it said: %s", what, words);
 }
 
-/* Everything but an exit of the payload's own. */
-static int judge_end(const struct kt_km_end *end, const char *program, struct kt_error *err)
+static int judge_signal(const struct kt_km_end *end, const char *program, struct kt_error *err)
+{
+	const char *how = end->exit_status < 0 ? "by signal" : "with status";
+	int number = end->exit_status < 0 ? end->signal : end->exit_status;
+	char what[192];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (number != ends[i].signal + (end->exit_status < 0 ? 0 : 128))
+			continue;
+		(void)snprintf(what, sizeof(what), "km %s %s %d (%s) while it ran the %.64s program",
+			       ends[i].reason == KT_REASON_KM_CRASHED ? "crashed" : "aborted", how, number,
+			       ends[i].name, program);
+		return fail(end, ends[i].reason, err, what);
+	}
+	if (end->exit_status >= 0)
+		return 0;
+	(void)snprintf(what, sizeof(what), "km was ended from outside by signal %d (%s) while it ran the %.64s program",
+		       number, strsignal(number), program);
+	return fail(end, KT_REASON_KM_KILLED, err, what);
+}
+
+/* Everything but an exit: of the payload's own, or of km's. */
+static int judge_death(const struct kt_km_end *end, const char *program, struct kt_error *err)
 {
 	char what[192];
 
-	if (end->timed_out) {
-		(void)snprintf(what, sizeof(what), "km did not end the %s program within %u ms", program,
-			       end->child.duration_ms);
-		return fail(end, KT_REASON_KM_HUNG, err, what);
-	}
-	if (end->exit_status < 0) {
-		(void)snprintf(what, sizeof(what), "km was ended by signal %d (%s) while it ran the %s program",
-			       end->signal, strsignal(end->signal), program);
-		return fail(end, KT_REASON_KM_ABORTED, err, what);
-	}
-	for (size_t i = 0; i < sizeof(aborts) / sizeof(aborts[0]); i++) {
-		if (aborts[i].status != end->exit_status)
-			continue;
-		(void)snprintf(what, sizeof(what), "km aborted with status %d (%s) while it ran the %s program",
-			       end->exit_status, aborts[i].name, program);
-		return fail(end, KT_REASON_KM_ABORTED, err, what);
-	}
+	if (!end->timed_out)
+		return judge_signal(end, program, err);
+	(void)snprintf(what, sizeof(what), "km did not end the %.64s program within %u ms", program,
+		       end->child.duration_ms);
+	return fail(end, KT_REASON_KM_HUNG, err, what);
+}
+
+static int judge_status(const struct kt_km_end *end, const char *program, struct kt_error *err)
+{
+	char what[192];
+
+	if (end->exit_status == KT_PAYLOAD_STATUS)
+		return 0;
 	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		if (failures[i].status != end->exit_status)
 			continue;
-		(void)snprintf(what, sizeof(what), "km ended with status %d (%s) instead of running the %s program",
-			       end->exit_status, failures[i].meaning, program);
-		return fail(end, KT_REASON_KM_FAILED, err, what);
+		(void)snprintf(what, sizeof(what), "km ended with status %d instead of running the %.64s program: %s",
+			       end->exit_status, program, failures[i].meaning);
+		return fail(end, failures[i].reason, err, what);
 	}
-	return 0;
+	(void)snprintf(what, sizeof(what), "the %.64s program ended with %d, and km told %d", program, KT_PAYLOAD_STATUS,
+		       end->exit_status);
+	return fail(end, KT_REASON_KM_EXIT_WRONG, err, what);
 }
 
 /* Copies the release out of "kontain-proof <payload> <release>\n". False when the output is anything else. */
@@ -141,27 +180,31 @@ static int judge_release(const char *release, const char *host_release, char hyp
 		       host_release);
 }
 
+static int fail_line(const struct kt_km_end *end, const char *payload, struct kt_error *err)
+{
+	char what[192];
+
+	if (end->child.output_size == 0) {
+		(void)snprintf(what, sizeof(what), "the line that the %.64s program prints did not arrive (0 bytes)",
+			       payload);
+		return fail(end, KT_REASON_KM_SILENT, err, what);
+	}
+	(void)snprintf(what, sizeof(what), "the line that the %.64s program prints arrived altered (%zu bytes)", payload,
+		       end->child.output_size);
+	return fail(end, KT_REASON_KM_GARBLED, err, what);
+}
+
 int kt_judge_payload(const struct kt_km_end *end, const char *payload, const char *host_release, char hypervisor[8],
 		     char release[96], struct kt_error *err)
 {
-	int r = judge_end(end, payload, err);
+	int r = judge_death(end, payload, err);
 
+	if (r == 0)
+		r = judge_status(end, payload, err);
 	if (r < 0)
 		return r;
-	if (end->exit_status != KT_PAYLOAD_STATUS) {
-		char what[128];
-
-		(void)snprintf(what, sizeof(what), "the %s program ended with %d, and km told %d", payload,
-			       KT_PAYLOAD_STATUS, end->exit_status);
-		return fail(end, KT_REASON_KM_EXIT_WRONG, err, what);
-	}
-	if (!line_read(end, payload, release, 96)) {
-		char what[128];
-
-		(void)snprintf(what, sizeof(what), "the line that the %s program prints did not arrive (%zu bytes)",
-			       payload, end->child.output_size);
-		return fail(end, KT_REASON_KM_SILENT, err, what);
-	}
+	if (!line_read(end, payload, release, 96))
+		return fail_line(end, payload, err);
 	return judge_release(release, host_release, hypervisor, err);
 }
 
@@ -172,8 +215,10 @@ int kt_judge_own(const struct kt_km_end *end, const char *program, const char *e
 	struct kt_error how = {.reason = KT_REASON_NONE};
 	char what[256], words[WORDS_MAX];
 
-	if (judge_end(end, program, &how) < 0)
-		return kt_fail(err, EPROTO, KT_REASON_SELF_TEST_FAILED, "the bundle's self-test: %s", how.text);
+	if (judge_death(end, program, &how) < 0)
+		return kt_fail(err, EPROTO,
+			       how.reason == KT_REASON_KM_KILLED ? KT_REASON_KM_KILLED : KT_REASON_SELF_TEST_FAILED,
+			       "the bundle's self-test: %s", how.text);
 	if (end->exit_status != 0) {
 		(void)snprintf(what, sizeof(what), "the bundle's self-test %.128s ended with %d", program,
 			       end->exit_status);

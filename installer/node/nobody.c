@@ -10,26 +10,55 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NOBODY           65534
-#define FILE_LIMIT_LEAST 1024 /* km's own; see host.c for what the node says of it */
+#define NOBODY 65534
+
+/* What km starts with, whatever the agent's own limits are. It reserves far more memory than it uses, and asks for 1024
+ * open files; a stack of the default size keeps the usual layout of its memory. */
+static const struct {
+	int resource;
+	rlim_t soft;
+	const char *name;
+} limits[] = {
+	{RLIMIT_CORE, 0, "core file"},
+	{RLIMIT_NOFILE, 65536, "open files"},
+	{RLIMIT_STACK, 8 << 20, "stack"},
+	{RLIMIT_AS, RLIM_INFINITY, "address space"},
+	{RLIMIT_DATA, RLIM_INFINITY, "data"},
+	{RLIMIT_FSIZE, RLIM_INFINITY, "file size"},
+	{RLIMIT_NPROC, RLIM_INFINITY, "processes"},
+	{RLIMIT_CPU, RLIM_INFINITY, "processor time"}, /* the deadline is ours */
+};
 
 static int step_failed(const char *step, struct kt_error *err)
 {
 	return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot become nobody for the proof: %s", step);
 }
 
+/* The hard limit is raised where we may (CAP_SYS_RESOURCE), else the soft one goes as far as it lets. */
+static int limit_set(int resource, rlim_t soft)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) < 0)
+		return -1;
+	if (soft > limit.rlim_max) {
+		const struct rlimit raised = {soft, soft};
+
+		if (setrlimit(resource, &raised) == 0)
+			return 0;
+	}
+	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+	/* no program of nobody's can make its own core larger again */
+	if (resource == RLIMIT_CORE)
+		limit.rlim_max = soft;
+	return setrlimit(resource, &limit);
+}
+
 static int limits_set(struct kt_error *err)
 {
-	const struct rlimit no_core = {0, 0};
-	struct rlimit files;
-
-	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return step_failed("limits", err);
-	if (files.rlim_cur < FILE_LIMIT_LEAST) {
-		files.rlim_cur = files.rlim_max < FILE_LIMIT_LEAST ? files.rlim_max : FILE_LIMIT_LEAST;
-		if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-			return step_failed("open files", err);
-	}
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (limit_set(limits[i].resource, limits[i].soft) < 0)
+			return step_failed(limits[i].name, err);
 	return 0;
 }
 

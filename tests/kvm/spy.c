@@ -1,5 +1,5 @@
-/* Stands where km stands and tells what it may do there, or misbehaves, as the file `mode` of its set says. What it
- * tells is short: only km's last words are kept. */
+/* Stands where km stands and tells what it may do there, or misbehaves, as the file `mode` of its set says: a word, and
+ * a number where the mode wants one. What it tells is short: only km's last words are kept. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,8 +55,9 @@ static void tell_descriptors(void)
 			fprintf(stderr, "%d,", fd);
 }
 
-static int mode_identity(void)
+static int mode_identity(int number)
 {
+	(void)number;
 	fprintf(stderr, "uid %d:%d gid %d:%d groups %d ppid %d dumb %d caps ", getuid(), geteuid(), getgid(), getegid(),
 		getgroups(0, NULL), getppid(), prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
 	tell_status("CapPrm");
@@ -64,20 +65,31 @@ static int mode_identity(void)
 	return 1;
 }
 
-static int mode_surroundings(void)
+/* Of the rest of its rights: what exec could give back, and whether a filter came along. */
+static int mode_rights(int number)
 {
-	struct rlimit core, files;
+	(void)number;
+	fprintf(stderr, "caps ");
+	tell_status("CapInh");
+	tell_status("CapEff");
+	tell_status("CapAmb");
+	fprintf(stderr, "seccomp ");
+	tell_status("Seccomp:");
+	fprintf(stderr, "sockets %s%s%s", socket(AF_INET, SOCK_STREAM, 0) >= 0 ? "inet," : "",
+		socket(AF_NETLINK, SOCK_RAW, 0) >= 0 ? "netlink," : "", socket(AF_PACKET, SOCK_RAW, 0) >= 0 ? "packet," : "");
+	return 1;
+}
 
-	getrlimit(RLIMIT_CORE, &core);
-	getrlimit(RLIMIT_NOFILE, &files);
+static int mode_surroundings(int number)
+{
+	(void)number;
 	fprintf(stderr, "root ");
 	tell_folder("/");
 	fprintf(stderr, " dev ");
 	tell_folder("/dev");
 	fprintf(stderr, " fds ");
 	tell_descriptors();
-	fprintf(stderr, " core %lu files %s env ", (unsigned long)core.rlim_cur,
-	 files.rlim_cur >= 1024 ? "enough" : "few");
+	fprintf(stderr, " env ");
 	for (char **one = environ; *one; one++)
 		fprintf(stderr, "%.*s,", (int)strcspn(*one, "="), *one);
 	fprintf(stderr, " net ");
@@ -85,10 +97,34 @@ static int mode_surroundings(void)
 	return 1;
 }
 
-static int mode_store(void)
+static int mode_limits(int number)
+{
+	static const struct {
+		int resource;
+		const char *name;
+	} rows[] = {
+		{RLIMIT_CORE, "core"}, {RLIMIT_NOFILE, "files"}, {RLIMIT_STACK, "stack"}, {RLIMIT_AS, "space"},
+		{RLIMIT_DATA, "data"}, {RLIMIT_FSIZE, "file"},	 {RLIMIT_NPROC, "processes"}, {RLIMIT_CPU, "time"},
+	};
+
+	(void)number;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rlimit limit = {0, 0};
+
+		getrlimit(rows[i].resource, &limit);
+		if (limit.rlim_cur == RLIM_INFINITY)
+			fprintf(stderr, "%s none, ", rows[i].name);
+		else
+			fprintf(stderr, "%s %lu, ", rows[i].name, (unsigned long)limit.rlim_cur);
+	}
+	return 1;
+}
+
+static int mode_store(int number)
 {
 	char target[64] = "";
 
+	(void)number;
 	fprintf(stderr, "store ");
 	tell_folder("/opt/kontain");
 	(void)!readlink("/opt/kontain/current", target, sizeof(target) - 1);
@@ -104,8 +140,9 @@ static void attempt(const char *what, int has_worked)
 }
 
 /* Each of these must fail. */
-static int mode_escape(void)
+static int mode_escape(int number)
 {
+	(void)number;
 	attempt("mount", mount("x", "/tmp", "tmpfs", 0, NULL) == 0);
 	attempt("remount", mount(NULL, "/opt/kontain/versions", NULL, MS_REMOUNT | MS_BIND, NULL) == 0);
 	attempt("umount", umount2("/proc", MNT_DETACH) == 0);
@@ -130,8 +167,9 @@ static int mode_escape(void)
 }
 
 /* Leaves a process that left the group and the session, and holds the pipes. */
-static int mode_daemon(void)
+static int mode_daemon(int number)
 {
+	(void)number;
 	if (fork() == 0) {
 		setsid();
 		if (fork() == 0)
@@ -143,10 +181,11 @@ static int mode_daemon(void)
 	return 42;
 }
 
-__attribute__((noreturn)) static int mode_flood(void)
+__attribute__((noreturn)) static int mode_flood(int number)
 {
 	char block[4096];
 
+	(void)number;
 	memset(block, 'x', sizeof(block));
 	for (;;) {
 		(void)!write(1, block, sizeof(block));
@@ -154,10 +193,11 @@ __attribute__((noreturn)) static int mode_flood(void)
 	}
 }
 
-__attribute__((noreturn)) static int mode_stubborn(void)
+__attribute__((noreturn)) static int mode_stubborn(int number)
 {
 	sigset_t all;
 
+	(void)number;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setsid();
@@ -165,27 +205,80 @@ __attribute__((noreturn)) static int mode_stubborn(void)
 		pause();
 }
 
+/* As km ends: its words on stderr, the last lines of which count. */
+static int mode_exit(int number)
+{
+	fprintf(stderr, "spy: starts\nspy: ends with %d\n\n", number);
+	return number;
+}
+
+static int mode_signal(int number)
+{
+	fprintf(stderr, "spy: ends by signal %d\n", number);
+	raise(number);
+	return 0;
+}
+
+/* What is no text, with the payload's own status. */
+static int mode_binary(int number)
+{
+	static const char bytes[] = "\x7f" "ELF\0\1\2\xff\xfe\033[2J";
+
+	(void)number;
+	(void)!write(1, bytes, sizeof(bytes));
+	(void)!write(2, bytes, sizeof(bytes));
+	return 42;
+}
+
+/* The right status and far more than a line: that many blocks of 4 KiB. */
+static int mode_babble(int number)
+{
+	char block[4096];
+
+	memset(block, 'x', sizeof(block));
+	for (int i = 0; i < number; i++)
+		(void)!write(1, block, sizeof(block));
+	fprintf(stderr, "spy: said it all\n");
+	return 42;
+}
+
 static const struct {
 	const char *name;
-	int (*run)(void);
+	int (*run)(int number);
 } modes[] = {
-	{"identity", mode_identity}, {"surroundings", mode_surroundings}, {"store", mode_store},
-	{"escape", mode_escape},     {"daemon", mode_daemon},		  {"flood", mode_flood},
-	{"stubborn", mode_stubborn},
+	{"identity", mode_identity}, {"rights", mode_rights},	  {"surroundings", mode_surroundings},
+	{"limits", mode_limits},     {"store", mode_store},	  {"escape", mode_escape},
+	{"daemon", mode_daemon},     {"flood", mode_flood},	  {"stubborn", mode_stubborn},
+	{"exit", mode_exit},	     {"signal", mode_signal},	  {"binary", mode_binary},
+	{"babble", mode_babble},
 };
+
+/* Beside the set's folders, or beside km where a bundle brought it. */
+static void mode_read(char *mode, size_t size)
+{
+	static const char *const places[] = {"/opt/kontain/current/mode", "/opt/kontain/bin/mode"};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		int fd = open(places[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		(void)!read(fd, mode, size - 1);
+		close(fd);
+		return;
+	}
+}
 
 int main(void)
 {
-	char mode[32] = "";
-	int fd = open("/opt/kontain/current/mode", O_RDONLY | O_CLOEXEC);
+	char mode[32] = "", name[32] = "";
+	int number = 0;
 
-	if (fd >= 0)
-		(void)!read(fd, mode, sizeof(mode) - 1);
-	close(fd);
-	mode[strcspn(mode, "\n")] = '\0';
+	mode_read(mode, sizeof(mode));
+	(void)sscanf(mode, "%31s %d", name, &number);
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (strcmp(modes[i].name, mode) == 0)
-			return modes[i].run();
-	fprintf(stderr, "spy: no mode \"%s\"\n", mode);
+		if (strcmp(modes[i].name, name) == 0)
+			return modes[i].run(number);
+	fprintf(stderr, "spy: no mode \"%s\"\n", name);
 	return 3;
 }

@@ -1,5 +1,6 @@
 /* links: kt_node kt_contract kt_base */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,25 +47,38 @@ static void test_payload(void **state)
 		{"something between", false, 42, LINE "x.kontain.KVM\n", "", KT_REASON_KM_PRETENDS, "x.kontain"},
 		{"suffix alone", false, 42, "kontain-proof integer .kontain.KVM\n", "", KT_REASON_KM_PRETENDS, ""},
 		{"silent", false, 42, "", "", KT_REASON_KM_SILENT, "(0 bytes)"},
+		{"silent, with words", false, 42, "", "oh dear\n", KT_REASON_KM_SILENT, "it said: oh dear"},
 		{"the other payload's line", false, 42, "kontain-proof sse2 " HOST ".kontain.KVM\n", "",
-		 KT_REASON_KM_SILENT, ""},
-		{"no newline", false, 42, LINE ".kontain.KVM", "", KT_REASON_KM_SILENT, ""},
-		{"two lines", false, 42, LINE ".kontain.KVM\nmore\n", "", KT_REASON_KM_SILENT, ""},
-		{"no release", false, 42, "kontain-proof integer \n", "", KT_REASON_KM_SILENT, ""},
-		{"words before it", false, 42, "hello\n" LINE ".kontain.KVM\n", "", KT_REASON_KM_SILENT, ""},
+		 KT_REASON_KM_GARBLED, "altered"},
+		{"no newline", false, 42, LINE ".kontain.KVM", "", KT_REASON_KM_GARBLED, ""},
+		{"two lines", false, 42, LINE ".kontain.KVM\nmore\n", "", KT_REASON_KM_GARBLED, ""},
+		{"no release", false, 42, "kontain-proof integer \n", "", KT_REASON_KM_GARBLED, ""},
+		{"bytes that are no text", false, 42, "\x7f" "ELF\x01\xff", "", KT_REASON_KM_GARBLED, "?ELF??"},
+		{"words before it", false, 42, "hello\n" LINE ".kontain.KVM\n", "", KT_REASON_KM_GARBLED, ""},
 		{"a release that is too long", false, 42,
 		 LINE "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", "",
-		 KT_REASON_KM_SILENT, ""},
+		 KT_REASON_KM_GARBLED, ""},
 		{"wrong status", false, 0, LINE ".kontain.KVM\n", "", KT_REASON_KM_EXIT_WRONG, "told 0"},
 		{"wrong sums", false, 43, "", "", KT_REASON_KM_EXIT_WRONG, "told 43"},
-		{"device trouble", false, 1, "", "km: open /dev/kvm\n", KT_REASON_KM_FAILED,
-		 "it said: km: open /dev/kvm"},
-		{"no payload", false, 2, "", "", KT_REASON_KM_FAILED, "status 2"},
-		{"kernel", false, 3, "", "", KT_REASON_KM_FAILED, "kernel too old"},
-		{"assertion, as a shell says it", false, 134, "", "assert\n", KT_REASON_KM_ABORTED, "134 (SIGABRT)"},
-		{"no /proc", false, 139, "", "", KT_REASON_KM_ABORTED, "139"},
-		{"assertion", false, -6, "", "a\nb", KT_REASON_KM_ABORTED, "signal 6"},
-		{"killed with the line said", false, -9, LINE ".kontain.KVM\n", "", KT_REASON_KM_ABORTED, "signal 9"},
+		{"ended at once", false, 0, "", "", KT_REASON_KM_EXIT_WRONG, "told 0; it said: nothing"},
+		{"device trouble", false, 1, "", "km: open /dev/kvm\n", KT_REASON_KM_DEVICE_FAILED,
+		 "its address space; it said: km: open /dev/kvm"},
+		{"no payload", false, 2, "", "", KT_REASON_KM_FAILED, "status 2 instead of running the integer program"},
+		{"kernel", false, 3, "", "", KT_REASON_KM_KERNEL_TOO_OLD, "this kernel too old"},
+		{"another status", false, 77, "", "", KT_REASON_KM_EXIT_WRONG, "told 77"},
+		{"assertion, as a shell says it", false, 134, "", "assert\n", KT_REASON_KM_ABORTED,
+		 "aborted with status 134 (SIGABRT)"},
+		{"assertion", false, -SIGABRT, "", "a\nb", KT_REASON_KM_ABORTED, "aborted by signal 6 (SIGABRT)"},
+		{"bad instruction", false, -SIGILL, "", "", KT_REASON_KM_ABORTED, "SIGILL"},
+		{"forbidden call", false, -SIGSYS, "", "", KT_REASON_KM_ABORTED, "SIGSYS"},
+		{"no /proc, as a shell says it", false, 139, "", "", KT_REASON_KM_CRASHED,
+		 "crashed with status 139 (SIGSEGV)"},
+		{"no /proc", false, -SIGSEGV, "", "", KT_REASON_KM_CRASHED, "crashed by signal 11"},
+		{"bus error", false, -SIGBUS, "", "", KT_REASON_KM_CRASHED, "SIGBUS"},
+		{"killed with the line said", false, -SIGKILL, LINE ".kontain.KVM\n", "", KT_REASON_KM_KILLED,
+		 "from outside by signal 9"},
+		{"told to end", false, -SIGTERM, "", "", KT_REASON_KM_KILLED, "signal 15"},
+		{"a status that only looks like a signal", false, 137, "", "", KT_REASON_KM_EXIT_WRONG, "told 137"},
 		{"hung", true, -9, "", "", KT_REASON_KM_HUNG, "77 ms"},
 		{"hung after the line", true, -9, LINE ".kontain.KVM\n", "", KT_REASON_KM_HUNG, ""},
 	};
@@ -105,7 +119,9 @@ static void test_own(void **state)
 		 "Hello, world"},
 		{{"status", false, 7, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "ended with 7"},
 		 "Hello, world"},
-		{{"killed", false, -11, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "signal 11"}, "Hello, world"},
+		{{"status of its own", false, 1, "", "no", KT_REASON_SELF_TEST_FAILED, "ended with 1; it said: no"}, ""},
+		{{"killed", false, -9, "", "", KT_REASON_KM_KILLED, "self-test: km was ended from outside"}, ""},
+		{{"crashed", false, -11, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "signal 11"}, "Hello, world"},
 		{{"hung", true, -9, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "did not end"}, "Hello, world"},
 	};
 
@@ -121,31 +137,61 @@ static void test_own(void **state)
 	}
 }
 
-/* What km says last, whatever it is, comes as one printable line, its end rather than its start. */
+/* The sentence's end behind "it said: ", of a km that ended with 1. */
+static void words_of(const char *errors, size_t size, struct kt_error *err, const char **ret_words)
+{
+	struct kt_km_end end = {.exit_status = 1, .child = {.output = (char *)"out", .output_size = 3,
+	 .errors = (char *)errors, .errors_size = size}};
+	char hypervisor[8], release[96];
+
+	assert_true(kt_judge_payload(&end, "integer", HOST, hypervisor, release, err) < 0);
+	*ret_words = strstr(err->text, "it said: ");
+	assert_non_null(*ret_words);
+	*ret_words += strlen("it said: ");
+	assert_true(strlen(*ret_words) <= 256);
+}
+
+/* What km says last, whatever it is, comes as one printable line: whole lines where they have room. */
 static void test_last_words(void **state)
 {
+	static const char tail[] = "x\033[1m\t\t\n y\0z\xff\n";
+	static const struct {
+		const char *what;
+		size_t before;      /* bytes of 'a' before the text */
+		const char *text;
+		const char *words;
+	} rows[] = {
+		{"a line", 0, "km: no\n", "km: no"},
+		{"empty lines behind it", 0, "km: no\n\n \t\n", "km: no"},
+		{"lines that have room", 0, "one\n\ntwo\nthree", "one two three"},
+		{"a line before that has none", 300, "\nkm: no\n", "km: no"},
+		{"a line before that has just none", 250, "\nkm: no\n", "km: no"},
+		{"nothing but space", 0, "\n \n", "nothing"},
+	};
 	char errors[2000];
-	struct kt_km_end end = {.exit_status = 1, .child = {.output = (char *)"out", .output_size = 3,
-	 .errors = errors}};
 	struct kt_error err = {.reason = KT_REASON_NONE};
-	char hypervisor[8], release[96];
-	const char *said;
+	const char *words;
 
 	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(errors, 'a', rows[i].before);
+		strcpy(errors + rows[i].before, rows[i].text);
+		words_of(errors, strlen(rows[i].text) + rows[i].before, &err, &words);
+		if (strcmp(words, rows[i].words) != 0)
+			fail_msg("%s: %s", rows[i].what, words);
+	}
+	/* longer than the room: its end; and what is not fit to print is not printed */
 	memset(errors, 'a', sizeof(errors));
-	memcpy(errors + sizeof(errors) - 14, "x\033[1m\t\t\n y\0z\xff\n", 14);
-	end.child.errors_size = sizeof(errors);
-	assert_true(kt_judge_payload(&end, "integer", HOST, hypervisor, release, &err) < 0);
-	said = strstr(err.text, "it said: ");
-	assert_non_null(said);
-	said += strlen("it said: ");
-	assert_true(strlen(said) <= 256);
-	assert_true(strlen(said) > 200);
-	assert_string_equal(strchr(said, 'x'), "x?[1m y?z?");
+	words_of(errors, sizeof(errors), &err, &words);
+	assert_int_equal(strlen(words), 256);
+	memcpy(errors + sizeof(errors) - sizeof(tail) + 1, tail, sizeof(tail) - 1);
+	errors[sizeof(errors) - 200] = '\n';
+	words_of(errors, sizeof(errors), &err, &words);
+	assert_true(strlen(words) > 150 && strlen(words) < 200);
+	assert_string_equal(strchr(words, 'x'), "x?[1m y?z?");
 	/* on stdout where stderr is empty */
-	end.child.errors_size = 0;
-	assert_true(kt_judge_payload(&end, "integer", HOST, hypervisor, release, &err) < 0);
-	assert_non_null(strstr(err.text, "it said: out"));
+	words_of(errors, 0, &err, &words);
+	assert_string_equal(words, "out");
 }
 
 int main(void)

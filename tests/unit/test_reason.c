@@ -98,6 +98,7 @@ static void test_what_is_remembered(void **state)
 	}
 	assert_false(kt_reason_get(KT_REASON_KM_ABORTED)->transient);
 	assert_false(kt_reason_get(KT_REASON_KM_PRETENDS)->transient);
+	assert_true(kt_reason_get(KT_REASON_KM_KILLED)->transient);
 	assert_false(kt_reason_get(KT_REASON_SELF_TEST_FAILED)->transient);
 }
 
