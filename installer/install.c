@@ -67,8 +67,8 @@ int kt_verb_install(struct kt_installer *installer)
 	if (installer->options.force && set_aside(installer, &err) != 0)
 		return kt_print_error(&err);
 	kt_reconcile(&reconciler, &state, &step);
-	if (reconciler.failure.reason != KT_REASON_NONE)
-		return kt_print_error(&reconciler.failure);
+	if (reconciler.attempts.failure.reason != KT_REASON_NONE)
+		return kt_print_error(&reconciler.attempts.failure);
 	if (strcmp(state.versions.current, state.versions.desired) != 0 || state.versions.desired[0] == '\0')
 		return print_obstacle(state.rollout.reason, state.rollout.message);
 	if (step == KT_STEP_NOTHING && !installer->options.quiet && !installer->options.json)

@@ -17,15 +17,16 @@
 #include "verbs.h"
 
 /* A version that does not work here is taken away and remembered. One that met a cause which may pass (a KVM that only
- * emulates, a full disk) stays where it is, unseen: the next attempt copies nothing. */
-static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version,
+ * emulates, a time-out) stays where it is, unseen: the next attempt copies nothing. What was refused before it was
+ * staged left nothing, and a set of that name is another's. */
+static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version, bool is_staged,
 		    const char *manifest_sha256, const struct kt_error *failure)
 {
 	struct kt_error ignored;
 
 	if (kt_reason_get(failure->reason)->transient)
 		return;
-	if (strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
+	if (is_staged && strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
 		kt_store_drop_set(store, version, &ignored);
 	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
 }
@@ -37,6 +38,7 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	struct kt_inventory before;
 	struct kt_progress progress;
 	uint64_t written = 0;
+	bool is_staged;
 	int failed = kt_store_inventory(store, &before, err);
 
 	if (failed)
@@ -46,10 +48,11 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	kt_progress_init(&progress, version);
 	failed = kt_store_stage(store, bundle, kt_progress_tell, &progress, &written, err);
 	kt_progress_done(&progress);
-	if (failed == 0)
+	is_staged = failed == 0;
+	if (is_staged)
 		failed = kt_switch_to(installer, store, &before, version, err);
 	if (failed)
-		give_up(store, &before, version, manifest_sha256, err);
+		give_up(store, &before, version, is_staged, manifest_sha256, err);
 	return failed;
 }
 

@@ -47,7 +47,7 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 		obstacle(ret_plan, observed->kvm.verdict.reason, observed->kvm.verdict.message);
 	else if (!observed->host.verdict.ok)
 		obstacle(ret_plan, observed->host.verdict.reason, observed->host.verdict.message);
-	else if (observed->failed_before)
+	else if (observed->failed_before || observed->is_too_soon)
 		obstacle(ret_plan, observed->failure.reason, observed->failure.text);
 	else
 		ret_plan->step = KT_STEP_LAND;

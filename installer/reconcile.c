@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "kontain/child.h"
 #include "kontain/own.h"
@@ -15,6 +16,14 @@
 #define LAND_TIMEOUT_MS   (15 * 60 * 1000)
 #define REMOVE_TIMEOUT_MS (5 * 60 * 1000)
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
 {
 	const struct kt_installer *installer = reconciler->installer;
@@ -22,8 +31,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	kt_desired_read(installer, &reconciler->cache, &reconciler->desired);
 	kt_observe_node(installer, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
-	if (!observed->failed_before && strcmp(reconciler->failed_sha256, reconciler->desired.manifest_sha256) == 0)
-		observed->failure = reconciler->failure;
+	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, now_ms(), observed);
 	memset(&observed->proof, 0, sizeof observed->proof);
 	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
 		kt_observe_proof(installer, NULL, &observed->proof);
@@ -95,9 +103,12 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 		reconciler->installs_failed++;
 	else if (step == KT_STEP_LAND)
 		reconciler->installs_ok++;
-	reconciler->failure = failed ? err : (struct kt_error){.reason = KT_REASON_NONE};
-	snprintf(reconciler->failed_sha256, sizeof reconciler->failed_sha256, "%s",
-		 reconciler->desired.manifest_sha256);
+	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL, now_ms());
+}
+
+unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler)
+{
+	return kt_attempts_wait_s(&reconciler->attempts, now_ms());
 }
 
 void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_state, struct kt_plan *ret_plan)

@@ -2,6 +2,7 @@
 #ifndef KT_INSTALLER_RECONCILE_H
 #define KT_INSTALLER_RECONCILE_H
 
+#include "attempts.h"
 #include "desired.h"
 #include "observe.h"
 
@@ -10,8 +11,7 @@ struct kt_reconciler {
 	bool is_attended; /* a person waits: act here, where progress is seen, and not in a child */
 	struct kt_desired_cache cache;
 	struct kt_desired desired;
-	struct kt_error failure;  /* of the last attempt at the desired bundle; NONE after success */
-	char failed_sha256[KT_DIGEST_HEX];
+	struct kt_attempts attempts;
 	uint64_t installs_ok;
 	uint64_t installs_failed;
 	/* Told before a step that takes long, with the state as it is then. May be NULL. */
@@ -21,6 +21,9 @@ struct kt_reconciler {
 
 /* Fills ret_state with what was seen after acting. ret_step (may be NULL): what was done. */
 void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, enum kt_step *ret_step);
+
+/* Until a landing that failed may be tried again; 0 when it may be now. */
+unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler);
 
 /* The same without acting. */
 void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_state, struct kt_plan *ret_plan);

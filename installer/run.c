@@ -94,12 +94,16 @@ static void tell(struct told *told, const struct kt_state *state)
 		       "reason", kt_reason_name(state->rollout.reason), "message", state->rollout.message, NULL);
 }
 
-static unsigned rest_s(const struct kt_installer *installer, const struct kt_state *state)
+static unsigned rest_s(const struct kt_reconciler *reconciler, const struct kt_state *state)
 {
 	const struct kt_reason_info *cause = kt_reason_get(state->rollout.reason);
-	unsigned interval_s = installer->config.proof_interval_s;
+	unsigned interval_s = reconciler->installer->config.proof_interval_s;
+	unsigned wait_s = kt_reconcile_wait_s(reconciler);
 
-	return !state->rollout.ok && cause->retry && cause->transient && interval_s > RETRY_S ? RETRY_S : interval_s;
+	if (state->rollout.ok || !cause->retry || !cause->transient)
+		return interval_s;
+	wait_s = wait_s > RETRY_S ? wait_s : RETRY_S;
+	return wait_s < interval_s ? wait_s : interval_s;
 }
 
 /* 90 to 110 percent, so that the proofs of a fleet do not fall on one second. */
@@ -128,7 +132,7 @@ int kt_verb_run(struct kt_installer *installer)
 		unsigned seconds;
 
 		kt_reconcile(&reconciler, &state, NULL);
-		seconds = rest_s(installer, &state);
+		seconds = rest_s(&reconciler, &state);
 		publish(installer, &state, seconds + seconds / 10 + ROUND_SLACK_S);
 		tell(&told, &state);
 		if (installer->options.once)

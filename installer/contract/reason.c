@@ -88,7 +88,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_KM_KILLED] =
 		{"KmKilled", RETRY, TRANSIENT,
 		 .remedy = "Look at the kernel log: something ended km from outside, a lack of memory most likely."},
-	[KT_REASON_KM_HUNG] = {"KmHung", RETRY,
+	/* transient: a time-out may be the node's slowness as well as the bundle's fault */
+	[KT_REASON_KM_HUNG] = {"KmHung", RETRY, TRANSIENT,
 			       .remedy = "Use another bundle, or raise proof.timeoutSeconds if this node is only slow."},
 	[KT_REASON_KM_SILENT] = {"KmSilent", RETRY,
 				 .remedy = "Use another bundle; this km ended well but its payload said nothing."},
@@ -126,8 +127,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				.remedy = "Look at the kernel log for errors of the disk, and replace it if there are any."},
 	[KT_REASON_LOCKED] = {"Locked", RETRY, TRANSIENT,
 			      .remedy = "Wait until the other installer on this node has ended, or end it."},
+	/* transient: it goes with the version that is in the way, and is known before a byte is copied */
 	[KT_REASON_VERSION_CONFLICT] =
-		{"VersionConflict", RETRY,
+		{"VersionConflict", RETRY, TRANSIENT,
 		 .remedy = "Give the bundle a new version; other content already lies here under the same one."},
 	[KT_REASON_NO_VERSION] = {"NoVersion", RETRY, TRANSIENT,
 				  .remedy = "Install a bundle, or name a version that kontain-installer list shows."},

@@ -215,9 +215,8 @@ int kt_judge_own(const struct kt_km_end *end, const char *program, const char *e
 	struct kt_error how = {.reason = KT_REASON_NONE};
 	char what[256], words[WORDS_MAX];
 
-	if (judge_death(end, program, &how) < 0)
-		return kt_fail(err, EPROTO,
-			       how.reason == KT_REASON_KM_KILLED ? KT_REASON_KM_KILLED : KT_REASON_SELF_TEST_FAILED,
+	if (judge_death(end, program, &how) < 0) /* what says nothing against the bundle keeps its own reason */
+		return kt_fail(err, EPROTO, kt_reason_get(how.reason)->transient ? how.reason : KT_REASON_SELF_TEST_FAILED,
 			       "the bundle's self-test: %s", how.text);
 	if (end->exit_status != 0) {
 		(void)snprintf(what, sizeof(what), "the bundle's self-test %.128s ended with %d", program,

@@ -73,14 +73,26 @@ static int pointer_move(const struct kt_store *store, const char *name, const ch
 	return r < 0 ? r : root_sync(store, err);
 }
 
+/* 1 when the set is there, 0 when it is not, else why that cannot be told. */
+static int set_find(const struct kt_store *store, const char *version, struct kt_error *err)
+{
+	int r = kt_set_exists(store, version);
+
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read version %.80s in %s", version, store->root) :
+		       r;
+}
+
 static int set_require(const struct kt_store *store, const char *version, struct kt_error *err)
 {
+	int r;
+
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
-	if (*version && !kt_set_exists(store, version))
+	r = *version ? set_find(store, version, err) : 1;
+	if (r == 0)
 		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "version %.80s is not landed in %s", version,
 			       store->root);
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 /* What a pointer names; "" for nothing. */
@@ -109,7 +121,8 @@ int kt_store_activate(struct kt_store *store, const char *version, struct kt_err
 		r = folders_link(store, err);
 	if (r < 0 || strcmp(current, version) == 0)
 		return r;
-	if (*current && kt_set_exists(store, current))
+	r = *current ? set_find(store, current, err) : 0;
+	if (r > 0)
 		r = pointer_move(store, KT_STORE_PREVIOUS, current, err);
 	return r < 0 ? r : pointer_move(store, KT_STORE_CURRENT, version, err);
 }
@@ -121,6 +134,6 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
 	if (r == 0) /* away from what failed first; previous harms nobody meanwhile */
 		r = pointer_move(store, KT_STORE_CURRENT, current, err);
 	if (r == 0)
-		r = pointer_move(store, KT_STORE_PREVIOUS, kt_set_exists(store, previous) ? previous : "", err);
-	return r;
+		r = set_find(store, previous, err);
+	return r < 0 ? r : pointer_move(store, KT_STORE_PREVIOUS, r > 0 ? previous : "", err);
 }

@@ -1,7 +1,8 @@
 /* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their place.
  *
  * Order, each step safe to run again:
- *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept; nothing is written yet
+ *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept; nothing is written yet.
+ *         The contract is asked before a digest is taken: what breaks it is refused again at each attempt, cheaply
  *   mark the root ours, lock
  *   stage the set legacy-<digest> from the folders themselves (copied, verified, synced)
  *   current -> the set, synced
@@ -65,21 +66,25 @@ static bool has_real_km(int root)
 	       kt_fs_read_fd(fd, KM_BYTES_MAX, &bytes, &size) == 0 && kt_elf_read(bytes, size, &elf, NULL) == 0;
 }
 
-/* Was the set made and current moved, so that only folders are left to exchange? */
-static bool is_half_done(const struct kt_store *store, char ret_version[KT_VERSION_MAX])
+/* Was the set made and current moved, so that only folders are left to exchange? 1, 0, or -errno. */
+static int is_half_done(const struct kt_store *store, char ret_version[KT_VERSION_MAX])
 {
-	return kt_place_read_pointer(store->dir, KT_STORE_CURRENT, ret_version) == 0 &&
-	       strncmp(ret_version, LEGACY, strlen(LEGACY)) == 0 && kt_set_exists(store, ret_version);
+	int r = kt_place_read_pointer(store->dir, KT_STORE_CURRENT, ret_version);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return strncmp(ret_version, LEGACY, strlen(LEGACY)) == 0 ? kt_set_exists(store, ret_version) : 0;
 }
 
-bool kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
+int kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
 {
 	char version[KT_VERSION_MAX];
+	int r = claim == KT_CLAIM_OURS ? is_half_done(store, version) : 0;
 
-	if (claim == KT_CLAIM_OURS && is_half_done(store, version))
-		return true;
+	if (r != 0)
+		return r;
 	if (claim == KT_CLAIM_OURS && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, version) != -ENOENT)
-		return false; /* a folder put into a root that was ours already */
+		return 0; /* a folder put into a root that was ours already */
 	return (claim == KT_CLAIM_OURS || kt_each_entry(store->dir, ".", unknown_visit, NULL) == 0) &&
 	       has_real_km(store->dir);
 }
@@ -87,35 +92,50 @@ bool kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
 struct gather {
 	struct kt_component *component;
 	const char *below; /* of the component's folder, "" for itself */
+	bool takes_digests;
 	struct kt_error *err;
 };
 
-static int file_describe(int dir, const char *name, const struct stat *info, struct kt_bundle_file *file)
+static int link_describe(int dir, const char *name, struct kt_bundle_file *file)
+{
+	char target[KT_MANIFEST_PATH_MAX];
+	int r = kt_fs_read_link(dir, name, target, sizeof(target));
+
+	file->link = r < 0 ? NULL : strdup(target);
+	return r < 0 ? r : file->link ? 0 : -ENOMEM;
+}
+
+/* Size and digest as they are read, not as stat(2) told them. */
+static int digest_describe(int dir, const char *name, struct kt_bundle_file *file)
 {
 	static const size_t step = 256 * 1024;
 	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW, 0);
 	KT_OWN(kt_free_mem) char *buffer = malloc(step);
-	char target[KT_MANIFEST_PATH_MAX];
 	ssize_t got;
 
-	if (S_ISLNK(info->st_mode)) {
-		int r = kt_fs_read_link(dir, name, target, sizeof(target));
-
-		file->link = r < 0 ? NULL : strdup(target);
-		return r < 0 ? r : file->link ? 0 : -ENOMEM;
-	}
 	if (fd < 0)
 		return fd;
 	if (!digest || !buffer)
 		return -ENOMEM;
-	file->mode = info->st_mode & 0111 ? 0755 : 0644;
+	file->size_bytes = 0;
 	while ((got = read(fd, buffer, step)) > 0) {
 		kt_digest_add(digest, buffer, (size_t)got);
 		file->size_bytes += (uint64_t)got;
 	}
 	kt_digest_take(digest, file->sha256);
 	return got < 0 ? -errno : 0;
+}
+
+static int file_describe(int dir, const char *name, const struct stat *info, bool takes_digest,
+			 struct kt_bundle_file *file)
+{
+	if (S_ISLNK(info->st_mode))
+		return link_describe(dir, name, file);
+	file->mode = info->st_mode & 0111 ? 0755 : 0644;
+	file->size_bytes = (uint64_t)info->st_size;
+	memset(file->sha256, '0', sizeof(file->sha256) - 1); /* stands for none yet */
+	return takes_digest ? digest_describe(dir, name, file) : 0;
 }
 
 static int gather_visit(void *context, int dir, const char *name)
@@ -130,7 +150,9 @@ static int gather_visit(void *context, int dir, const char *name)
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISDIR(info.st_mode)) {
-		struct gather deeper = {.component = component, .below = path, .err = gather->err};
+		struct gather deeper = *gather;
+
+		deeper.below = path;
 
 		return kt_each_entry(dir, name, gather_visit, &deeper);
 	}
@@ -150,7 +172,7 @@ static int gather_visit(void *context, int dir, const char *name)
 	struct kt_bundle_file *file = &grown[component->file_count++];
 
 	*file = (struct kt_bundle_file){.path = strdup(path)};
-	return file->path ? file_describe(dir, name, &info, file) : -ENOMEM;
+	return file->path ? file_describe(dir, name, &info, gather->takes_digests, file) : -ENOMEM;
 }
 
 static int path_compare(const void *one, const void *other)
@@ -159,11 +181,13 @@ static int path_compare(const void *one, const void *other)
 }
 
 /* Every real folder as a component whose version is its digest. */
-static int gather_components(const struct kt_store *store, struct kt_manifest *manifest, struct kt_error *err)
+static int gather_components(const struct kt_store *store, bool takes_digests, struct kt_manifest *manifest,
+			     struct kt_error *err)
 {
 	for (size_t i = 0; kt_component_names[i]; i++) {
 		struct kt_component *component = &manifest->components[manifest->component_count];
-		struct gather gather = {.component = component, .below = "", .err = err};
+		struct gather gather = {
+			.component = component, .below = "", .takes_digests = takes_digests, .err = err};
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char digest[KT_DIGEST_HEX];
 
@@ -188,12 +212,12 @@ static int gather_components(const struct kt_store *store, struct kt_manifest *m
 
 /* The folders described as a bundle that lies in the root itself. The manifest is read back by the parser that every
  * bundle goes through: it refuses names and links that no bundle may have. */
-static int describe(const struct kt_store *store, struct kt_bundle *ret_bundle, struct kt_error *err)
+static int describe(const struct kt_store *store, bool takes_digests, struct kt_bundle *ret_bundle, struct kt_error *err)
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.arch = "x86_64"};
 	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
 	char hex[KT_DIGEST_HEX];
-	int r = gather_components(store, &manifest, err);
+	int r = gather_components(store, takes_digests, &manifest, err);
 
 	if (r < 0)
 		return r;
@@ -212,14 +236,17 @@ static int describe(const struct kt_store *store, struct kt_bundle *ret_bundle, 
 	return kt_manifest_parse(ret_bundle->manifest_bytes, ret_bundle->manifest_size, &ret_bundle->manifest, err);
 }
 
-/* Before anything is written: a landing would refuse it after the copy. */
-static int contract_look(const struct kt_bundle *bundle, struct kt_error *err)
+/* Before anything is written or read whole: a landing would refuse it after the copy. */
+static int contract_look(const struct kt_store *store, struct kt_error *err)
 {
-	const struct kt_manifest *manifest = &bundle->manifest;
-	int fds[KT_COMPONENT_MAX], r;
+	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
+	const struct kt_manifest *manifest = &bundle.manifest;
+	int fds[KT_COMPONENT_MAX], r = describe(store, false, &bundle, err);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < manifest->component_count; i++)
-		fds[i] = kt_fs_open_beneath(bundle->dir, kt_component_folder(manifest->components[i].name),
+		fds[i] = kt_fs_open_beneath(bundle.dir, kt_component_folder(manifest->components[i].name),
 					    O_RDONLY | O_DIRECTORY, 0);
 	r = kt_elf_check(manifest, fds, false, NULL, NULL, err);
 	for (size_t i = 0; i < manifest->component_count; i++)
@@ -285,16 +312,18 @@ int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], str
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	struct kt_error mine = {.code = 0};
 	char version[KT_VERSION_MAX];
-	int r = 0;
+	int r = is_half_done(store, version);
 
-	if (is_half_done(store, version)) {
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read what is current in %s", store->root);
+	if (r > 0) {
 		r = kt_store_lock(store, 0, &mine);
-		if (r == 0 && !is_half_done(store, version))
+		if (r == 0 && is_half_done(store, version) != 1)
 			r = kt_fail(&mine, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	} else {
-		r = describe(store, &bundle, &mine);
+		r = contract_look(store, &mine);
 		if (r == 0)
-			r = contract_look(&bundle, &mine);
+			r = describe(store, true, &bundle, &mine);
 		if (r < 0 && !kt_reason_get(mine.reason)->transient)
 			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
 				       store->root, mine.text);

@@ -253,7 +253,10 @@ int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_in
 			return r;
 	}
 	foreign_look(store, foreign, &inventory);
-	inventory.is_adoptable = inventory.is_foreign && kt_store_is_adoptable(store, claim);
+	r = inventory.is_foreign ? kt_store_is_adoptable(store, claim) : 0;
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
+	inventory.is_adoptable = r > 0;
 	*ret_inventory = inventory;
 	return 0;
 }

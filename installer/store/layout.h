@@ -75,7 +75,7 @@ enum kt_claim { KT_CLAIM_OURS, KT_CLAIM_EMPTY, KT_CLAIM_FOREIGN };
 int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256]);
 /* Makes the root ours, synced. */
 int kt_store_mark(const struct kt_store *store, struct kt_error *err);
-/* May kt_store_adopt take the folders that another installer left? */
-bool kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim);
+/* May kt_store_adopt take the folders that another installer left? 1, 0, or -errno. */
+int kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim);
 
 #endif

@@ -21,12 +21,16 @@ static int set_open(const struct kt_store *store, const char *version)
 	return kt_fs_open_beneath(store->dir, place, O_RDONLY | O_DIRECTORY, 0);
 }
 
-bool kt_set_exists(const struct kt_store *store, const char *version)
+int kt_set_exists(const struct kt_store *store, const char *version)
 {
-	KT_OWN(kt_close_fd) int dir = kt_version_is_valid(version) ? set_open(store, version) : -1;
+	KT_OWN(kt_close_fd) int dir = kt_version_is_valid(version) ? set_open(store, version) : -ENOENT;
 	struct stat info;
 
-	return dir >= 0 && fstatat(dir, KT_MANIFEST_NAME, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+	if (dir < 0)
+		return dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP ? 0 : dir;
+	if (fstatat(dir, KT_MANIFEST_NAME, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISREG(info.st_mode);
 }
 
 static void link_target(const struct kt_component *component, char ret_target[KT_PLACE_MAX + 8])

@@ -19,8 +19,8 @@ int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, en
 int kt_set_write(const struct kt_store *store, const struct kt_bundle *bundle, const char *partial, struct kt_copy *copy,
 		 struct kt_error *err);
 
-/* Is `version` there: a directory with a manifest? */
-bool kt_set_exists(const struct kt_store *store, const char *version);
+/* Is `version` there: a directory with a manifest? 1, 0, or -errno: on a disk that cannot be read it may be. */
+int kt_set_exists(const struct kt_store *store, const char *version);
 
 /* Calls use for each version of a component that a set's links name. Returns -errno or use's first non-zero. */
 typedef int kt_set_use(void *context, const char *component, const char *version);

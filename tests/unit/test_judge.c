@@ -122,7 +122,7 @@ static void test_own(void **state)
 		{{"status of its own", false, 1, "", "no", KT_REASON_SELF_TEST_FAILED, "ended with 1; it said: no"}, ""},
 		{{"killed", false, -9, "", "", KT_REASON_KM_KILLED, "self-test: km was ended from outside"}, ""},
 		{{"crashed", false, -11, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "signal 11"}, "Hello, world"},
-		{{"hung", true, -9, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "did not end"}, "Hello, world"},
+		{{"hung", true, -9, "Hello, world\n", "", KT_REASON_KM_HUNG, "self-test: km did not end"}, "Hello, world"},
 	};
 
 	(void)state;

@@ -96,6 +96,9 @@ static void test_what_is_remembered(void **state)
 		if (info->settled)
 			assert_true(info->transient);
 	}
+	assert_true(kt_reason_get(KT_REASON_BUSY)->transient);
+	assert_true(kt_reason_get(KT_REASON_KM_HUNG)->transient);
+	assert_true(kt_reason_get(KT_REASON_DISK_FULL)->transient);
 	assert_false(kt_reason_get(KT_REASON_KM_ABORTED)->transient);
 	assert_false(kt_reason_get(KT_REASON_KM_PRETENDS)->transient);
 	assert_true(kt_reason_get(KT_REASON_KM_KILLED)->transient);

@@ -1,6 +1,8 @@
 /* links: kt_store kt_bundle kt_contract kt_base */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,11 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "../../installer/store/set.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/store.h"
@@ -84,7 +90,7 @@ static void test_passing_causes_are_not(void **state)
 static void test_notes_that_are_not_believed(void **state)
 {
 	struct fixture *fixture = ready(state);
-	struct kt_error failure = {EPROTO, KT_REASON_KM_HUNG, "hung"}, recalled, err;
+	struct kt_error failure = {EPROTO, KT_REASON_KM_SILENT, "silent"}, recalled, err;
 	KT_OWN(kt_free_mem) char *good = NULL;
 	size_t size = 0;
 
@@ -141,6 +147,60 @@ static void test_versions_that_are_not_there(void **state)
 	assert_int_equal(err.reason, KT_REASON_NO_VERSION);
 }
 
+/* From here on this process gets EIO of one system call: a disk that cannot be read. */
+static int call_break(unsigned number)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) | prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* What the store says of sets/1.0 when a call fails, as exit status: 1 there, 0 not, 2 an I/O error, else another. */
+static int exists_without(const struct kt_store *store, unsigned number)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		int r = call_break(number) ? -EPERM : kt_set_exists(store, "1.0");
+
+		_exit(r == -EIO ? 2 : r < 0 ? 3 : r);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_a_set_that_cannot_be_read_may_be_there(void **state)
+{
+	struct fixture *fixture = ready(state);
+	int dir = fixture->store.dir;
+
+	assert_int_equal(kt_set_exists(&fixture->store, "1.0"), 0);
+	assert_int_equal(kt_fs_make_dirs(dir, "sets/1.0"), 0);
+	assert_int_equal(kt_set_exists(&fixture->store, "1.0"), 0);
+	assert_int_equal(kt_fs_make_dirs(dir, "sets/1.0/" KT_MANIFEST_NAME), 0);
+	assert_int_equal(kt_set_exists(&fixture->store, "1.0"), 0);
+	assert_int_equal(unlinkat(dir, "sets/1.0/" KT_MANIFEST_NAME, AT_REMOVEDIR), 0);
+
+	KT_OWN(kt_close_fd) int set = kt_fs_open_beneath(dir, "sets/1.0", O_RDONLY | O_DIRECTORY, 0);
+
+	assert_int_equal(kt_fs_replace_file(set, KT_MANIFEST_NAME, "{}", 2, 0644, NULL), 0);
+	assert_int_equal(kt_set_exists(&fixture->store, "1.0"), 1);
+	assert_int_equal(exists_without(&fixture->store, SYS_getppid), 1);
+	assert_int_equal(exists_without(&fixture->store, SYS_openat2), 2);
+	assert_int_equal(exists_without(&fixture->store, SYS_newfstatat), 2);
+	assert_int_equal(kt_set_exists(&fixture->store, "../1.0"), 0);
+	assert_int_equal(symlinkat("1.0", dir, "sets/2.0"), 0);
+	assert_int_equal(kt_set_exists(&fixture->store, "2.0"), 0);
+}
+
 static void test_a_fresh_root(void **state)
 {
 	struct fixture *fixture = ready(state);
@@ -175,6 +235,7 @@ int main(void)
 		TEST(test_notes_that_are_not_believed),
 		TEST(test_nothing_is_done_without_the_lock),
 		TEST(test_versions_that_are_not_there),
+		TEST(test_a_set_that_cannot_be_read_may_be_there),
 		TEST(test_a_fresh_root),
 	};
 
