@@ -32,7 +32,7 @@ static void give_up(struct kt_store *store, const struct kt_inventory *before, c
 }
 
 static int land_bundle(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
-		       const char *manifest_sha256, struct kt_error *err)
+		       const char *manifest_sha256, bool is_logged, struct kt_error *err)
 {
 	const char *version = bundle->manifest.version;
 	struct kt_inventory before;
@@ -45,10 +45,10 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 		return failed;
 	if (before.is_foreign)
 		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s: %s", store->root, before.damage);
-	kt_progress_init(&progress, version);
+	kt_progress_init(&progress, version, installer->options.quiet, is_logged);
 	failed = kt_store_stage(store, bundle, kt_progress_tell, &progress, &written, err);
-	kt_progress_done(&progress);
 	is_staged = failed == 0;
+	kt_progress_done(&progress, is_staged);
 	if (is_staged)
 		failed = kt_switch_to(installer, store, &before, version, err);
 	if (failed)
@@ -71,7 +71,7 @@ static int adopt(const struct kt_installer *installer, struct kt_store *store, s
 	return failed;
 }
 
-int kt_land(const struct kt_installer *installer, struct kt_error *err)
+int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
@@ -94,7 +94,7 @@ int kt_land(const struct kt_installer *installer, struct kt_error *err)
 	if (failed == 0 && store.lock < 0) /* who adopted holds it */
 		failed = kt_store_lock(&store, 0, err);
 	if (failed == 0)
-		failed = land_bundle(installer, &store, &bundle, manifest_sha256, err);
+		failed = land_bundle(installer, &store, &bundle, manifest_sha256, is_logged, err);
 	return failed;
 }
 
@@ -111,7 +111,7 @@ int kt_verb_land(struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	return answer(kt_land(installer, &err), &err);
+	return answer(kt_land(installer, true, &err), &err);
 }
 
 int kt_refuse_used(const struct kt_installer *installer, const struct kt_store *store, struct kt_error *err)

@@ -5,8 +5,9 @@
 #include "kontain/store.h"
 #include "options.h"
 
-/* Lands --bundle and makes it current, proven; progress goes to stderr. On failure the old version serves. */
-int kt_land(const struct kt_installer *installer, struct kt_error *err);
+/* Lands --bundle and makes it current, proven; progress goes to stderr, with is_logged also its start and its end. On
+ * failure the old version serves. */
+int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_error *err);
 /* InUse while anybody holds a version; 0 with --force. */
 int kt_refuse_used(const struct kt_installer *installer, const struct kt_store *store, struct kt_error *err);
 /* 0 also when there is no store. InUse while a version is held, unless --force. */

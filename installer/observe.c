@@ -48,7 +48,11 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 	const struct kt_options *options = &installer->options;
 	const char *argv[20];
 	size_t n = 0;
-	struct kt_child_spec spec = {.argv = argv, .timeout_ms = timeout_ms, .output_max = ANSWER_MAX};
+	struct kt_child_spec spec = {.argv = argv,
+				     .timeout_ms = timeout_ms,
+				     .output_max = ANSWER_MAX,
+				     /* what it has to say of its progress belongs into our log */
+				     .passes_errors = strcmp(verb, "land") == 0};
 
 	argv[n++] = "/proc/self/exe";
 	argv[n++] = verb;
@@ -70,6 +74,8 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 	}
 	if (options->dry_run && strcmp(verb, "probe") == 0)
 		argv[n++] = "--dry-run";
+	if (options->quiet || options->verbose)
+		argv[n++] = options->quiet ? "-q" : "-v";
 	if (to != NULL) {
 		argv[n++] = "--to";
 		argv[n++] = to;

@@ -88,7 +88,7 @@ static int act(struct kt_reconciler *reconciler, enum kt_step step, struct kt_er
 	const struct kt_installer *installer = reconciler->installer;
 
 	if (step == KT_STEP_LAND)
-		return reconciler->is_attended ? kt_land(installer, err)
+		return reconciler->is_attended ? kt_land(installer, false, err)
 					       : act_in_child(reconciler, "land", LAND_TIMEOUT_MS, err);
 	return reconciler->is_attended ? kt_remove(installer, err)
 				       : act_in_child(reconciler, "remove", REMOVE_TIMEOUT_MS, err);

@@ -12,6 +12,7 @@ struct kt_child_spec {
 	const char *const *argv;  /* borrowed; argv[0] is the path to execute, NULL-terminated */
 	unsigned timeout_ms;      /* then SIGKILL to its process group */
 	size_t output_max;        /* bytes kept of each of stdout and stderr; the rest is read and dropped */
+	bool passes_errors;       /* all that it writes to stderr goes to ours, too, as it comes */
 	/* Runs in the child between fork and exec; non-zero stops it with exit 127. May be NULL. */
 	int (*prepare)(void *context);
 	void *context;

@@ -56,9 +56,9 @@ struct kt_inventory {
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
 /* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be NULL)
- * is called with bytes done and to do. After it the set is complete, synced, and not yet seen by anyone.
+ * is called with what is being copied (a component's name, "extras"; "" before the first) and bytes done and to do. After it the set is complete, synced, and not yet seen by anyone.
  * VersionConflict, DigestMismatch, DiskFull, ElfInvalid ... *ret_bytes_written counts file bytes. */
-typedef void kt_store_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
+typedef void kt_store_progress(void *context, const char *part, uint64_t done_bytes, uint64_t total_bytes);
 int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
 		   uint64_t *ret_bytes_written, struct kt_error *err);
 

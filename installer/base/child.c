@@ -39,6 +39,7 @@ struct stream {
 	char *bytes; /* owned */
 	size_t size;
 	size_t max;
+	bool is_passed; /* to our own stderr */
 };
 
 static int64_t now_ms(void)
@@ -192,9 +193,11 @@ static void stream_drain(struct stream *stream)
 
 	while (stream->fd >= 0) {
 		size_t room = stream->max - stream->size;
-		ssize_t got = room ? read(stream->fd, stream->bytes + stream->size, room)
-				   : read(stream->fd, scrap, sizeof(scrap));
+		char *into = room ? stream->bytes + stream->size : scrap;
+		ssize_t got = read(stream->fd, into, room ? room : sizeof(scrap));
 
+		if (got > 0 && stream->is_passed)
+			(void)kt_fs_write_full(STDERR_FILENO, into, (size_t)got);
 		if (got > 0)
 			stream->size += room ? (size_t)got : 0;
 		else if (got < 0 && errno == EINTR)
@@ -299,6 +302,7 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 		return kt_fail_errno(err, -pidfd, KT_REASON_INTERNAL, "cannot watch the process of %s", path);
 	streams[0].fd = kt_take_fd(&output.read_end);
 	streams[1].fd = kt_take_fd(&errors.read_end);
+	streams[1].is_passed = spec->passes_errors;
 	child_attend(pidfd, spec->timeout_ms, streams, &result);
 	if (read(status.read_end, &exec_code, sizeof(exec_code)) == (ssize_t)sizeof(exec_code))
 		return kt_fail_errno(err, exec_code, KT_REASON_INTERNAL, "cannot run %s", path);

@@ -22,11 +22,10 @@ struct job {
 	struct kt_copy *copy;
 };
 
-static void progress_tell(struct kt_copy *copy, uint64_t bytes)
+void kt_copy_tell(const struct kt_copy *copy)
 {
-	copy->done_bytes += bytes;
 	if (copy->progress)
-		copy->progress(copy->context, copy->done_bytes, copy->total_bytes);
+		copy->progress(copy->context, copy->part ? copy->part : "", copy->done_bytes, copy->total_bytes);
 }
 
 /* Exactly size bytes: a source that is longer or shorter is not the file that the manifest means, and an endless one
@@ -55,7 +54,8 @@ static int bytes_copy(struct job *job, int source, int target, const struct kt_b
 		if (r < 0)
 			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write %s/%s", job->what, file->path);
 		done += (uint64_t)got;
-		progress_tell(job->copy, (uint64_t)got);
+		job->copy->done_bytes += (uint64_t)got;
+		kt_copy_tell(job->copy);
 	}
 }
 

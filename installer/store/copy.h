@@ -24,9 +24,13 @@ void kt_verifier_done(struct kt_verifier *verifier); /* for KT_OWN: ends a child
 struct kt_copy {
 	kt_store_progress *progress;
 	void *context;
+	const char *part; /* borrowed: what is being copied */
 	uint64_t done_bytes;
 	uint64_t total_bytes;
 };
+
+/* Tells progress, if anybody listens. */
+void kt_copy_tell(const struct kt_copy *copy);
 
 /* Copies files and links from source to tree (both borrowed), verified when it returns 0; nothing is synced, but write-back
  * has begun. `what` names the source in texts. */

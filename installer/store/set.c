@@ -145,6 +145,7 @@ static int extras_write(int dir, const struct kt_bundle *bundle, struct kt_copy 
 
 	if (extras < 0)
 		return kt_fail_errno(err, -extras, KT_REASON_IO_ERROR, "cannot make the folder of a set's extras");
+	copy->part = KT_SET_EXTRAS;
 	return kt_copy_files(bundle->dir, extras, "bundle", manifest->extras, manifest->extra_count, copy, err);
 }
 

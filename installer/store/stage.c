@@ -191,6 +191,8 @@ static int item_stage(struct landing *landing, struct item *item, struct kt_erro
 		return kt_fail_errno(err, -item->files, KT_REASON_IO_ERROR, "cannot make %s/%s", landing->store->root,
 				     item->partial);
 
+	landing->copy.part = component->name;
+
 	int r = kt_copy_files(source, item->files, folder, component->files, component->file_count, &landing->copy,
 			      err);
 
@@ -235,6 +237,7 @@ static int places_make(const struct landing *landing, struct kt_error *err)
 
 static int components_stage(struct landing *landing, struct kt_error *err)
 {
+	kt_copy_tell(&landing->copy);
 	for (size_t i = 0; i < landing->count; i++) {
 		struct item *item = &landing->items[i];
 		int r = item->is_there ? item_open_landed(landing, item, err) : item_stage(landing, item, err);

@@ -313,9 +313,43 @@ static void test_leaves_no_descriptor(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+/* What goes on to our stderr is all of it, in order, also what is more than is kept. */
+static void test_errors_are_passed_on(void **state)
+{
+	const char *argv[] = {"/bin/sh", "-c", "echo first >&2; echo out; seq 2000 >&2; echo last >&2", NULL};
+	struct kt_child_spec spec = {.argv = argv, .timeout_ms = 60000, .output_max = 100};
+	struct kt_error err = {0};
+	char text[16384] = "", wanted[16384] = "first\n";
+
+	(void)state;
+	for (int i = 1; i <= 2000; i++)
+		snprintf(wanted + strlen(wanted), 8, "%d\n", i);
+	strcat(wanted, "last\n");
+	for (int passes = 0; passes < 2; passes++) {
+		struct kt_child_result result;
+		FILE *file = tmpfile();
+		int saved = dup(STDERR_FILENO), r;
+
+		assert_true(file && saved >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+		spec.passes_errors = passes;
+		r = kt_child_run(&spec, &result, &err);
+		dup2(saved, STDERR_FILENO);
+		close(saved);
+		assert_int_equal(r, 0);
+		assert_string_equal(result.output, "out\n");
+		assert_int_equal(result.errors_size, 100);
+		rewind(file);
+		text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+		assert_string_equal(text, passes ? wanted : "");
+		fclose(file);
+		kt_child_result_done(&result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_errors_are_passed_on),
 		cmocka_unit_test(test_how_it_ended),
 		cmocka_unit_test(test_deadline_kills_the_group),
 		cmocka_unit_test(test_pipes_held_open_do_not_matter),
