@@ -14,8 +14,8 @@
 
 /* A probe that loads modules may wait for firmware and udev; a guest has its own, shorter deadline. */
 #define PROBE_TIMEOUT_MS 20000
-/* Of a child's answer: the largest is a state part of some KiB. */
-#define ANSWER_MAX (64 * 1024)
+/* Of a child's answer: the largest is a probe's, some 4 KiB before each of its rungs. */
+#define ANSWER_MAX (128 * 1024)
 /* Both built-in payloads, the bundle's own, and the mounts around them. */
 #define PAYLOADS_A_PROOF 4
 
@@ -72,6 +72,8 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 		argv[n++] = "--bundle";
 		argv[n++] = options->bundle;
 	}
+	if (strcmp(verb, "probe") == 0)
+		argv[n++] = "-v"; /* tells each rung before it is climbed */
 	if (options->dry_run && strcmp(verb, "probe") == 0)
 		argv[n++] = "--dry-run";
 	if (options->quiet || options->verbose)
@@ -99,18 +101,56 @@ static void blame(struct kt_verdict *verdict, const char *verb, enum kt_reason o
 			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);
 }
 
+/* The last document that the probe wrote whole: it writes one before each rung, and one at its end. */
+static int last_answer(const struct kt_child_result *result, struct kt_probe *ret_probe, struct kt_error *err)
+{
+	const char *end = result->output != NULL ? memrchr(result->output, '\n', result->output_size) : NULL;
+	const char *before = end != NULL ? memrchr(result->output, '\n', (size_t)(end - result->output)) : NULL;
+	const char *start = before != NULL ? before + 1 : result->output;
+
+	if (end == NULL)
+		return kt_fail(err, ENODATA, KT_REASON_INTERNAL, "it wrote no line");
+	return kt_probe_parse(start, (size_t)(end - start), ret_probe, err);
+}
+
+/* The probe ended in the middle: its last word names the rung, and how it ended is said behind it. */
+static void blame_rung(const struct kt_child_result *result, struct kt_probe *probe)
+{
+	struct kt_verdict *verdict = &probe->kvm.verdict;
+
+	if (result->timed_out)
+		kt_verdict_set(verdict, false, KT_REASON_GUEST_HUNG, "%.300s; the probe was stopped after %u ms%s",
+			       verdict->message, result->duration_ms,
+			       result->stuck ? " and is stuck in the kernel" : "");
+	else
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was ended by signal %d, status %d",
+			       verdict->message, result->signal, result->exit_status);
+	for (size_t i = 0; i < probe->checks.count; i++) {
+		struct kt_rung *rung = &probe->checks.list[i];
+
+		if (rung->result == KT_RUNG_FAILED && rung->reason == KT_REASON_GUEST_HUNG) {
+			rung->reason = verdict->reason;
+			snprintf(rung->message, sizeof rung->message, "%s", verdict->message);
+		}
+	}
+}
+
 void kt_observe_node(const struct kt_installer *installer, struct kt_observed *observed)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_probe probe = {.kvm.probed = false};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	if (kt_installer_call(installer, "probe", NULL, PROBE_TIMEOUT_MS, &result, &err) == 0 && !result.timed_out &&
-	    kt_probe_parse(result.output, result.output_size, &observed->kvm, &observed->host, &err) == 0)
-		return;
-	memset(&observed->kvm, 0, sizeof observed->kvm);
-	memset(&observed->host, 0, sizeof observed->host);
-	blame(&observed->kvm.verdict, "KVM probe", KT_REASON_GUEST_HUNG, &result, &err);
-	blame(&observed->host.verdict, "host probe", KT_REASON_GUEST_HUNG, &result, &err);
+	if (kt_installer_call(installer, "probe", NULL, PROBE_TIMEOUT_MS, &result, &err) != 0 ||
+	    last_answer(&result, &probe, &err) != 0) {
+		blame(&probe.kvm.verdict, "KVM probe", KT_REASON_GUEST_HUNG, &result, &err);
+		blame(&probe.host.verdict, "host probe", KT_REASON_GUEST_HUNG, &result, &err);
+	} else if (result.timed_out || result.exit_status != 0) {
+		blame_rung(&result, &probe);
+	}
+	observed->kvm = probe.kvm;
+	observed->host = probe.host;
+	observed->checks = probe.checks;
 }
 
 void kt_observe_proof(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof)

@@ -25,6 +25,7 @@ struct kt_observed {
 	bool is_too_soon;                    /* such an attempt was made a moment ago */
 	struct kt_state_kvm kvm;
 	struct kt_state_host host;
+	struct kt_checks checks;             /* how both came to their verdicts */
 	struct kt_state_proof proof;         /* of the current set */
 };
 

@@ -46,7 +46,7 @@ static void print_text(const struct kt_state *state)
 		printf("%-9s %-8s %s\n", "remedy", "", remedy);
 }
 
-static void print_document(const struct kt_state *state)
+void kt_print_document(const struct kt_state *state)
 {
 	KT_OWN(kt_free_mem) char *document = kt_state_print(state);
 
@@ -56,37 +56,10 @@ static void print_document(const struct kt_state *state)
 int kt_print_state(const struct kt_options *options, const struct kt_state *state)
 {
 	if (options->json)
-		print_document(state);
+		kt_print_document(state);
 	else if (!options->quiet)
 		print_text(state);
 	return state->node.ok ? KT_EXIT_DONE : KT_EXIT_FAILED;
-}
-
-static void print_host_facts(const struct kt_state_host *host)
-{
-	printf("%-9s %-8s %s\n", "kernel", "", host->kernel);
-	printf("%-9s %-8s %s, %s%s%s\n", "cpu", "", host->cpu_model, host->virt_flag ? "svm or vmx" : "no svm or vmx flag",
-	       host->hypervisor[0] != '\0' ? ", under " : ", bare metal", host->hypervisor);
-	printf("%-9s %-8s %s\n", "modules", "", host->modules);
-}
-
-int kt_print_check(const struct kt_options *options, const struct kt_state *state)
-{
-	const struct kt_verdict *broken = !state->kvm.verdict.ok ? &state->kvm.verdict : &state->host.verdict;
-	bool ok = state->kvm.verdict.ok && state->host.verdict.ok;
-
-	if (options->json) {
-		print_document(state);
-	} else if (!options->quiet) {
-		print_line("kvm", &state->kvm.verdict);
-		print_line("host", &state->host.verdict);
-		print_host_facts(&state->host);
-		if (!ok)
-			printf("%-9s %-8s %s\n", "remedy", "", kt_reason_get(broken->reason)->remedy);
-		else
-			printf("%-9s %-8s %s\n", "note", "", state->node.message);
-	}
-	return ok ? KT_EXIT_DONE : KT_EXIT_FAILED;
 }
 
 int kt_print_error(const struct kt_error *err)

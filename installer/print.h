@@ -8,8 +8,8 @@
 /* Prints the state to stdout as the options say; returns the exit status that belongs to it. */
 int kt_print_state(const struct kt_options *options, const struct kt_state *state);
 
-/* The same for what `check` looks at: KVM and host; the status is theirs. */
-int kt_print_check(const struct kt_options *options, const struct kt_state *state);
+/* The document alone. */
+void kt_print_document(const struct kt_state *state);
 
 /* One line "kontain-installer: <text>" on stderr; returns the exit status that belongs to it. */
 int kt_print_error(const struct kt_error *err);

@@ -4,18 +4,23 @@
 #include "kontain/statejson.h"
 #include "verbs.h"
 
+/* A line a document; the last one counts. Flushed, as what comes next may be the end of us. */
+static void tell(void *context, const struct kt_probe *probe)
+{
+	KT_OWN(kt_free_mem) char *text = kt_probe_print(probe);
+	bool *failed = context;
+
+	if (text == NULL || puts(text) == EOF || fflush(stdout) == EOF)
+		*failed = true;
+}
+
 int kt_verb_probe(struct kt_installer *installer)
 {
-	struct kt_state_kvm kvm = {.probed = true};
-	struct kt_state_host host = {.probed = true};
-	KT_OWN(kt_free_mem) char *answer = NULL;
+	struct kt_probe probe = {.kvm.api_version = -1};
+	bool failed = false;
 
-	kt_kvm_probe(&installer->paths, installer->config.load_modules && !installer->options.dry_run, &kvm);
-	/* after it: which modules are there is told as it is, not as it was before some were loaded */
-	kt_host_probe(&installer->paths, &host);
-	answer = kt_probe_print(&kvm, &host);
-	if (answer == NULL)
-		return KT_EXIT_FAILED;
-	fputs(answer, stdout);
-	return KT_EXIT_DONE;
+	kt_node_probe(&installer->paths, installer->config.load_modules && !installer->options.dry_run,
+		      installer->options.verbose ? tell : NULL, &failed, &probe);
+	tell(&failed, &probe);
+	return failed ? KT_EXIT_FAILED : KT_EXIT_DONE;
 }

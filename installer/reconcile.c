@@ -48,6 +48,7 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 		 reconciler->desired.absent ? "" : reconciler->desired.version);
 	state->kvm = observed->kvm;
 	state->host = observed->host;
+	state->checks = observed->checks;
 	state->proof = observed->proof;
 	state->store.installs_ok = reconciler->installs_ok;
 	state->store.installs_failed = reconciler->installs_failed;

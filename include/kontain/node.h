@@ -18,6 +18,13 @@ void kt_kvm_probe(const struct kt_node_paths *paths, bool load_modules, struct k
 /* What km needs of the host: fills ret_host; verdict.ok when all of it is there. */
 void kt_host_probe(const struct kt_node_paths *paths, struct kt_state_host *ret_host);
 
+/* Told before each step that may never come back: what is known so far, with the verdict that holds if it does not. */
+typedef void kt_node_announce(void *context, const struct kt_probe *so_far);
+
+/* Both of the above, with their checks as rows. announce may be NULL. */
+void kt_node_probe(const struct kt_node_paths *paths, bool load_modules, kt_node_announce *announce, void *context,
+		   struct kt_probe *ret_probe);
+
 struct kt_selftest {
 	const char *store_path;  /* the store as this process reaches it: /host/opt/kontain */
 	const char *version;     /* set to prove; NULL: through the live links, as pods see it */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kontain/checks.h"
 #include "kontain/digest.h"
 #include "kontain/error.h"
 
@@ -54,6 +55,10 @@ struct kt_state_host {
 	uint64_t mmap_min_addr;
 	uint64_t file_limit;    /* without a limit JSON says 2^53-1, the largest integer that all readers keep */
 	char modules[128];      /* "kvm builtin, kvm_amd missing": what libkmod knows */
+	/* facts, on which no verdict depends */
+	char confidential[16];  /* "none", or the kind of confidential guest that this machine is: sev, tdx ... */
+	char selinux[16];       /* enforcing, permissive, disabled, absent, unknown */
+	char lockdown[16];      /* none, integrity, confidentiality, absent, unknown */
 };
 
 struct kt_state_proof {
@@ -90,6 +95,14 @@ struct kt_state {
 	struct kt_state_host host;
 	struct kt_state_proof proof;
 	struct kt_state_store store;
+	struct kt_checks checks;    /* how kvm and host came to their verdicts, rung by rung */
+};
+
+/* What is asked of the node itself. */
+struct kt_probe {
+	struct kt_state_kvm kvm;
+	struct kt_state_host host;
+	struct kt_checks checks;
 };
 
 void kt_state_init(struct kt_state *state);

@@ -4,10 +4,9 @@
 
 #include "kontain/state.h"
 
-/* Owned JSON of {"kvm": ..., "host": ...}; NULL when memory is gone. */
-char *kt_probe_print(const struct kt_state_kvm *kvm, const struct kt_state_host *host);
-int kt_probe_parse(const char *bytes, size_t size, struct kt_state_kvm *ret_kvm, struct kt_state_host *ret_host,
-		   struct kt_error *err);
+/* Owned JSON of {"kvm": ..., "host": ..., "checks": ...}, one line without its end; NULL when memory is gone. */
+char *kt_probe_print(const struct kt_probe *probe);
+int kt_probe_parse(const char *bytes, size_t size, struct kt_probe *ret_probe, struct kt_error *err);
 /* Owned JSON of {"proof": ...}. */
 char *kt_proof_print(const struct kt_state_proof *proof);
 int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_proof, struct kt_error *err);

@@ -17,11 +17,11 @@
 struct kernelfs {
 	const char *folder;
 	long magic;
-	long inner; /* what the kernel's own folders below it have mounted; 0 for none */
+	long inner[2]; /* what the kernel's own folders below it have mounted; 0 for none */
 };
 
-static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC, 0};
-static const struct kernelfs sys = {"sys", SYSFS_MAGIC, SECURITYFS_MAGIC};
+static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC, {0}};
+static const struct kernelfs sys = {"sys", SYSFS_MAGIC, {SECURITYFS_MAGIC, SELINUX_MAGIC}};
 
 /* 0 for what has none */
 static long magic_of(int fd)
@@ -57,7 +57,7 @@ static int file_read(const struct kernelfs *kind, const char *host, const char *
 	if (fd < 0)
 		return -errno;
 	magic = magic_of(fd);
-	if (magic != kind->magic && (magic == 0 || magic != kind->inner))
+	if (magic != kind->magic && (magic == 0 || (magic != kind->inner[0] && magic != kind->inner[1])))
 		return -ENOENT;
 	while (used < size - 1) {
 		ssize_t got = read(fd, text + used, size - 1 - used);

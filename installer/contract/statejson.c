@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checksjson.h"
 #include "jsonfields.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
@@ -79,6 +80,9 @@ static const struct kt_field host_rows[] = {
 	KT_FIELD(struct kt_state_host, mmap_min_addr, "mmapMinAddr", KT_FIELD_UINT64),
 	KT_FIELD(struct kt_state_host, file_limit, "fileLimit", KT_FIELD_UINT64),
 	KT_FIELD_STRING(struct kt_state_host, modules, "modules", NULL),
+	KT_FIELD_STRING(struct kt_state_host, confidential, "confidential", NULL),
+	KT_FIELD_STRING(struct kt_state_host, selinux, "selinux", NULL),
+	KT_FIELD_STRING(struct kt_state_host, lockdown, "lockdown", NULL),
 };
 
 static const struct kt_field proof_rows[] = {
@@ -160,7 +164,7 @@ static int state_fill(json_t *root, const struct kt_state *state)
 		if (!object || (section->rows == version_rows && versions_print(object, &state->versions) < 0))
 			return -ENOMEM;
 	}
-	return 0;
+	return kt_checks_print(root, &state->checks);
 }
 
 char *kt_state_print(const struct kt_state *state)
@@ -190,12 +194,13 @@ static char *document_print(json_t *root)
 	return json_dumps(root, JSON_COMPACT);
 }
 
-char *kt_probe_print(const struct kt_state_kvm *kvm, const struct kt_state_host *host)
+char *kt_probe_print(const struct kt_probe *probe)
 {
 	KT_OWN(kt_json_release) json_t *root = json_object();
 
-	if (!root || !object_add(root, "kvm", kvm_rows, COUNT(kvm_rows), kvm) ||
-	    !object_add(root, "host", host_rows, COUNT(host_rows), host))
+	if (!root || !object_add(root, "kvm", kvm_rows, COUNT(kvm_rows), &probe->kvm) ||
+	    !object_add(root, "host", host_rows, COUNT(host_rows), &probe->host) ||
+	    kt_checks_print(root, &probe->checks) < 0)
 		return NULL;
 	return document_print(root);
 }
@@ -284,6 +289,8 @@ static int state_take(const json_t *root, struct kt_state *state, struct kt_erro
 	}
 	if (r == 0)
 		r = versions_take(json_object_get(root, "versions"), &state->versions, err);
+	if (r == 0)
+		r = kt_checks_take(root, &state->checks, err);
 	if (r == 0 && (state->observed_at <= 0 || state->next_update_by <= 0))
 		r = kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "observedAt and nextUpdateBy: times are wanted");
 	return r;
@@ -304,23 +311,21 @@ int kt_state_parse(const char *bytes, size_t size, struct kt_state *ret_state, s
 	return r;
 }
 
-int kt_probe_parse(const char *bytes, size_t size, struct kt_state_kvm *ret_kvm, struct kt_state_host *ret_host,
-		   struct kt_error *err)
+int kt_probe_parse(const char *bytes, size_t size, struct kt_probe *ret_probe, struct kt_error *err)
 {
 	KT_OWN(kt_json_release) json_t *root = NULL;
-	struct kt_state_kvm kvm = {.api_version = -1};
-	struct kt_state_host host = {.probed = false};
+	struct kt_probe probe = {.kvm.api_version = -1};
 	int r = kt_json_load(bytes, size, &root, err);
 
 	if (r == 0)
-		r = object_take(root, "kvm", kvm_rows, COUNT(kvm_rows), &kvm, err);
+		r = object_take(root, "kvm", kvm_rows, COUNT(kvm_rows), &probe.kvm, err);
 	if (r == 0)
-		r = object_take(root, "host", host_rows, COUNT(host_rows), &host, err);
-	if (r < 0)
-		return r;
-	*ret_kvm = kvm;
-	*ret_host = host;
-	return 0;
+		r = object_take(root, "host", host_rows, COUNT(host_rows), &probe.host, err);
+	if (r == 0)
+		r = kt_checks_take(root, &probe.checks, err);
+	if (r == 0)
+		*ret_probe = probe;
+	return r;
 }
 
 int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_proof, struct kt_error *err)

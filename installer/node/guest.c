@@ -106,13 +106,26 @@ void kt_guest_done(struct kt_guest *guest)
 	*guest = KT_GUEST_NONE;
 }
 
+/* Another hypervisor holds the CPU, a security module refuses, or it is KVM's own trouble. */
+static enum kt_reason create_reason(int code)
+{
+	switch (code) {
+	case EBUSY:
+		return KT_REASON_BUSY;
+	case EPERM:
+	case EACCES:
+		return KT_REASON_PERMISSION_DENIED;
+	default:
+		return KT_REASON_GUEST_FAILED;
+	}
+}
+
 int kt_guest_create_vm(int kvm, struct kt_guest *guest, struct kt_error *err)
 {
 	guest->vm = ioctl(kvm, KVM_CREATE_VM, 0UL);
 	if (guest->vm >= 0)
 		return 0;
-	return kt_fail_errno(err, errno, errno == EBUSY ? KT_REASON_BUSY : KT_REASON_GUEST_FAILED,
-			     "KVM makes no virtual machine (KVM_CREATE_VM)");
+	return kt_fail_errno(err, errno, create_reason(errno), "KVM makes no virtual machine (KVM_CREATE_VM)");
 }
 
 static int memory_give(struct kt_guest *guest)
@@ -173,8 +186,7 @@ int kt_guest_create_vcpu(int kvm, struct kt_guest *guest, struct kt_error *err)
 				     "KVM takes no memory (KVM_SET_USER_MEMORY_REGION)");
 	guest->vcpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0UL);
 	if (guest->vcpu < 0)
-		return kt_fail_errno(err, errno, errno == EBUSY ? KT_REASON_BUSY : KT_REASON_GUEST_FAILED,
-				     "KVM makes no virtual CPU (KVM_CREATE_VCPU)");
+		return kt_fail_errno(err, errno, create_reason(errno), "KVM makes no virtual CPU (KVM_CREATE_VCPU)");
 	r = cpuid_give(kvm, guest->vcpu);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "kontain/checks.h"
 #include "kontain/error.h"
 #include "kontain/state.h"
 
@@ -18,5 +19,11 @@ bool kt_host_kernel_is_new_enough(const char *release);
 
 /* KernelTooOld, XsaveMissing, ProcMissing, MmapMinAddr or FileLimit: the first rule that is broken. Pure. */
 int kt_host_judge(const struct kt_host_facts *facts, struct kt_error *err);
+
+/* Each rule as a row, all of them judged, and then the facts that no rule is about. Pure. */
+void kt_host_check(const struct kt_host_facts *facts, struct kt_checks *checks);
+
+/* Reads the facts, judges them, and adds the rows to ret_checks (NULL: none). */
+void kt_host_look(const char *host, struct kt_state_host *ret_host, struct kt_checks *ret_checks);
 
 #endif

@@ -1,10 +1,17 @@
 /* The ladder: each rung has one reason, and the first that breaks is the answer. A device that is not there is looked
  * for once more after its modules were loaded; what is still missing then is absence.c's to explain.
  *
+ * Whatever is asked of KVM may never come back: before each rung its own verdict and row say so, and are told. Whoever
+ * ends this process then knows what it hung in.
+ *
  * Another device (Kontain's own module) would be a second row of where to start; every rung above it is the same. */
+#include "kvm.h"
+
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -13,7 +20,6 @@
 #include "cpu.h"
 #include "device.h"
 #include "guest.h"
-#include "kontain/node.h"
 #include "kontain/own.h"
 #include "modules.h"
 
@@ -25,9 +31,12 @@
 struct ladder {
 	const struct kt_node_paths *paths;
 	bool load_modules;
+	struct kt_climb *climb; /* borrowed */
 	int kvm;               /* owned */
 	struct kt_guest guest; /* owned */
 	struct kt_state_kvm *state;
+	mode_t mode;           /* of the node, 0 while it was not seen */
+	struct kt_rung *row;  /* of the rung that is climbed */
 };
 
 /* What km asks of KVM, and what our guests need (numbers: linux/kvm.h). */
@@ -49,21 +58,37 @@ static void ladder_done(struct ladder *ladder)
 	kt_close_fd(&ladder->kvm);
 }
 
-static int device_open(struct ladder *ladder, struct kt_error *err)
+static void saw(const struct ladder *ladder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void saw(const struct ladder *ladder, const char *format, ...)
 {
-	mode_t mode = 0;
+	va_list args;
 
-	/* asked on its own: it is a fact even where we may not open the node */
-	if (kt_device_look(ladder->paths->dev, ladder->state->device, &mode, err) == 0)
-		ladder->state->nonroot_access = (mode & (S_IROTH | S_IWOTH)) == (S_IROTH | S_IWOTH);
-	/* to open a node without a driver would have the kernel run modprobe for it, which is loading all the same */
-	if (mode != 0 && !ladder->load_modules && kt_misc_read(ladder->paths->host) == KT_MISC_WITHOUT_KVM)
-		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s is there, but no driver stands behind it",
-			       ladder->state->device);
-	return kt_device_open(ladder->paths->dev, ladder->state->device, &ladder->kvm, &mode, err);
+	va_start(args, format);
+	(void)vsnprintf(ladder->row->value, sizeof(ladder->row->value), format, args);
+	va_end(args);
 }
 
-static int device_recover(struct ladder *ladder, bool has_node, struct kt_error *err)
+static int node_look(struct ladder *ladder, struct kt_error *err)
+{
+	int r = kt_device_look(ladder->paths->dev, ladder->state->device, &ladder->mode, err);
+
+	if (r == 0)
+		ladder->state->nonroot_access = (ladder->mode & (S_IROTH | S_IWOTH)) == (S_IROTH | S_IWOTH);
+	return r;
+}
+
+static int node_open(struct ladder *ladder, struct kt_error *err)
+{
+	/* to open a node without a driver would have the kernel run modprobe for it, which is loading all the same */
+	if (!ladder->load_modules && kt_misc_read(ladder->paths->host) == KT_MISC_WITHOUT_KVM)
+		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s is there, but no driver stands behind it",
+			       ladder->state->device);
+	return kt_device_open(ladder->paths->dev, ladder->state->device, &ladder->kvm, &ladder->mode, err);
+}
+
+/* What `attempt` missed is there after the modules were loaded, or explained. */
+static int device_recover(struct ladder *ladder, int (*attempt)(struct ladder *, struct kt_error *), bool has_node,
+			  struct kt_error *err)
 {
 	const char *host = ladder->paths->host;
 	struct kt_absence absence = {.device = ladder->state->device, .has_node = has_node, .misc = kt_misc_read(host)};
@@ -71,10 +96,10 @@ static int device_recover(struct ladder *ladder, bool has_node, struct kt_error 
 	kt_cpu_read(&absence.cpu);
 	kt_modules_look(host, absence.cpu.vendor, &absence.modules);
 	if (!kt_absence_kvm_serves(&absence) && ladder->load_modules) {
-		absence.has_loaded = true;
+		absence.has_loaded = ladder->climb->has_loaded = true;
 		(void)kt_modules_load(host, absence.cpu.vendor, &absence.load);
 
-		int r = device_open(ladder, err);
+		int r = attempt(ladder, err);
 
 		if (r == 0 || err->reason != KT_REASON_DEVICE_MISSING)
 			return r;
@@ -87,11 +112,26 @@ static int device_recover(struct ladder *ladder, bool has_node, struct kt_error 
 	return kt_absence_explain(&absence, err);
 }
 
-static int rung_device(struct ladder *ladder, struct kt_error *err)
+static int rung_node(struct ladder *ladder, struct kt_error *err)
 {
-	int r = device_open(ladder, err);
+	int r = node_look(ladder, err);
 
-	return r < 0 && err->reason == KT_REASON_DEVICE_MISSING ? device_recover(ladder, r == -ENODEV, err) : r;
+	saw(ladder, "%s", r == 0 ? "" : err->reason == KT_REASON_DEVICE_MISSING ? "missing" : "no KVM device");
+	if (r < 0 && err->reason == KT_REASON_DEVICE_MISSING)
+		r = device_recover(ladder, node_look, false, err);
+	if (r == 0)
+		saw(ladder, "%s, mode %04o", ladder->state->device, ladder->mode & 07777);
+	return r;
+}
+
+static int rung_open(struct ladder *ladder, struct kt_error *err)
+{
+	int r = node_open(ladder, err);
+
+	if (r < 0 && err->reason == KT_REASON_DEVICE_MISSING)
+		r = device_recover(ladder, node_open, r == -ENODEV, err);
+	saw(ladder, "%s", r == 0 ? "to read and write" : strerror(-r));
+	return r;
 }
 
 static int rung_version(struct ladder *ladder, struct kt_error *err)
@@ -102,6 +142,7 @@ static int rung_version(struct ladder *ladder, struct kt_error *err)
 		return kt_fail_errno(err, errno, KT_REASON_API_VERSION_MISMATCH,
 				     "%s does not answer KVM_GET_API_VERSION", ladder->state->device);
 	ladder->state->api_version = version;
+	saw(ladder, "%d", version);
 	if (version != KVM_API_VERSION)
 		return kt_fail(err, EPROTO, KT_REASON_API_VERSION_MISMATCH,
 			       "%s speaks KVM API version %d, and km needs %d", ladder->state->device, version,
@@ -111,52 +152,35 @@ static int rung_version(struct ladder *ladder, struct kt_error *err)
 
 static int rung_vm(struct ladder *ladder, struct kt_error *err)
 {
-	return kt_guest_create_vm(ladder->kvm, &ladder->guest, err);
+	int r = kt_guest_create_vm(ladder->kvm, &ladder->guest, err);
+
+	saw(ladder, "%s", r == 0 ? "made" : strerror(-r));
+	return r;
 }
 
 static int rung_capabilities(struct ladder *ladder, struct kt_error *err)
 {
-	for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
+	const size_t count = sizeof(capabilities) / sizeof(capabilities[0]);
+
+	for (size_t i = 0; i < count; i++) {
 		int value = ioctl(ladder->kvm, KVM_CHECK_EXTENSION, capabilities[i].number);
 
+		saw(ladder, "%s %d", capabilities[i].name, value < 0 ? 0 : value);
 		if (value < capabilities[i].least)
 			return kt_fail(err, EOPNOTSUPP, KT_REASON_CAPABILITY_MISSING, "KVM has %s %d, and km needs %d",
 				       capabilities[i].name, value < 0 ? 0 : value, capabilities[i].least);
 	}
+	saw(ladder, "all %zu that km asks for", count);
 	return 0;
 }
 
 static int rung_vcpu(struct ladder *ladder, struct kt_error *err)
 {
-	return kt_guest_create_vcpu(ladder->kvm, &ladder->guest, err);
-}
+	int r = kt_guest_create_vcpu(ladder->kvm, &ladder->guest, err);
 
-static int rung_real_mode(struct ladder *ladder, struct kt_error *err)
-{
-	int r = kt_guest_run(&ladder->guest, &kt_guest_real, GUEST_TIMEOUT_MS, err);
-
-	ladder->state->real_mode = r == 0;
+	saw(ladder, "%s", r == 0 ? "made" : strerror(-r));
 	return r;
 }
-
-/* In a machine of its own: nothing that real mode left behind can help or harm it. */
-static int rung_long_mode(struct ladder *ladder, struct kt_error *err)
-{
-	int r;
-
-	kt_guest_done(&ladder->guest);
-	r = kt_guest_create_vm(ladder->kvm, &ladder->guest, err);
-	if (r == 0)
-		r = kt_guest_create_vcpu(ladder->kvm, &ladder->guest, err);
-	if (r == 0)
-		r = kt_guest_run(&ladder->guest, &kt_guest_long, GUEST_TIMEOUT_MS, err);
-	ladder->state->long_mode = r == 0;
-	return r;
-}
-
-static int (*const rungs[])(struct ladder *ladder, struct kt_error *err) = {
-	rung_device, rung_version, rung_vm, rung_capabilities, rung_vcpu, rung_real_mode, rung_long_mode,
-};
 
 static int64_t now_us(void)
 {
@@ -166,23 +190,126 @@ static int64_t now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-void kt_kvm_probe(const struct kt_node_paths *paths, bool load_modules, struct kt_state_kvm *ret_kvm)
+static void saw_guest(const struct ladder *ladder, int r, int64_t since_us)
 {
-	struct kt_state_kvm state = {.probed = true, .api_version = -1};
-	KT_OWN(ladder_done) struct ladder ladder = {.paths = paths, .load_modules = load_modules, .kvm = -1,
-						    .guest = KT_GUEST_NONE, .state = &state};
-	struct kt_error err = {.reason = KT_REASON_NONE};
+	if (r == 0)
+		saw(ladder, "ended as told after %.1f ms", (double)(now_us() - since_us) / 1000);
+	else
+		saw(ladder, "%s", r == -ETIMEDOUT ? "does not end" : "did not end as told");
+}
+
+static int rung_real_mode(struct ladder *ladder, struct kt_error *err)
+{
 	int64_t start = now_us();
+	int r = kt_guest_run(&ladder->guest, &kt_guest_real, GUEST_TIMEOUT_MS, err);
+
+	ladder->state->real_mode = r == 0;
+	saw_guest(ladder, r, start);
+	return r;
+}
+
+/* In a machine of its own: nothing that real mode left behind can help or harm it. */
+static int rung_long_mode(struct ladder *ladder, struct kt_error *err)
+{
+	int64_t start = now_us();
+	int r;
+
+	kt_guest_done(&ladder->guest);
+	r = kt_guest_create_vm(ladder->kvm, &ladder->guest, err);
+	if (r == 0)
+		r = kt_guest_create_vcpu(ladder->kvm, &ladder->guest, err);
+	if (r == 0)
+		r = kt_guest_run(&ladder->guest, &kt_guest_long, GUEST_TIMEOUT_MS, err);
+	ladder->state->long_mode = r == 0;
+	saw_guest(ladder, r, start);
+	return r;
+}
+
+static const struct {
+	const char *name;
+	const char *asks; /* what it hangs in, if it does */
+	int (*climb)(struct ladder *ladder, struct kt_error *err);
+} rungs[] = {
+	{"device node", "looking for it, or loading its modules", rung_node},
+	{"device opens", "open", rung_open},
+	{"KVM API version", "KVM_GET_API_VERSION", rung_version},
+	{"virtual machine", "KVM_CREATE_VM", rung_vm},
+	{"capabilities", "KVM_CHECK_EXTENSION", rung_capabilities},
+	{"virtual CPU", "KVM_CREATE_VCPU", rung_vcpu},
+	{"guest in real mode", "KVM_RUN in real mode", rung_real_mode},
+	{"guest in long mode", "KVM_RUN in long mode", rung_long_mode},
+};
+#define RUNG_COUNT (sizeof(rungs) / sizeof(rungs[0]))
+
+static void foretell(const struct ladder *ladder, const char *asks)
+{
+	const struct kt_climb *climb = ladder->climb;
+	struct kt_error hung = {.reason = KT_REASON_NONE};
+
+	if (!climb->announce)
+		return;
+	(void)kt_fail(&hung, ETIMEDOUT, KT_REASON_GUEST_HUNG, "%s does not answer: %s did not come to an end",
+		      ladder->state->device, asks);
+	kt_verdict_fail(&ladder->state->verdict, &hung);
+	kt_rung_fail(ladder->row, &hung);
+	climb->announce(climb->context, climb->probe);
+}
+
+static int climb_all(struct ladder *ladder, struct kt_error *err)
+{
+	struct kt_rung *rows[RUNG_COUNT];
 	int r = 0;
 
-	kt_device_name(paths->host, paths->dev, state.device, sizeof(state.device));
-	for (size_t i = 0; i < sizeof(rungs) / sizeof(rungs[0]) && r == 0; i++)
-		r = rungs[i](&ladder, &err);
-	state.duration_us = (unsigned)(now_us() - start);
-	if (r == 0)
-		kt_verdict_set(&state.verdict, true, KT_REASON_READY, "guests ran in real and in long mode on %s",
-			       state.device);
+	for (size_t i = 0; i < RUNG_COUNT; i++)
+		rows[i] = kt_checks_add(&ladder->climb->probe->checks, rungs[i].name);
+	for (size_t i = 0; i < RUNG_COUNT && r == 0; i++) {
+		ladder->row = rows[i];
+		foretell(ladder, rungs[i].asks);
+		r = rungs[i].climb(ladder, err);
+		if (r == 0)
+			kt_rung_pass(rows[i]);
+		else
+			kt_rung_fail(rows[i], err);
+	}
+	return r;
+}
+
+static void note_access(const struct ladder *ladder, struct kt_checks *checks)
+{
+	struct kt_rung *rung = kt_checks_add(checks, "non-root access");
+
+	if (ladder->mode == 0)
+		return;
+	rung->result = KT_RUNG_NOTE;
+	(void)snprintf(rung->value, sizeof(rung->value), "%s",
+		       ladder->state->nonroot_access ? "yes: the host's own node is open to others"
+						     : "no: pods need a node of their own, as the device plugin gives");
+}
+
+void kt_kvm_climb(struct kt_climb *climb)
+{
+	struct kt_state_kvm *state = &climb->probe->kvm;
+	KT_OWN(ladder_done) struct ladder ladder = {.paths = climb->paths, .load_modules = climb->load_modules,
+						    .climb = climb, .kvm = -1, .guest = KT_GUEST_NONE,
+						    .state = state};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	int64_t start = now_us();
+
+	*state = (struct kt_state_kvm){.probed = true, .api_version = -1};
+	kt_device_name(climb->paths->host, climb->paths->dev, state->device, sizeof(state->device));
+	if (climb_all(&ladder, &err) == 0)
+		kt_verdict_set(&state->verdict, true, KT_REASON_READY, "guests ran in real and in long mode on %s",
+			       state->device);
 	else
-		kt_verdict_fail(&state.verdict, &err);
-	*ret_kvm = state;
+		kt_verdict_fail(&state->verdict, &err);
+	state->duration_us = (unsigned)(now_us() - start);
+	note_access(&ladder, &climb->probe->checks);
+}
+
+void kt_kvm_probe(const struct kt_node_paths *paths, bool load_modules, struct kt_state_kvm *ret_kvm)
+{
+	struct kt_probe probe = {.checks.count = 0};
+
+	kt_kvm_climb(&(struct kt_climb){.paths = paths, .load_modules = load_modules, .probe = &probe});
+	*ret_kvm = probe.kvm;
 }

@@ -14,16 +14,14 @@
 static int probe(const char *dev)
 {
 	struct kt_node_paths paths = {.host = "", .dev = dev};
-	struct kt_state_host host;
-	struct kt_state_kvm kvm;
+	struct kt_probe answer;
 
-	kt_host_probe(&paths, &host);
-	kt_kvm_probe(&paths, false, &kvm);
+	kt_node_probe(&paths, false, NULL, NULL, &answer);
 
-	KT_OWN(kt_free_mem) char *text = kt_probe_print(&kvm, &host);
+	KT_OWN(kt_free_mem) char *text = kt_probe_print(&answer);
 
 	puts(text ? text : "{}");
-	return !kvm.verdict.ok;
+	return !answer.kvm.verdict.ok;
 }
 
 static int prove(char **argv, int count)

@@ -71,6 +71,46 @@ static void test_rules(void **state)
 	}
 }
 
+/* Every rule has its row, whichever is the first that breaks; behind them the facts, which break nothing. */
+static void test_rows(void **state)
+{
+	static const struct {
+		const char *name;
+		enum kt_rung_result result;
+		enum kt_reason reason;
+		const char *value;
+	} rows[] = {
+		{"kernel", KT_RUNG_FAILED, KT_REASON_KERNEL_TOO_OLD, "Linux 4.4"},
+		{"XSAVE", KT_RUNG_OK, KT_REASON_NONE, "yes"},
+		{"/proc", KT_RUNG_FAILED, KT_REASON_PROC_MISSING, "No such file or directory"},
+		{"vm.mmap_min_addr", KT_RUNG_OK, KT_REASON_NONE, "not seen without /proc"},
+		{"open files", KT_RUNG_FAILED, KT_REASON_FILE_LIMIT, "12"},
+		{"CPU", KT_RUNG_NOTE, KT_REASON_NONE, "Atom, without svm or vmx"},
+		{"hypervisor", KT_RUNG_NOTE, KT_REASON_NONE, "Hyper-V"},
+		{"confidential guest", KT_RUNG_NOTE, KT_REASON_NONE, "tdx"},
+		{"SELinux", KT_RUNG_NOTE, KT_REASON_NONE, "enforcing"},
+		{"lockdown", KT_RUNG_NOTE, KT_REASON_NONE, "integrity"},
+		{"modules", KT_RUNG_NOTE, KT_REASON_NONE, "kvm loaded"},
+	};
+	struct kt_state_host host = {.kernel = "4.4", .xsave = true, .file_limit = 12, .cpu_model = "Atom",
+				     .hypervisor = "Microsoft Hv", .confidential = "tdx", .selinux = "enforcing",
+				     .lockdown = "integrity", .modules = "kvm loaded"};
+	struct kt_host_facts facts = {.host = "/host", .state = &host, .proc_code = -ENOENT};
+	struct kt_checks checks = {.count = 0};
+
+	(void)state;
+	kt_host_check(&facts, &checks);
+	assert_int_equal(checks.count, sizeof(rows) / sizeof(rows[0]));
+	for (size_t i = 0; i < checks.count; i++) {
+		assert_string_equal(checks.list[i].name, rows[i].name);
+		assert_int_equal(checks.list[i].result, rows[i].result);
+		assert_int_equal(checks.list[i].reason, rows[i].reason);
+		assert_string_equal(checks.list[i].value, rows[i].value);
+		assert_int_equal(checks.list[i].message[0] != '\0', rows[i].result == KT_RUNG_FAILED);
+	}
+	assert_ptr_equal(kt_checks_broken(&checks), &checks.list[0]);
+}
+
 static void test_this_host(void **state)
 {
 	struct kt_node_paths paths = {.host = "", .dev = "/dev"};
@@ -91,6 +131,7 @@ static void test_this_host(void **state)
 	assert_true(host.mmap_min_addr == strtoull(text, NULL, 10));
 	assert_true(strlen(host.cpu_vendor) > 0 && strlen(host.cpu_vendor) < sizeof(host.cpu_vendor));
 	assert_non_null(strstr(host.modules, "kvm "));
+	assert_true(strlen(host.confidential) > 0 && strlen(host.selinux) > 0 && strlen(host.lockdown) > 0);
 	assert_true(strlen(host.verdict.message) > 0);
 	assert_int_equal(host.verdict.ok, host.verdict.reason == KT_REASON_READY);
 }
@@ -160,8 +201,8 @@ static void test_decoy_proc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernels),	   cmocka_unit_test(test_rules),      cmocka_unit_test(test_this_host),
-		cmocka_unit_test(test_file_limit), cmocka_unit_test(test_decoy_proc),
+		cmocka_unit_test(test_kernels),	  cmocka_unit_test(test_rules),	     cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_this_host), cmocka_unit_test(test_file_limit), cmocka_unit_test(test_decoy_proc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,13 +92,16 @@ static bool properties_match(const json_t *rules, const json_t *value, char *pat
 
 static bool any_matches(const json_t *list, const json_t *value, char *path, bool by_rule)
 {
+	bool was_loud = is_loud, matches = false;
 	size_t i;
 	json_t *item;
 
+	is_loud = false; /* that one of them does not match says nothing yet */
 	json_array_foreach(list, i, item)
 		if (by_rule ? is_valid(item, value, path) : json_equal(item, value))
-			return true;
-	return refuse(path, "none of these");
+			matches = true;
+	is_loud = was_loud;
+	return matches || refuse(path, "none of these");
 }
 
 static bool items_match(const json_t *rule, const json_t *value, char *path)
@@ -190,14 +193,13 @@ static void test_what_is_printed_is_described(void **unused)
 
 	(void)unused;
 	fill(&state);
-	for (int round = 0; round < 2; round++) {
+	for (int round = 0; round < 2; round++) { /* empty, and with everything at its largest */
 		json_t *value = document(&state);
 
 		is_loud = true;
 		assert_true(document_is_valid(value));
 		is_loud = false;
 		json_decref(value);
-		/* and with everything at its largest */
 		state.host.file_limit = state.store.installs_ok = UINT64_MAX;
 		state.kvm.duration_us = state.proof.duration_ms = UINT32_MAX;
 		state.proof.at = INT64_MAX;
@@ -207,6 +209,15 @@ static void test_what_is_printed_is_described(void **unused)
 		memset(state.host.modules, 'm', sizeof(state.host.modules) - 1);
 		memset(state.node.message, 'm', sizeof(state.node.message) - 1);
 		memset(state.versions.km_digest, 'a', KT_DIGEST_HEX - 1);
+		state.checks.count = 0;
+		for (int i = 0; i < KT_CHECKS_MAX; i++) {
+			struct kt_rung *rung = kt_checks_add(&state.checks, "the longest name of all");
+
+			kt_rung_fail(rung, &(struct kt_error){.reason = i ? KT_REASON_BUSY : KT_REASON_NONE});
+			rung->result = (enum kt_rung_result)(i % 4);
+			memset(rung->value, 'v', sizeof(rung->value) - 1);
+			memset(rung->message, 'm', sizeof(rung->message) - 1);
+		}
 	}
 }
 
@@ -218,6 +229,8 @@ static size_t objects_check(const json_t *rules)
 	const char *key;
 	json_t *member;
 
+	if (json_object_get(rules, "items"))
+		return objects_check(json_object_get(rules, "items"));
 	if (!properties)
 		return 0;
 	assert_int_equal(json_object_size(properties), json_array_size(required));
@@ -268,6 +281,11 @@ static void test_reader_and_schema_refuse_the_same(void **unused)
 		{"host", "cpuVendor", "\"a vendor of more letters than there are\""},
 		{"proof", "at", "0"},
 		{"store", "upgradeState", "null"},
+		{"host", "lockdown", "\"of a level of its own\""},
+		{NULL, "checks", "{}"},
+		{NULL, "checks", "[{}]"},
+		{NULL, "checks", "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":\"fine\",\"reason\":\"\"}]"},
+		{NULL, "checks", "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":\"failed\",\"reason\":\"Bad\"}]"},
 	};
 
 	(void)unused;

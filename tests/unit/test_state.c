@@ -39,7 +39,8 @@ static void fill(struct kt_state *state)
 	kt_verdict_set(&state->kvm.verdict, true, KT_REASON_READY, "a guest ran");
 	state->host = (struct kt_state_host){.probed = true, .kernel = "6.1.0", .cpu_vendor = "AuthenticAMD",
 					     .cpu_model = "EPYC", .hypervisor = "KVMKVMKVM", .xsave = true,
-					     .mmap_min_addr = 65536, .file_limit = UINT64_MAX, .modules = "kvm builtin"};
+					     .mmap_min_addr = 65536, .file_limit = UINT64_MAX, .modules = "kvm builtin",
+					     .confidential = "none", .selinux = "absent", .lockdown = "none"};
 	kt_verdict_set(&state->host.verdict, true, KT_REASON_READY, "fit");
 	state->proof = (struct kt_state_proof){.ran = true, .integer_ok = true, .sse_ok = true, .hypervisor = "kvm",
 					       .release = "6.1.0.kontain.KVM", .duration_ms = 7, .at = 1767225599};
@@ -48,6 +49,7 @@ static void fill(struct kt_state *state)
 					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
 					       .upgrade_state = "done"};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
+	kt_rung_pass(kt_checks_add(&state->checks, "kernel"));
 }
 
 static void test_round_trip(void **state)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,27 +16,81 @@
 
 static void test_probe(void **state)
 {
-	struct kt_state_kvm kvm = {.probed = true, .device = "/dev/kvm", .api_version = 12, .long_mode = true};
-	struct kt_state_host host = {.probed = true, .kernel = "6.1", .mmap_min_addr = 4096}, host_read;
-	struct kt_state_kvm kvm_read;
+	struct kt_probe probe = {
+		.kvm = {.probed = true, .device = "/dev/kvm", .api_version = 12, .long_mode = true},
+		.host = {.probed = true, .kernel = "6.1", .mmap_min_addr = 4096, .confidential = "sev",
+			 .selinux = "enforcing", .lockdown = "integrity"},
+	}, read;
+	struct kt_error hung = {.code = ETIMEDOUT, .reason = KT_REASON_GUEST_HUNG, .text = "the guest did not end"};
 	struct kt_error err = {0};
 
 	(void)state;
-	kt_verdict_set(&kvm.verdict, false, KT_REASON_GUEST_HUNG, "the guest did not end");
-	kt_verdict_set(&host.verdict, true, KT_REASON_READY, "fit");
+	kt_verdict_fail(&probe.kvm.verdict, &hung);
+	kt_verdict_set(&probe.host.verdict, true, KT_REASON_READY, "fit");
+	kt_rung_pass(kt_checks_add(&probe.checks, "kernel"));
+	strcpy(probe.checks.list[0].value, "Linux 6.1");
+	kt_rung_fail(kt_checks_add(&probe.checks, "guest"), &hung);
+	kt_checks_add(&probe.checks, "CPU")->result = KT_RUNG_NOTE;
+	kt_checks_add(&probe.checks, "after");
 
-	KT_OWN(kt_free_mem) char *text = kt_probe_print(&kvm, &host);
+	KT_OWN(kt_free_mem) char *text = kt_probe_print(&probe);
 
 	assert_null(strchr(text, '\n')); /* one line: a child's output */
-	if (kt_probe_parse(text, strlen(text), &kvm_read, &host_read, &err) < 0)
+	if (kt_probe_parse(text, strlen(text), &read, &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(kvm_read.verdict.reason, KT_REASON_GUEST_HUNG);
-	assert_string_equal(kvm_read.verdict.message, "the guest did not end");
-	assert_string_equal(kvm_read.device, "/dev/kvm");
-	assert_true(kvm_read.long_mode);
-	assert_int_equal(host_read.mmap_min_addr, 4096);
-	assert_int_equal(kt_probe_parse("{}", 2, &kvm_read, &host_read, &err), -EINVAL);
-	assert_int_equal(kt_probe_parse("", 0, &kvm_read, &host_read, &err), -EINVAL);
+	assert_int_equal(read.kvm.verdict.reason, KT_REASON_GUEST_HUNG);
+	assert_string_equal(read.kvm.verdict.message, "the guest did not end");
+	assert_string_equal(read.kvm.device, "/dev/kvm");
+	assert_true(read.kvm.long_mode);
+	assert_int_equal(read.host.mmap_min_addr, 4096);
+	assert_string_equal(read.host.confidential, "sev");
+	assert_string_equal(read.host.selinux, "enforcing");
+	assert_string_equal(read.host.lockdown, "integrity");
+	assert_memory_equal(&read.checks, &probe.checks, sizeof(read.checks));
+	assert_ptr_equal(kt_checks_broken(&read.checks), &read.checks.list[1]);
+	assert_int_equal(kt_probe_parse("{}", 2, &read, &err), -EINVAL);
+	assert_int_equal(kt_probe_parse("", 0, &read, &err), -EINVAL);
+}
+
+/* A row of a check is one of four results, and has a reason exactly when it failed. */
+static void test_checks(void **state)
+{
+	static const struct {
+		const char *list;
+		bool is_good;
+	} rows[] = {
+#define CHECK(result, reason) "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":" result ",\"reason\":" reason "}]"
+		{"[]", true},
+		{CHECK("\"ok\"", "\"\""), true},
+		{CHECK("\"note\"", "\"\""), true},
+		{CHECK("\"unreached\"", "\"\""), true},
+		{CHECK("\"failed\"", "\"Busy\""), true},
+		{CHECK("\"failed\"", "\"\""), false},
+		{CHECK("\"failed\"", "\"None\""), false},
+		{CHECK("\"failed\"", "\"Fine\""), false},
+		{CHECK("\"ok\"", "\"Busy\""), false},
+		{CHECK("\"good\"", "\"\""), false},
+		{CHECK("1", "\"\""), false},
+		{CHECK("\"ok\"", "null"), false},
+		{"[1]", false},
+		{"[{}]", false},
+		{"{}", false},
+		{"null", false},
+	};
+	struct kt_probe probe = {.kvm.api_version = -1}, read;
+
+	(void)state;
+	KT_OWN(kt_free_mem) char *text = kt_probe_print(&probe);
+	char *end = strstr(text, "[]}"), document[2048];
+
+	assert_non_null(end);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kt_error err = {0};
+
+		snprintf(document, sizeof(document), "%.*s%s}", (int)(end - text), text, rows[i].list);
+		if ((kt_probe_parse(document, strlen(document), &read, &err) == 0) != rows[i].is_good)
+			fail_msg("%s: %s", rows[i].list, err.text);
+	}
 }
 
 static void test_proof(void **state)
@@ -125,6 +180,7 @@ static void test_every_allocation_may_fail(void **unused)
 	state.observed_at = state.next_update_by = 1;
 	state.versions.list_count = 1;
 	strcpy(state.versions.list[0], "1");
+	kt_rung_pass(kt_checks_add(&state.checks, "kernel"));
 	json_set_alloc_funcs(luckless_malloc, free);
 	for (bool is_done = false; !is_done; tries++) {
 		allocations_left = tries;
@@ -139,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_proof),
 		cmocka_unit_test(test_error),
 		cmocka_unit_test(test_every_allocation_may_fail),
