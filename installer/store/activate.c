@@ -45,10 +45,17 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 	return kt_fs_replace_link(store->dir, folder, wanted, err);
 }
 
-static int folders_link(const struct kt_store *store, struct kt_error *err)
+int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct kt_error *err)
 {
 	for (size_t i = 0; kt_component_names[i]; i++) {
-		int r = folder_link(store, kt_component_folder(kt_component_names[i]), err);
+		const char *folder = kt_component_folder(kt_component_names[i]);
+		struct stat info;
+
+		if (keeps_folders && fstatat(store->dir, folder, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(info.st_mode) && !kt_is_skeleton(store->dir, folder))
+			continue;
+
+		int r = folder_link(store, folder, err);
 
 		if (r < 0)
 			return r;
@@ -118,7 +125,7 @@ int kt_store_activate(struct kt_store *store, const char *version, struct kt_err
 	if (r == 0)
 		r = pointer_read(store, KT_STORE_CURRENT, current, err);
 	if (r == 0)
-		r = folders_link(store, err);
+		r = kt_store_make_links(store, false, err);
 	if (r < 0 || strcmp(current, version) == 0)
 		return r;
 	r = *current ? set_find(store, current, err) : 0;

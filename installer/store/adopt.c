@@ -5,7 +5,7 @@
  *         The contract is asked before a digest is taken: what breaks it is refused again at each attempt, cheaply
  *   mark the root ours, lock
  *   stage the set legacy-<digest> from the folders themselves (copied, verified, synced)
- *   current -> the set, synced
+ *   current -> the set, synced; links where no folder is
  *   each folder exchanged for its link (RENAME_EXCHANGE, synced): its name leads to the same content before and after
  *   the old folders, now partials, are removed: a running km keeps its inodes
  * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the same. */
@@ -28,12 +28,15 @@
 /* What release tarballs hold beside the components: it stays where it is. */
 static const char *const leftovers[] = {"include", "examples", "tests", NULL};
 
-/* A directory that holds something. */
-static bool is_real_folder(int dir, const char *name)
+/* 1: a directory that holds something; 0: nothing, or something else. A folder that cannot be looked at is an error: a
+ * version made without it would never be whole. */
+static int folder_look(int dir, const char *name)
 {
 	struct stat info;
 
-	return fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) && !kt_is_skeleton(dir, name);
+	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISDIR(info.st_mode) && !kt_is_skeleton(dir, name);
 }
 
 static bool is_known(int dir, const char *name)
@@ -44,7 +47,7 @@ static bool is_known(int dir, const char *name)
 	for (size_t i = 0; leftovers[i]; i++)
 		if (strcmp(name, leftovers[i]) == 0)
 			return true;
-	return kt_component_of_folder(name) && is_real_folder(dir, name);
+	return kt_component_of_folder(name) && folder_look(dir, name) > 0;
 }
 
 static int unknown_visit(void *context, int dir, const char *name)
@@ -190,15 +193,17 @@ static int gather_components(const struct kt_store *store, bool takes_digests, s
 			.component = component, .below = "", .takes_digests = takes_digests, .err = err};
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char digest[KT_DIGEST_HEX];
+		int r = folder_look(store->dir, folder);
 
-		if (!is_real_folder(store->dir, folder))
+		if (r < 0)
+			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
+		if (r == 0)
 			continue;
 		(void)snprintf(component->name, sizeof(component->name), "%s", kt_component_names[i]);
 		manifest->component_count++; /* from here on kt_manifest_done frees it */
 		err->code = 0;
 
-		int r = kt_each_entry(store->dir, folder, gather_visit, &gather);
-
+		r = kt_each_entry(store->dir, folder, gather_visit, &gather);
 		if (r < 0)
 			return err->code ? r : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root,
 							     folder);
@@ -280,9 +285,11 @@ static int folders_exchange(struct kt_store *store, const char *version, struct 
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char place[KT_PLACE_MAX];
 		struct stat info;
-		int r;
+		int r = folder_look(store->dir, folder);
 
-		if (!is_real_folder(store->dir, folder))
+		if (r < 0)
+			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
+		if (r == 0)
 			continue;
 		(void)snprintf(place, sizeof(place), KT_STORE_SETS "/%s/%s", version, folder);
 		if (fstatat(store->dir, place, &info, AT_SYMLINK_NOFOLLOW) < 0) /* it came after the set was made */
@@ -297,14 +304,32 @@ static int folders_exchange(struct kt_store *store, const char *version, struct 
 
 static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struct kt_error *err)
 {
-	char current[KT_VERSION_MAX];
+	char current[KT_VERSION_MAX], foreign[256];
+	enum kt_claim claim = KT_CLAIM_FOREIGN;
 	int r = kt_store_mark(store, err);
 
+	/* The mark comes before the lock, so another may have made it, and swept ours away half made. */
+	if (r < 0 && kt_store_claim(store, &claim, foreign) == 0 && claim == KT_CLAIM_OURS)
+		r = 0;
 	if (r == 0)
 		r = kt_store_lock(store, 0, err);
 	if (r == 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) != -ENOENT)
 		r = kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	return r < 0 ? r : kt_store_stage(store, bundle, NULL, NULL, NULL, err);
+}
+
+/* What there is to adopt, and that a landing would take it. Another that adopts it meanwhile moves the folders away as
+ * we read: then what we found tells nothing. */
+static int look(const struct kt_store *store, struct kt_bundle *bundle, struct kt_error *err)
+{
+	char current[KT_VERSION_MAX];
+	int r = contract_look(store, err);
+
+	if (r == 0)
+		r = describe(store, true, bundle, err);
+	if (r < 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0)
+		r = kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
+	return r;
 }
 
 int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err)
@@ -321,9 +346,7 @@ int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], str
 		if (r == 0 && is_half_done(store, version) != 1)
 			r = kt_fail(&mine, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	} else {
-		r = contract_look(store, &mine);
-		if (r == 0)
-			r = describe(store, true, &bundle, &mine);
+		r = look(store, &bundle, &mine);
 		if (r < 0 && !kt_reason_get(mine.reason)->transient)
 			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
 				       store->root, mine.text);
@@ -333,10 +356,10 @@ int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], str
 		if (r == 0)
 			r = kt_store_restore(store, version, "", &mine);
 	}
+	if (r == 0) /* first those of components that are not there: with the last exchange all is in its place */
+		r = kt_store_make_links(store, true, &mine);
 	if (r == 0)
 		r = folders_exchange(store, version, &mine);
-	if (r == 0) /* the links of components that were not there */
-		r = kt_store_activate(store, version, &mine);
 	if (r == 0)
 		r = kt_store_sweep(store, &mine);
 	if (r < 0)

@@ -73,6 +73,10 @@ int kt_store_publish(const struct kt_store *store, const char *partial, const ch
 /* Did we make this root, or may we (it is empty but for skeletons)? Names the first foreign entry. */
 enum kt_claim { KT_CLAIM_OURS, KT_CLAIM_EMPTY, KT_CLAIM_FOREIGN };
 int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256]);
+
+/* The five links into current, each made where nothing is, or a skeleton; another's folder is an error, or with
+ * keeps_folders left for later. Synced. */
+int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct kt_error *err);
 /* Makes the root ours, synced. */
 int kt_store_mark(const struct kt_store *store, struct kt_error *err);
 /* May kt_store_adopt take the folders that another installer left? 1, 0, or -errno. */

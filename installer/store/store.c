@@ -254,21 +254,28 @@ static int claim_visit(void *context, int dir, const char *name)
 	return 1;
 }
 
-int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256])
+static bool has_owner(const struct kt_store *store)
 {
 	struct stat info;
 
+	return fstatat(store->dir, KT_STORE_OWNER, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+}
+
+int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256])
+{
 	ret_name[0] = '\0';
-	if (fstatat(store->dir, KT_STORE_OWNER, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode)) {
-		*ret_claim = KT_CLAIM_OURS;
+	*ret_claim = KT_CLAIM_OURS;
+	if (has_owner(store))
 		return 0;
-	}
 
 	int r = kt_each_entry(store->dir, ".", claim_visit, ret_name);
 
 	if (r < 0)
 		return r;
-	*ret_claim = r == 0 ? KT_CLAIM_EMPTY : KT_CLAIM_FOREIGN;
+	if (r == 0)
+		*ret_claim = KT_CLAIM_EMPTY;
+	else if (!has_owner(store)) /* else another installer marked it while we read, and what we met is its work */
+		*ret_claim = KT_CLAIM_FOREIGN;
 	return 0;
 }
 
@@ -306,18 +313,28 @@ int kt_store_mark(const struct kt_store *store, struct kt_error *err)
 	return kt_fs_replace_file(store->dir, KT_STORE_OWNER, text, strlen(text), 0644, err);
 }
 
+/* Whose the root is, and an error where it is not for us. */
+static int claim_check(const struct kt_store *store, enum kt_claim *ret_claim, struct kt_error *err)
+{
+	char foreign[256];
+	int r = kt_store_claim(store, ret_claim, foreign);
+
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
+	if (*ret_claim == KT_CLAIM_FOREIGN)
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
+			       "%s was not made by kontain-installer: %s/%s is there", store->root, store->root, foreign);
+	return 0;
+}
+
 int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err)
 {
 	int64_t deadline = now_ms() + wait_ms;
 	enum kt_claim claim;
-	char foreign[256];
-	int fd, r = kt_store_claim(store, &claim, foreign);
+	int fd, r = claim_check(store, &claim, err);
 
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
-	if (claim == KT_CLAIM_FOREIGN)
-		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
-			       "%s was not made by kontain-installer: %s/%s is there", store->root, store->root, foreign);
+		return r;
 	while ((fd = lock_try(store)) == -EAGAIN && now_ms() < deadline)
 		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
 	if (fd == -EAGAIN)
@@ -328,10 +345,15 @@ int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err
 		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot lock %s/" KT_STORE_LOCK, store->root);
 	kt_close_fd(&store->lock);
 	store->lock = fd;
-	r = kt_store_claim(store, &claim, foreign);
+	/* Looked at again: whoever held the lock before may have uninstalled, and left what was not its own. */
+	r = claim_check(store, &claim, err);
+	if (r == 0 && claim == KT_CLAIM_EMPTY)
+		r = kt_store_mark(store, err);
+	if (r < 0 && claim == KT_CLAIM_FOREIGN)
+		(void)unlinkat(store->dir, KT_STORE_LOCK, 0);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
-	return claim == KT_CLAIM_EMPTY ? kt_store_mark(store, err) : 0;
+		kt_close_fd(&store->lock);
+	return r;
 }
 
 int kt_store_sync(const struct kt_store *store, struct kt_error *err)

@@ -1,15 +1,18 @@
-/* Strikes a command, and all processes that it makes, at the N-th of its system calls:
+/* Strikes a command, and all processes that it makes, at one of its system calls. WHERE is P:N, the N-th call of the
+ * P-th process in the order of their births, 0 being the command itself: two that run at once mix their calls otherwise
+ * each time, and a number that counts both would miss some.
  *
- *   kt-crash-at kill N COMMAND...          SIGKILL to all of them as the call is entered; every call counts
- *   kt-crash-at cut N COMMAND...           likewise, but only calls count that change what is on the disk
- *   kt-crash-at bereave N COMMAND...       SIGKILL to the one process that makes it; only calls of its children count
- *   kt-crash-at fail N ERRNO COMMAND...    the call does not happen and answers -ERRNO; only calls count that can
- *   kt-crash-at short N COMMAND...         the call writes half of what it was asked to; only writes count
- *   kt-crash-at count WAY [ERRNO] COMMAND  prints how many calls count, and strikes none
+ *   kt-crash-at kill WHERE COMMAND...         SIGKILL to all of them as the call is entered; every call counts
+ *   kt-crash-at cut WHERE COMMAND...          likewise, but only calls count that change what is on the disk
+ *   kt-crash-at bereave WHERE COMMAND...      SIGKILL to the one process that makes it; only calls of children count
+ *   kt-crash-at fail WHERE ERRNO COMMAND...   the call does not happen and answers -ERRNO; only calls count that can
+ *   kt-crash-at short WHERE COMMAND...        the call writes half of what it was asked to; only writes count
+ *   kt-crash-at rival WHERE OTHER COMMAND...  OTHER, a line for the shell, runs to its end before the call is made
+ *   kt-crash-at count WAY [ERRNO] COMMAND...  prints how many calls count, a line "P N" a process, and strikes none
  *
  * Counting begins with the first openat2: by it the store opens its root, and nothing before it touches anything.
  * The name of the call that was struck is printed on stderr. Exit status: the command's own; 99 killed, all are gone;
- * 98 the command ended before its N-th call; 97 this program failed. */
+ * 98 the command ended before that call; 97 this program failed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -72,23 +75,26 @@ static const struct call {
 static const struct way {
 	const char *name;
 	unsigned counts; /* calls that have one of these; all of them for 0 */
-	enum { ONE_CALL, ONE_PROCESS, ALL_PROCESSES } ends;
+	enum { ONE_CALL, ONE_PROCESS, ALL_PROCESSES, NOTHING } ends;
 } ways[] = {
 	{"kill", 0, ALL_PROCESSES}, {"cut", CHANGES, ALL_PROCESSES}, {"bereave", 0, ONE_PROCESS},
-	{"fail", 0, ONE_CALL},      {"short", IS_WRITE, ONE_CALL},
+	{"fail", 0, ONE_CALL},      {"short", IS_WRITE, ONE_CALL},   {"rival", 0, NOTHING},
 };
 
 struct strike {
 	const struct way *way;
 	unsigned counts;
 	int error;
-	long at; /* 0: only count */
-	long seen;
+	const char *rival;
+	unsigned process; /* whose call */
+	long at;          /* which of them; 0: only count */
 	bool has_begun, is_done;
-	pid_t first;
-	pid_t failing;     /* whose call is to answer -error on its way out */
-	pid_t pids[64];    /* all that are traced */
-	size_t pid_count;
+	pid_t failing;    /* whose call is to answer -error on its way out */
+	struct traced {
+		pid_t pid; /* 0 when it has ended: its number may be another's from then on */
+		long seen;
+	} traced[64];      /* in the order of their births */
+	unsigned births;
 };
 
 static const struct call *call_find(uint64_t number)
@@ -126,8 +132,9 @@ static void rest_kill(const struct strike *strike)
 	int status;
 	pid_t pid;
 
-	for (size_t i = 0; i < strike->pid_count; i++)
-		(void)kill(strike->pids[i], SIGKILL);
+	for (unsigned i = 0; i < strike->births; i++)
+		if (strike->traced[i].pid > 0)
+			(void)kill(strike->traced[i].pid, SIGKILL);
 	while ((pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR)
 		if (pid > 0 && WIFSTOPPED(status))
 			(void)kill(pid, SIGKILL);
@@ -148,26 +155,49 @@ static void call_change(struct strike *strike, pid_t pid, const struct call *cal
 	(void)ptrace(PTRACE_SETREGS, pid, NULL, &registers);
 }
 
+static struct traced *traced_find(struct strike *strike, pid_t pid)
+{
+	for (unsigned i = 0; i < strike->births; i++)
+		if (strike->traced[i].pid == pid)
+			return &strike->traced[i];
+	return NULL;
+}
+
+static void rival_run(const char *line)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 /* true: this was it, and all are to be killed. */
-static bool call_enter(struct strike *strike, pid_t pid, const struct __ptrace_syscall_info *info)
+static bool call_enter(struct strike *strike, struct traced *traced, const struct __ptrace_syscall_info *info)
 {
 	const struct call *call = call_find(info->entry.nr);
+	unsigned number = (unsigned)(traced - strike->traced);
 
 	strike->has_begun |= info->entry.nr == SYS_openat2;
 	if (!strike->has_begun || strike->is_done)
 		return false;
-	if (strike->counts && !(call_what(pid, info, call) & strike->counts))
+	if (strike->counts && !(call_what(traced->pid, info, call) & strike->counts))
 		return false;
-	if (strike->way->ends == ONE_PROCESS && pid == strike->first)
+	if (strike->way->ends == ONE_PROCESS && number == 0)
 		return false;
-	if (++strike->seen != strike->at)
+	if (++traced->seen != strike->at || number != strike->process)
 		return false;
 	strike->is_done = true;
 	(void)fprintf(stderr, "%s\n", call ? call->name : "other");
 	if (strike->way->ends == ONE_CALL)
-		call_change(strike, pid, call);
+		call_change(strike, traced->pid, call);
 	else if (strike->way->ends == ONE_PROCESS)
-		(void)kill(pid, SIGKILL);
+		(void)kill(traced->pid, SIGKILL);
+	else if (strike->way->ends == NOTHING)
+		rival_run(strike->rival);
 	return strike->way->ends == ALL_PROCESSES;
 }
 
@@ -183,28 +213,24 @@ static void call_leave(struct strike *strike, pid_t pid)
 	strike->failing = 0;
 }
 
-static void pid_keep(struct strike *strike, pid_t pid)
+/* NULL when there are too many of them. */
+static struct traced *traced_keep(struct strike *strike, pid_t pid)
 {
-	for (size_t i = 0; i < strike->pid_count; i++)
-		if (strike->pids[i] == pid)
-			return;
-	if (strike->pid_count < sizeof(strike->pids) / sizeof(strike->pids[0]))
-		strike->pids[strike->pid_count++] = pid;
-}
+	struct traced *traced = traced_find(strike, pid);
 
-/* Its number may be another's from now on. */
-static void pid_forget(struct strike *strike, pid_t pid)
-{
-	for (size_t i = 0; i < strike->pid_count; i++)
-		if (strike->pids[i] == pid)
-			strike->pids[i] = strike->pids[--strike->pid_count];
+	if (traced || strike->births == sizeof(strike->traced) / sizeof(strike->traced[0]))
+		return traced;
+	traced = &strike->traced[strike->births++];
+	*traced = (struct traced){.pid = pid};
+	return traced;
 }
 
 static int end(const struct strike *strike, int status)
 {
 	rest_kill(strike); /* none of its children may outlive the answer */
 	if (strike->at == 0) {
-		(void)printf("%ld\n", strike->seen);
+		for (unsigned i = 0; i < strike->births; i++)
+			(void)printf("%u %ld\n", i, strike->traced[i].seen);
 		return WIFEXITED(status) ? WEXITSTATUS(status) : BROKEN;
 	}
 	if (!strike->is_done)
@@ -219,28 +245,37 @@ static int follow(struct strike *strike)
 
 	for (;;) {
 		pid_t pid = waitpid(-1, &status, __WALL);
+		struct traced *traced;
+		unsigned long born = 0;
 		int deliver = 0;
 
 		if (pid < 0 && errno == EINTR)
 			continue;
 		if (pid < 0)
 			return BROKEN;
+		traced = traced_keep(strike, pid);
+		if (!traced)
+			return BROKEN;
 		if (WIFEXITED(status) || WIFSIGNALED(status)) {
-			pid_forget(strike, pid);
-			if (pid == strike->first)
+			traced->pid = 0;
+			if (traced == strike->traced)
 				return end(strike, status);
 			continue;
 		}
-		pid_keep(strike, pid);
 		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
 			if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0)
 				continue; /* killed meanwhile: its end is reported next */
-			if (info.op == PTRACE_SYSCALL_INFO_ENTRY && call_enter(strike, pid, &info)) {
+			if (info.op == PTRACE_SYSCALL_INFO_ENTRY && call_enter(strike, traced, &info)) {
 				rest_kill(strike);
 				return KILLED;
 			}
 			if (info.op == PTRACE_SYSCALL_INFO_EXIT)
 				call_leave(strike, pid);
+		} else if (status >> 16 == PTRACE_EVENT_FORK || status >> 16 == PTRACE_EVENT_VFORK ||
+			   status >> 16 == PTRACE_EVENT_CLONE) {
+			/* told by its parent: two children may show themselves in either order */
+			(void)ptrace(PTRACE_GETEVENTMSG, pid, NULL, &born);
+			(void)traced_keep(strike, (pid_t)born);
 		} else if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP) {
 			deliver = WSTOPSIG(status); /* a real signal; SIGSTOP is how a new child shows itself */
 		}
@@ -266,8 +301,7 @@ static int run(struct strike *strike, char **command)
 		(void)fprintf(stderr, "kt-crash-at: cannot trace %s: %s\n", command[0], strerror(errno));
 		return BROKEN;
 	}
-	strike->first = pid;
-	pid_keep(strike, pid);
+	(void)traced_keep(strike, pid);
 	(void)ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
 	return follow(strike);
 }
@@ -282,27 +316,39 @@ static unsigned error_counts(int error)
 	}
 }
 
+/* "P:N" */
+static bool where_read(const char *text, struct strike *strike)
+{
+	char rest;
+
+	return text && sscanf(text, "%u:%ld%c", &strike->process, &strike->at, &rest) == 2 && strike->at > 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct strike strike = {.at = 0};
-	bool only_counts = argc > 2 && strcmp(argv[1], "count") == 0;
+	bool only_counts = argc > 2 && strcmp(argv[1], "count") == 0, is_clear = argc > 3;
 	char **next = argv + 1 + only_counts;
 
-	for (size_t i = 0; argc > 3 && i < sizeof(ways) / sizeof(ways[0]); i++)
+	for (size_t i = 0; is_clear && i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (strcmp(ways[i].name, *next) == 0)
 			strike.way = &ways[i];
-	if (strike.way) {
+	is_clear = strike.way != NULL;
+	if (is_clear) {
 		next++;
-		strike.at = only_counts ? 0 : atol(*next++);
+		is_clear = only_counts || where_read(*next++, &strike);
 		strike.counts = strike.way->counts;
-		if (strcmp(strike.way->name, "fail") == 0 && *next) {
-			strike.error = atoi(*next++);
-			strike.counts = error_counts(strike.error);
-		}
 	}
-	if (!strike.way || !*next || (!only_counts && strike.at < 1) || (strike.error != 0 && strike.counts == 0)) {
-		(void)fprintf(stderr, "usage: kt-crash-at kill|cut|bereave|short N COMMAND... | fail N ERRNO COMMAND... | "
-				      "count WAY [ERRNO] COMMAND...\n");
+	if (is_clear && strcmp(strike.way->name, "fail") == 0 && *next) {
+		strike.error = atoi(*next++);
+		strike.counts = error_counts(strike.error);
+		is_clear = strike.counts != 0;
+	}
+	if (is_clear && strike.way->ends == NOTHING && !only_counts)
+		strike.rival = *next++;
+	if (!is_clear || !*next) {
+		(void)fprintf(stderr, "usage: kt-crash-at kill|cut|bereave|short P:N COMMAND... | fail P:N ERRNO COMMAND... | "
+				      "rival P:N OTHER COMMAND... | count WAY [ERRNO] COMMAND...\n");
 		return BROKEN;
 	}
 	return run(&strike, next);

@@ -6,6 +6,7 @@
  *   no-file-sync         fsync of a file does nothing
  *   deaf-to-sync         syncs happen, and their failures are not told
  *   believes-writes      a short write is taken for a whole one
+ *   no-lock              a lock is held by as many as ask for it
  *   link-in-two-steps    a link that is replaced is removed first
  *   manifest-first       a set gets its name before its content, and its manifest before its links
  *   swapped-renames      a set gets its name before the components that it names */
@@ -50,6 +51,11 @@ int fsync(int fd)
 	long r = syscall(SYS_fsync, fd);
 
 	return is("deaf-to-sync") ? 0 : (int)r;
+}
+
+int flock(int fd, int operation)
+{
+	return is("no-lock") ? 0 : (int)syscall(SYS_flock, fd, operation);
 }
 
 ssize_t write(int fd, const void *bytes, size_t size)

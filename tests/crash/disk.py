@@ -79,17 +79,18 @@ class Cut(Rig):
 
     def all(self):
         image, place = self.disk('count')
-        total = self.bench.count(os.path.join(place, 'k'), self.step, 'cut')
+        calls = self.bench.count(os.path.join(place, 'k'), self.step, 'cut')
         unmount(place)
         os.remove(image)
-        # the last one is never reached: the cut after a run that ended
-        return [(n, noisy) for n in range(1, total + 2) for noisy in (False, True)]
+        # the last one of each is never reached: the cut after a run that ended
+        return [(f'{process}:{n}', noisy) for process, count in enumerate(calls)
+                for n in range(1, count + 2 if count or process == 0 else 1) for noisy in (False, True)]
 
-    def one(self, n, noisy):
-        image, place = self.disk(f'{n}-{noisy}')
+    def one(self, where, noisy):
+        image, place = self.disk(f'{where}-{noisy}')
         root = os.path.join(place, 'k')
         try:
-            status, struck, said = self.bench.strike(root, self.step, 'cut', str(n))
+            status, struck, said = self.bench.strike(root, self.step, 'cut', where)
             if noisy:
                 with open(os.path.join(place, 'neighbour'), 'w') as file:
                     file.write('noise')
@@ -100,16 +101,16 @@ class Cut(Rig):
             self.judge_disk(image, place, root, status, said)
         except Broken as fault:
             subprocess.run(['umount', place], stderr=subprocess.DEVNULL, check=False)
-            when = f'cut at change {n}, {struck}' if status == 99 else 'cut after it had ended'
+            when = f'cut at change {where}, {struck}' if status == 99 else 'cut after it had ended'
             raise Broken(f"{when}{', with a neighbour' if noisy else ''}: {fault}") from None
         finally:
             os.remove(image)
-        return n
+        return where
 
     def judge_disk(self, image, place, root, status, said):
         mount(self.filesystem, image, place)
         now = self.bench.judge(root, self.step)
-        if status != 99 and said and not said.startswith(('written=', 'removed=')):
+        if status != 99 and said and not said.startswith(('written=', 'removed=', 'adopted=')):
             raise Broken(f'it failed without being struck: {said}')
         if status != 99:
             self.bench.judge_success(root, self.step, now)

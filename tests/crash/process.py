@@ -1,9 +1,10 @@
 """Processes struck: killed at every system call, and each call made to fail or to do half."""
 import errno
 import os
+import shlex
 import shutil
 
-from store import Broken, copy_tree
+from store import LAND1, LAND2, Broken, copy_tree
 
 FAULTS = (('fail', errno.EIO), ('fail', errno.ENOSPC), ('fail', errno.EINTR), ('short', 0), ('bereave', 0))
 SYNCS = ('fsync', 'fdatasync', 'syncfs')
@@ -24,27 +25,28 @@ class Rig:
         return root
 
     def points(self, *how):
+        """Every call of every process, as kt-crash-at names it. Now and then one makes a call or two more, so that some
+        are tried beyond what was counted, where anything can be struck at all."""
         root = self.fresh('count')
-        total = self.bench.count(root, self.step, *how)
+        calls = self.bench.count(root, self.step, *how)
         shutil.rmtree(root, ignore_errors=True)
-        return total
+        return [f'{process}:{n}' for process, count in enumerate(calls) for n in range(1, count + 4 if count else 1)]
 
 
 class Kill(Rig):
     def all(self):
-        # two processes' calls mix otherwise each time: some more are tried, until none is reached
-        return [(n,) for n in range(1, self.points('kill') + 8)]
+        return [(where,) for where in self.points('kill')]
 
-    def one(self, n):
+    def one(self, where):
         """False: not reached. Else what was struck."""
-        root = self.fresh(f'kill-{n}')
-        status, struck, _ = self.bench.strike(root, self.step, 'kill', str(n))
+        root = self.fresh(f'kill-{where}')
+        status, struck, _ = self.bench.strike(root, self.step, 'kill', where)
         try:
             self.bench.judge(root, self.step)
             if status == 99:
                 self.bench.again(root, self.step)
         except Broken as fault:
-            raise Broken(f'killed at call {n}, {struck}: {fault}') from None
+            raise Broken(f'killed at call {where}, {struck}: {fault}') from None
         shutil.rmtree(root, ignore_errors=True)
         return struck if status == 99 else False
 
@@ -54,13 +56,12 @@ class Fault(Rig):
         found = []
         for way, error in FAULTS:
             how = (way, str(error)) if error else (way,)
-            total = self.points(*how)
-            found += [(way, error, n) for n in range(1, total + 4 if total else 1)]
+            found += [(way, error, where) for where in self.points(*how)]
         return found
 
-    def one(self, way, error, n):
-        root = self.fresh(f'{way}-{error}-{n}')
-        how = (way, str(n)) + ((str(error),) if error else ())
+    def one(self, way, error, where):
+        root = self.fresh(f'{way}-{error}-{where}')
+        how = (way, where) + ((str(error),) if error else ())
         status, struck, said = self.bench.strike(root, self.step, *how)
         name = errno.errorcode.get(error, way)
         try:
@@ -76,6 +77,49 @@ class Fault(Rig):
             if status != 98:
                 self.bench.again(root, self.step)
         except Broken as fault:
-            raise Broken(f'{name} at {struck} {n}: {fault}') from None
+            raise Broken(f'{name} at {struck} {where}: {fault}') from None
         shutil.rmtree(root, ignore_errors=True)
         return struck if status != 98 else False
+
+
+# Who comes in between: step -> calls
+RIVALS = {
+    'install': (LAND1, ('uninstall',)),
+    'upgrade': (LAND2, ('activate', '1.0'), ('uninstall',)),
+    'rollback': (LAND2,),
+    'prune': (LAND1,),
+    'adopt': (('adopt',), LAND2),
+    'uninstall': (LAND1, ('uninstall',)),
+}
+# How one that was not first may end
+GIVES_WAY = ('Locked', 'NoVersion', 'ForeignInstallation')
+
+
+class Rival(Rig):
+    """Before each call of one installer another one runs from beginning to end."""
+
+    def all(self):
+        return [(call, where) for where in self.points('rival') for call in RIVALS.get(self.step.name, ())]
+
+    def one(self, call, where):
+        root = self.fresh(f'rival-{call[0]}-{where}')
+        log = root + '.rival'
+        line = f"{shlex.join(self.bench.command(root, call))} >{log} 2>&1; echo $? >>{log}"
+        status, struck, said = self.bench.strike(root, self.step, 'rival', where, line)
+        if status == 98:
+            shutil.rmtree(root, ignore_errors=True)
+            return False
+        with open(log) as file:
+            *other_said, other_status = file.read().split('\n')[:-1]
+        try:
+            for name, ended, words in (('it', status, said), ('the other', int(other_status), ' '.join(other_said))):
+                if ended != 0 and not any(word in words for word in GIVES_WAY):
+                    raise Broken(f'{name} ended with {ended}: {words}')
+            if status != 0 and other_status != '0':
+                raise Broken(f'neither succeeded: {said}; {other_said}')
+            self.bench.judge_any(root)
+        except Broken as fault:
+            raise Broken(f'{call[0]} before {struck} {where}: {fault}') from None
+        shutil.rmtree(root, ignore_errors=True)
+        os.remove(log)
+        return struck

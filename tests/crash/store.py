@@ -4,10 +4,15 @@ The judge does not believe the store alone: beside its own `inventory` and `veri
 with the bundles' files, byte for byte."""
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 
 FOLDERS = ('bin', 'runtime', 'alpine-lib', 'lib', 'shim')
+
+# What an earlier installer left: real directories and no word of a version
+EARLIER_FILES = {'bin': {'km': 'KM earlier', 'krun': '-> km'}, 'lib': {'data': 'lib\n', 'deep/er/text': 'deep\n'}}
+LEGACY = 'legacy'  # stands for the version that it becomes, which is named after its digest
 
 # version -> folder -> name -> content; KM is the payload with the text behind it, '-> x' a link to x
 BUNDLES = {
@@ -25,6 +30,7 @@ class State:
 
 
 NOTHING = State('', frozenset())
+EARLIER = State('what an earlier installer left', frozenset())
 
 
 def state(current, *sets):
@@ -41,6 +47,7 @@ class Step:
     damage: str = ''  # a file below the root that is broken before it
 
 
+MAKE_EARLIER = ('make what an earlier installer left',)
 LAND1, LAND2, LAND3 = ('land', '@1.0'), ('land', '@2.0'), ('land', '@3.0')
 STEPS = (
     Step('install', (), LAND1, NOTHING, state('1.0', '1.0')),
@@ -49,6 +56,7 @@ STEPS = (
     Step('repair', (LAND1, LAND2), LAND2, state('2.0', '1.0', '2.0'), state('2.0', '1.0', '2.0'), 'bin/km'),
     Step('rollback', (LAND1, LAND2), ('activate', '1.0'), state('2.0', '1.0', '2.0'), state('1.0', '1.0', '2.0')),
     Step('prune', (LAND1, LAND2, LAND3), ('prune', '0'), state('3.0', '1.0', '2.0', '3.0'), state('3.0', '2.0', '3.0')),
+    Step('adopt', (MAKE_EARLIER,), ('adopt',), EARLIER, state(LEGACY, LEGACY)),
     Step('uninstall', (LAND1, LAND2), ('uninstall',), state('2.0', '1.0', '2.0'), NOTHING),
 )
 
@@ -72,14 +80,15 @@ class Bench:
         with open(os.path.join(build, 'tests/store/kt-store-payload'), 'rb') as payload:
             self.payload = payload.read()
         for version in BUNDLES:
-            self.bundle_make(version)
+            self.tree_make(self.bundle(version), BUNDLES[version])
+            subprocess.run([self.driver, 'pack', self.bundle(version), version], check=True, env=self.clean)
+        self.legacy = self.legacy_name()
 
     def content(self, text):
         return self.payload + text.encode() if text.startswith('KM') else text.encode()
 
-    def bundle_make(self, version):
-        top = self.bundle(version)
-        for folder, files in BUNDLES[version].items():
+    def tree_make(self, top, folders):
+        for folder, files in folders.items():
             for name, text in files.items():
                 path = os.path.join(top, folder, name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -89,7 +98,14 @@ class Bench:
                 with open(path, 'wb') as file:
                     file.write(self.content(text))
                 os.chmod(path, 0o755 if folder == 'bin' else 0o644)
-        subprocess.run([self.driver, 'pack', top, version], check=True, env=self.clean)
+
+    def legacy_name(self):
+        root = os.path.join(self.work, 'earlier')
+        self.tree_make(root, EARLIER_FILES)
+        status, said = self.call(root, ('adopt',))
+        if status != 0 or not said.startswith('adopted='):
+            raise Broken(f'what an earlier installer left is not adopted: {said}')
+        return said.removeprefix('adopted=')
 
     def bundle(self, version):
         return os.path.join(self.work, 'bundle', version)
@@ -121,16 +137,21 @@ class Bench:
         return done.returncode, done.stderr.split('\n')[0], done.stdout.strip()
 
     def count(self, root, step, *how):
+        """How many calls each process makes that can be struck so, in the order of their births."""
         done = subprocess.run([self.striker, 'count', *how, *self.command(root, step.call)], env=self.suspect(),
                               capture_output=True, text=True, errors='replace')
         if done.returncode != 0:
             raise Broken(f'{step.name} fails without being struck: {done.stdout}{done.stderr}')
-        return int(done.stdout.strip().split('\n')[-1])
+        rows = [line.split() for line in done.stdout.split('\n') if re.fullmatch(r'\d+ \d+', line)]
+        return [int(calls) for _, calls in rows]
 
     def begin(self, root, step):
         """Leads a root to where a step begins."""
         for call in step.before:
-            self.must(root, call)
+            if call == MAKE_EARLIER:
+                self.tree_make(root, EARLIER_FILES)
+            else:
+                self.must(root, call)
         if step.damage:
             with open(os.path.join(root, step.damage), 'ab') as file:
                 file.write(b'damage')
@@ -146,18 +167,24 @@ class Bench:
             raise Broken(f'inventory: {said}')
         words = dict(w.split('=', 1) for w in said.split('\n')[0].split(' '))
         sets = said.split('\nsets=')[1].split()
+        if words['foreign'] == '1' and words['adoptable'] == '1':
+            return EARLIER  # or on the way from there: what is seen is the same
         if words['current'] and words['whole'] != '1':
             raise Broken(said.split('\n')[1])
         if words['previous'] and words['previous'] not in sets:
             raise Broken(f"previous names {words['previous']}, which is not there")
-        return State(words['current'], frozenset(sets))
+        named = {self.legacy: LEGACY}
+        return State(named.get(words['current'], words['current']), frozenset(named.get(one, one) for one in sets))
 
     def compare(self, root, current):
         """What the five links show is the bundle of what is current, or nothing."""
         for folder in FOLDERS:
-            wanted = BUNDLES[current].get(folder, {}) if current else {}
+            of = EARLIER_FILES if current in (EARLIER.current, LEGACY) else BUNDLES[current] if current else {}
+            wanted = of.get(folder, {})
             link, found = os.path.join(root, folder), set()
-            if os.path.lexists(link) and (not os.path.islink(link) or os.readlink(link) != 'current/' + folder):
+            if current == EARLIER.current and os.path.isdir(link) and not os.path.islink(link):
+                pass  # not exchanged yet
+            elif os.path.lexists(link) and (not os.path.islink(link) or os.readlink(link) != 'current/' + folder):
                 raise Broken(f'{folder} does not lead to current/{folder}')
             for below, folders, names in os.walk(link + '/'):  # which counts links to folders among the folders
                 names += [name for name in folders if os.path.islink(os.path.join(below, name))]
@@ -188,12 +215,25 @@ class Bench:
             raise Broken(f'current is "{now.current}"')
         if not (step.old.sets & step.new.sets) <= now.sets <= (step.old.sets | step.new.sets):
             raise Broken(f'the sets are {sorted(now.sets)}')
-        if now.current and now.current not in now.sets:
+        if now.current and now != EARLIER and now.current not in now.sets:
             raise Broken(f'current names {now.current}, which is not there')
         for version in sorted(now.sets):
-            self.must(root, ('verify', version))
+            self.must(root, ('verify', self.legacy if version == LEGACY else version))
         self.compare(root, now.current)
         return now
+
+    def judge_any(self, root):
+        """Whatever the state is, it is whole, and an installation from here ends well."""
+        now = self.look(root)
+        for version in sorted(now.sets):
+            self.must(root, ('verify', self.legacy if version == LEGACY else version))
+        self.compare(root, now.current)
+        if now == EARLIER:
+            self.must(root, ('adopt',))
+        self.must(root, LAND1)
+        if self.look(root).current != '1.0':
+            raise Broken(f'an installation after it ended with {self.look(root)}')
+        self.must(root, ('verify',))
 
     def judge_success(self, root, step, now):
         """It says that it succeeded: then it did."""
@@ -234,7 +274,25 @@ class Bench:
                 raise Broken(f'an installation after it ended with {now}')
             self.must(copy, ('verify',))
             shutil.rmtree(copy)
-        self.finish(root, step)
+        if step.name == 'adopt':
+            self.upgrade_adopted(root)
+        else:
+            self.finish(root, step)
+
+    def upgrade_adopted(self, root):
+        """As a landing does: first what an earlier installer left, where it is not adopted yet."""
+        if self.look(root) == EARLIER:
+            self.must(root, ('adopt',))
+        adopted = self.look(root)
+        if adopted != state(LEGACY, LEGACY):
+            raise Broken(f'the next adoption ended with {adopted}')
+        self.compare(root, LEGACY)
+        self.must(root, LAND2)
+        now = self.look(root)
+        if now != state('2.0', LEGACY, '2.0'):
+            raise Broken(f'the upgrade after it ended with {now}')
+        self.must(root, ('verify', self.legacy))
+        self.compare(root, '2.0')
 
 
 def copy_tree(source, target):
