@@ -309,7 +309,7 @@ static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struc
 	int r = kt_store_mark(store, err);
 
 	/* The mark comes before the lock, so another may have made it, and swept ours away half made. */
-	if (r < 0 && kt_store_claim(store, &claim, foreign) == 0 && claim == KT_CLAIM_OURS)
+	if (r == -ENOENT && kt_store_claim(store, &claim, foreign) == 0 && claim == KT_CLAIM_OURS)
 		r = 0;
 	if (r == 0)
 		r = kt_store_lock(store, 0, err);
