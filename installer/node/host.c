@@ -118,7 +118,7 @@ static const struct {
 } rules[] = {
 	{"kernel", rule_kernel, show_kernel},
 	{"XSAVE", rule_xsave, show_xsave},
-	{"/proc", rule_proc, show_proc},
+	{"proc", rule_proc, show_proc},
 	{"vm.mmap_min_addr", rule_mmap_min_addr, show_mmap_min_addr},
 	{"open files", rule_file_limit, show_file_limit},
 };
