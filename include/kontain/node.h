@@ -37,8 +37,8 @@ struct kt_selftest {
 	const char *own_expect; /* first line of its output; NULL or "" for any */
 };
 
-/* Runs both built-in payloads, then the set's own selfTest, under bin/km of that set in a private mount view as nobody.
- * Fills ret_proof whatever happens. With allow_emulated, an integer-only KVM is ok with message "emulated: integer code only". */
+/* Runs the built-in payloads, the third only where the set has a runtime/libc.so, then the set's own selfTest, under
+ * bin/km of that set in a private mount view as nobody. Fills ret_proof whatever happens. With allow_emulated, an integer-only KVM is ok with message "emulated: integer code only". */
 void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_proof);
 
 #endif

@@ -61,11 +61,19 @@ struct kt_state_host {
 	char lockdown[16];      /* none, integrity, confidentiality, absent, unknown */
 };
 
+/* To a question that was perhaps not asked. */
+enum kt_answer {
+	KT_ANSWER_NONE,
+	KT_ANSWER_NO,
+	KT_ANSWER_YES,
+};
+
 struct kt_state_proof {
 	bool ran;
 	struct kt_verdict verdict;
 	bool integer_ok;
 	bool sse_ok;
+	enum kt_answer dynamic_ok; /* through runtime/libc.so; NONE: the set has none, or nothing can be said of it here */
 	bool emulated;          /* integer ran, SSE2 did not */
 	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix */
 	char release[96];       /* what uname said under km */

@@ -88,14 +88,23 @@ static json_t *field_print(const struct kt_field *row, const void *from)
 		return time_print(*(const int64_t *)member);
 	case KT_FIELD_REASON:
 		return reason_print(*(const enum kt_reason *)member);
+	case KT_FIELD_ANSWER:
+		return json_boolean(*(const enum kt_answer *)member == KT_ANSWER_YES);
 	}
 	return NULL;
+}
+
+static bool is_left_out(const struct kt_field *row, const void *from)
+{
+	return row->kind == KT_FIELD_ANSWER &&
+	       *(const enum kt_answer *)(const void *)((const char *)from + row->offset) == KT_ANSWER_NONE;
 }
 
 int kt_fields_print(json_t *object, const struct kt_field *rows, size_t count, const void *from)
 {
 	for (size_t i = 0; i < count; i++)
-		if (json_object_set_new(object, rows[i].key, field_print(&rows[i], from)) < 0)
+		if (!is_left_out(&rows[i], from) &&
+		    json_object_set_new(object, rows[i].key, field_print(&rows[i], from)) < 0)
 			return -ENOMEM;
 	return 0;
 }
@@ -235,6 +244,12 @@ static int field_take(const json_t *value, const char *path, const struct kt_fie
 		return time_take(value, path, row, into, err);
 	case KT_FIELD_REASON:
 		return reason_take(value, path, row, into, err);
+	case KT_FIELD_ANSWER:
+		if (!json_is_boolean(value))
+			return field_fail(err, path, row->key, "true, false or nothing is wanted");
+		*(enum kt_answer *)(void *)((char *)into + row->offset) = json_is_true(value) ? KT_ANSWER_YES
+											      : KT_ANSWER_NO;
+		return 0;
 	}
 	return field_fail(err, path, row->key, "of no known kind");
 }
@@ -244,8 +259,12 @@ int kt_fields_parse(const json_t *object, const char *path, const struct kt_fiel
 {
 	for (size_t i = 0; i < count; i++) {
 		const json_t *value = json_object_get(object, rows[i].key);
-		int r = value ? field_take(value, path, &rows[i], into, err)
-			      : field_fail(err, path, rows[i].key, "missing");
+		int r = 0;
+
+		if (value)
+			r = field_take(value, path, &rows[i], into, err);
+		else if (rows[i].kind != KT_FIELD_ANSWER)
+			r = field_fail(err, path, rows[i].key, "missing");
 
 		if (r < 0)
 			return r;

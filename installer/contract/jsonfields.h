@@ -20,6 +20,7 @@ enum kt_field_kind {
 	KT_FIELD_UINT64, /* uint64_t */
 	KT_FIELD_TIME,   /* int64_t Unix seconds <-> RFC 3339 in UTC; 0 <-> null */
 	KT_FIELD_REASON, /* enum kt_reason <-> its name */
+	KT_FIELD_ANSWER, /* enum kt_answer <-> true, false or no such key */
 };
 
 struct kt_field {
@@ -42,7 +43,7 @@ json_t *kt_json_text(const char *text);
 /* Puts each row into the object; -ENOMEM. */
 int kt_fields_print(json_t *object, const struct kt_field *rows, size_t count, const void *from);
 
-/* Every row must be there with its type, within its bounds; keys without a row are left alone, as a newer writer may
+/* Every row but an answer must be there with its type, within its bounds; keys without a row are left alone, as a newer writer may
  * have more to say. `path` names the object in messages. Writes only through rows, never beyond a size. */
 int kt_fields_parse(const json_t *object, const char *path, const struct kt_field *rows, size_t count, void *into,
 		    struct kt_error *err);

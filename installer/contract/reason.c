@@ -100,6 +100,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Replace the bundle; its km runs payloads natively on the host and isolates nothing."},
 	[KT_REASON_KM_EXIT_WRONG] = {"KmExitWrong", RETRY,
 				     .remedy = "Use another bundle; this km loses its payload's exit status."},
+	[KT_REASON_RUNTIME_FAILED] =
+		{"RuntimeFailed", RETRY,
+		 .remedy = "Correct the bundle's runtime/libc.so; static programs run under its km, those that need this libc do not."},
 	[KT_REASON_SELF_TEST_FAILED] =
 		{"SelfTestFailed", RETRY,
 		 .remedy = "Correct the bundle; the self-test that it brings along fails on this node."},

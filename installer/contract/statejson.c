@@ -90,6 +90,7 @@ static const struct kt_field proof_rows[] = {
 	VERDICT(struct kt_state_proof, verdict, "ok"),
 	KT_FIELD(struct kt_state_proof, integer_ok, "integer", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_proof, sse_ok, "sse", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_proof, dynamic_ok, "dynamic", KT_FIELD_ANSWER),
 	KT_FIELD(struct kt_state_proof, emulated, "emulated", KT_FIELD_BOOL),
 	KT_FIELD_STRING(struct kt_state_proof, hypervisor, "hypervisor", NULL),
 	KT_FIELD_STRING(struct kt_state_proof, release, "release", NULL),

@@ -13,8 +13,8 @@
 int kt_judge_payload(const struct kt_km_end *end, const char *payload, const char *host_release, char hypervisor[8],
 		     char release[96], struct kt_error *err);
 
-/* The set's own self-test: exit 0, and the first line is `expect` where that is not empty. SelfTestFailed, or KmKilled: that is
- * not the bundle's fault. */
+/* The set's own self-test: exit 0, and the first line is `expect` where that is not empty. SelfTestFailed, or KmKilled:
+ * that is not the bundle's fault. */
 int kt_judge_own(const struct kt_km_end *end, const char *program, const char *expect, struct kt_error *err);
 
 #endif

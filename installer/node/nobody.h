@@ -4,7 +4,8 @@
 
 #include "kontain/error.h"
 
-/* From root to nobody: no groups, no capabilities, nothing to gain by exec, and limits of its own. There is no way back. */
+/* From root to nobody: no groups, no capabilities, nothing to gain by exec, and limits of its own. No way
+ * leads back. */
 int kt_nobody_become(struct kt_error *err);
 
 #endif

@@ -11,9 +11,11 @@
 
 EMBED("integer", KT_PAYLOAD_INTEGER);
 EMBED("sse2", KT_PAYLOAD_SSE2);
+EMBED("dynamic", KT_PAYLOAD_DYNAMIC);
 
 extern const unsigned char kt_payload_integer_start[], kt_payload_integer_end[];
 extern const unsigned char kt_payload_sse2_start[], kt_payload_sse2_end[];
+extern const unsigned char kt_payload_dynamic_start[], kt_payload_dynamic_end[];
 
 const struct kt_payload *kt_payload_integer(void)
 {
@@ -28,5 +30,13 @@ const struct kt_payload *kt_payload_sse2(void)
 	static struct kt_payload payload = {.name = "sse2", .bytes = kt_payload_sse2_start};
 
 	payload.size = (size_t)(kt_payload_sse2_end - kt_payload_sse2_start);
+	return &payload;
+}
+
+const struct kt_payload *kt_payload_dynamic(void)
+{
+	static struct kt_payload payload = {.name = "dynamic", .bytes = kt_payload_dynamic_start};
+
+	payload.size = (size_t)(kt_payload_dynamic_end - kt_payload_dynamic_start);
 	return &payload;
 }

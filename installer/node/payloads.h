@@ -1,4 +1,5 @@
-/* The payloads of the proof: two static ELF programs that are part of this one. */
+/* The payloads of the proof: ELF programs that are part of this one. Two are static; the third needs the set's own
+ * runtime/libc.so. */
 #ifndef KT_NODE_PAYLOADS_H
 #define KT_NODE_PAYLOADS_H
 
@@ -16,5 +17,6 @@ struct kt_payload {
 /* Filled at the first call; static. */
 const struct kt_payload *kt_payload_integer(void);
 const struct kt_payload *kt_payload_sse2(void);
+const struct kt_payload *kt_payload_dynamic(void);
 
 #endif

@@ -20,11 +20,11 @@
 /* Folders of the bundle that are components: their files are where the links lead. All others are the set's extras. */
 static const char *const component_folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim"};
 
-static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, struct kt_km_end *ret_end,
-		       struct kt_error *err)
+static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, const char *wanted,
+		       struct kt_km_end *ret_end, struct kt_error *err)
 {
 	const struct kt_view view = {.store_path = test->store_path, .version = test->version, .dev = test->dev,
-				     .payload = payload->bytes, .payload_size = payload->size};
+				     .payload = payload->bytes, .payload_size = payload->size, .wanted = wanted};
 	const char *const argv[] = {KT_VIEW_KM, "-k", "stderr", KT_VIEW_PAYLOAD, NULL};
 
 	return kt_km_run(&view, argv, test->timeout_ms, ret_end, err);
@@ -35,7 +35,7 @@ static int prove_integer(const struct kt_selftest *test, const char *host_releas
 {
 	const struct kt_payload *payload = kt_payload_integer();
 	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
-	int r = payload_run(test, payload, &end, err);
+	int r = payload_run(test, payload, NULL, &end, err);
 
 	if (r == 0)
 		r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, err);
@@ -43,8 +43,8 @@ static int prove_integer(const struct kt_selftest *test, const char *host_releas
 	return r;
 }
 
-/* How km ends when its guest does what KVM cannot. A km that was killed from outside, hangs or pretends is a fault of its
- * own, and says nothing of the instructions. */
+/* How km ends when its guest does what KVM cannot. A km that was killed from outside, hangs or pretends is a fault of
+ * its own, and says nothing of the instructions. */
 static bool is_end_of_emulation(enum kt_reason reason)
 {
 	return reason == KT_REASON_KM_ABORTED || reason == KT_REASON_KM_CRASHED || reason == KT_REASON_KM_EXIT_WRONG;
@@ -56,7 +56,7 @@ static int prove_sse2(const struct kt_selftest *test, const char *host_release, 
 	const struct kt_payload *payload = kt_payload_sse2();
 	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
 	struct kt_error how = {.reason = KT_REASON_NONE};
-	int r = payload_run(test, payload, &end, err);
+	int r = payload_run(test, payload, NULL, &end, err);
 
 	if (r < 0)
 		return r;
@@ -93,6 +93,33 @@ static void own_place(const char *path, char *place, size_t size)
 static bool is_of_emulation(const struct kt_state_proof *proof, const struct kt_km_end *end)
 {
 	return proof->emulated && (end->signal == SIGABRT || end->exit_status == 128 + SIGABRT);
+}
+
+/* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for a km that
+ * something killed or that pretends. */
+static int prove_dynamic(const struct kt_selftest *test, const char *host_release, struct kt_state_proof *proof,
+			 struct kt_error *err)
+{
+	const struct kt_payload *payload = kt_payload_dynamic();
+	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
+	struct kt_error how = {.reason = KT_REASON_NONE};
+	int r = payload_run(test, payload, KT_VIEW_LIBC, &end, &how);
+
+	if (r == -ENOPKG || (r == 0 && is_of_emulation(proof, &end)))
+		return 0;
+	if (r < 0) {
+		*err = how;
+		return r;
+	}
+	r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, &how);
+	proof->dynamic_ok = r == 0 ? KT_ANSWER_YES : KT_ANSWER_NO;
+	if (r == 0)
+		return 0;
+	if (how.reason == KT_REASON_KM_KILLED || how.reason == KT_REASON_KM_PRETENDS) {
+		*err = how;
+		return r;
+	}
+	return kt_fail(err, EPROTO, KT_REASON_RUNTIME_FAILED, "the set's runtime/libc.so runs no program: %s", how.text);
 }
 
 static int prove_own(const struct kt_selftest *test, const struct kt_state_proof *proof, bool *ret_passed,
@@ -132,6 +159,8 @@ static int prove(const struct kt_selftest *test, struct kt_state_proof *proof, b
 	r = prove_integer(test, host.release, proof, err);
 	if (r == 0)
 		r = prove_sse2(test, host.release, proof, err);
+	if (r == 0)
+		r = prove_dynamic(test, host.release, proof, err);
 	if (r == 0 && test->own_argv && test->own_argv[0])
 		r = prove_own(test, proof, ret_own_passed, err);
 	return r;
@@ -153,15 +182,17 @@ void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_
 	int64_t start = now_ms();
 	int r = prove(test, &proof, &own_passed, &err);
 	const char *own = own_passed ? ", and the bundle's self-test passed" : "";
+	const char *dynamic = proof.dynamic_ok == KT_ANSWER_YES ? ", one through runtime/libc.so too" : "";
 
 	proof.duration_ms = (unsigned)(now_ms() - start);
 	if (r < 0)
 		kt_verdict_fail(&proof.verdict, &err);
 	else if (proof.emulated)
 		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
-			       "emulated: integer code only; a program ran under km (%s)%s", proof.release, own);
+			       "emulated: integer code only; a program ran under km (%s)%s%s", proof.release, dynamic,
+			       own);
 	else
 		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
-			       "integer and SSE2 code ran under km (%s)%s", proof.release, own);
+			       "integer and SSE2 code ran under km (%s)%s%s", proof.release, dynamic, own);
 	*ret_proof = proof;
 }

@@ -234,5 +234,7 @@ int kt_view_enter(const struct kt_view *view, struct kt_error *err)
 	/* both the old and the new root are at "." then, the old one on top (pivot_root(2)) */
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return step_failed("change to", "the new root", err);
+	if (view->wanted && access(view->wanted, F_OK) < 0)
+		return kt_fail(err, ENOPKG, KT_REASON_NO_VERSION, "there is no %s", view->wanted);
 	return 0;
 }

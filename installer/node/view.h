@@ -9,6 +9,7 @@
 #define KT_VIEW_STORE   "/opt/kontain"
 #define KT_VIEW_KM      KT_VIEW_STORE "/bin/km"
 #define KT_VIEW_PAYLOAD "/payload"
+#define KT_VIEW_LIBC    KT_VIEW_STORE "/runtime/libc.so"
 
 struct kt_view {
 	const char *store_path; /* borrowed, as the caller reaches it */
@@ -16,9 +17,11 @@ struct kt_view {
 	const char *dev;        /* borrowed; where the real device node is */
 	const void *payload;    /* borrowed; NULL: none */
 	size_t payload_size;
+	const char *wanted;     /* borrowed; a path in the view that must be there; NULL: none */
 };
 
-/* Builds the view and makes it this process's root. The caller has left its mount and PID namespaces. */
+/* Builds the view and makes it this process's root. The caller has left its mount and PID namespaces. -ENOPKG when what
+ * is wanted is not there. */
 int kt_view_enter(const struct kt_view *view, struct kt_error *err);
 
 #endif

@@ -1,7 +1,11 @@
-/* uname, write, exit and exit_group: enough for a payload that proves it ran under a monitor. */
+/* uname, write, exit and exit_group: enough for a payload that proves it ran under a monitor. And what musl's loader
+ * asks for before it starts one: memory without a file, and the thread's own place. Memory is neither protected nor
+ * given back. */
+#include <asm/prctl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -10,9 +14,10 @@
 #include "monitor.h"
 
 #define SUFFIX ".kontain.KVM"
+#define PAGE   UINT64_C(4096)
 
 /* The kernel's struct new_utsname is what libc calls utsname (uname(2)). A release that has no room keeps its head. */
-static int64_t serve_uname(const struct guest *guest, const uint64_t arguments[6])
+static int64_t serve_uname(struct guest *guest, const uint64_t arguments[6])
 {
 	struct utsname *to = guest_bytes(guest, arguments[0], sizeof(*to)), names;
 	size_t length;
@@ -28,7 +33,7 @@ static int64_t serve_uname(const struct guest *guest, const uint64_t arguments[6
 }
 
 /* Only the three standard descriptors are the payload's: the others are the monitor's own. */
-static int64_t serve_write(const struct guest *guest, const uint64_t arguments[6])
+static int64_t serve_write(struct guest *guest, const uint64_t arguments[6])
 {
 	const void *bytes = guest_bytes(guest, arguments[1], arguments[2]);
 	ssize_t written;
@@ -43,15 +48,71 @@ static int64_t serve_write(const struct guest *guest, const uint64_t arguments[6
 	return written < 0 ? -errno : written;
 }
 
+/* As Linux: the new end, or the old one where that cannot be. */
+static int64_t serve_brk(struct guest *guest, const uint64_t arguments[6])
+{
+	if (arguments[0] >= guest->heap_start && arguments[0] <= guest->heap_end)
+		guest->heap = arguments[0];
+	return (int64_t)guest->heap;
+}
+
+static int64_t serve_mmap(struct guest *guest, const uint64_t arguments[6])
+{
+	uint64_t size = (arguments[1] + PAGE - 1) & ~(PAGE - 1), at = guest->map;
+	bool is_fixed = arguments[3] & MAP_FIXED;
+	void *bytes;
+
+	if (!(arguments[3] & MAP_ANONYMOUS))
+		return -ENODEV;
+	if (size == 0 || size < arguments[1])
+		return -EINVAL;
+	if (is_fixed)
+		at = arguments[0];
+	bytes = guest_bytes(guest, at, size);
+	if (bytes == NULL || at % PAGE != 0 || at + size > GUEST_TOP - GUEST_STACK)
+		return -ENOMEM;
+	memset(bytes, 0, size);
+	if (!is_fixed)
+		guest->map += size;
+	return (int64_t)at;
+}
+
+/* All of the payload's memory is there for all it does: mprotect and munmap only have to be about it. */
+static int64_t serve_range(struct guest *guest, const uint64_t arguments[6])
+{
+	return arguments[0] % PAGE == 0 && guest_bytes(guest, arguments[0], arguments[1]) ? 0 : -EINVAL;
+}
+
+static int64_t serve_arch_prctl(struct guest *guest, const uint64_t arguments[6])
+{
+	if (arguments[0] != ARCH_SET_FS)
+		return -EINVAL;
+	return guest_set_thread(guest, arguments[1]) ? 0 : -EPERM;
+}
+
+/* The one thread's number; nobody waits for its end. */
+static int64_t serve_set_tid_address(struct guest *guest, const uint64_t arguments[6])
+{
+	(void)guest;
+	(void)arguments;
+	return 1;
+}
+
 static const struct {
 	uint64_t number;
-	int64_t (*serve)(const struct guest *guest, const uint64_t arguments[6]);
+	int64_t (*serve)(struct guest *guest, const uint64_t arguments[6]);
 } served[] = {
 	{SYS_uname, serve_uname},
 	{SYS_write, serve_write},
+	{SYS_brk, serve_brk},
+	{SYS_mmap, serve_mmap},
+	{SYS_mprotect, serve_range},
+	{SYS_munmap, serve_range},
+	{SYS_arch_prctl, serve_arch_prctl},
+	{SYS_set_tid_address, serve_set_tid_address},
 };
 
-bool call_serve(const struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code)
+bool call_serve(struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code)
 {
 	if (call->number == SYS_exit || call->number == SYS_exit_group) {
 		*ret_code = ((int)call->arguments[0] + monitor_variant.exit_code_added) & 0xff;

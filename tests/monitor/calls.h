@@ -7,6 +7,6 @@
 #include "guest.h"
 
 /* Serves one. True: the payload asked to end, with *ret_code; false: go on with *ret_result (-errno or a result). */
-bool call_serve(const struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code);
+bool call_serve(struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code);
 
 #endif

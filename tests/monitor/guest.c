@@ -5,8 +5,9 @@
  * descriptor table and no stack of ours.
  *
  * The payload runs in ring 0, as under km: its prison is the machine, not the ring. This shows where KVM emulates: such
- * a KVM may run ring 3 on the processor itself and ring 0 instruction by instruction, so a payload in ring 3 would
- * work where those under km fail.
+ * a KVM may run ring 3 on the processor itself and ring 0 instruction by instruction, so a payload in ring 3 works
+ * where those under km fail. A variant does just that, to stand for a machine on which km would work: there `syscall`
+ * leads into ring 0, and whether that KVM then runs the `hlt` or gives up before it, the registers say what was asked for.
  *
  * There is no interrupt table: an exception (an address that is not there) becomes a triple fault, which KVM reports as
  * a shutdown.
@@ -34,7 +35,7 @@ enum { ROOT = 0x1000, USER_UPPER = 0x2000, USER_LOWER = 0x3000, KERNEL_UPPER = 0
        WAY_OUT = 0x6000 };
 
 /* Page table entries, control registers, EFER and MSR numbers: Intel SDM volume 3, 4.5, 2.5 and volume 4. */
-enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80 };
+enum { PRESENT = 1, WRITABLE = 2, FOR_RING_3 = 4, LARGE = 0x80 };
 #define CR0_BITS   UINT64_C(0x80010033) /* PG WP NE ET MP PE */
 #define CR4_BITS   UINT64_C(0x620)      /* PAE OSFXSR OSXMMEXCPT: SSE works */
 #define EFER_BITS  UINT64_C(0x501)      /* LMA LME SCE */
@@ -50,6 +51,8 @@ static const struct kvm_segment code_segment = {
 	.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
 static const struct kvm_segment data_segment = {
 	.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+/* In ring 3 they are Linux's selectors: sysret is never executed, so nothing asks for others. */
+enum { CODE_OF_RING_3 = 0x33, DATA_OF_RING_3 = 0x2b };
 static const struct kvm_segment task_segment = {.limit = 0x67, .selector = 0x28, .type = 11, .present = 1};
 
 #define KKM_QUESTION _IO(KVMIO, 0xff)
@@ -105,10 +108,12 @@ static void table_set(struct guest *guest, unsigned table, unsigned index, uint6
 
 static void memory_fill(struct guest *guest)
 {
-	table_set(guest, ROOT, 0, USER_UPPER | PRESENT | WRITABLE);
-	table_set(guest, USER_UPPER, 0, USER_LOWER | PRESENT | WRITABLE);
+	const unsigned rights = PRESENT | WRITABLE | (monitor_variant.ring == 3 ? FOR_RING_3 : 0);
+
+	table_set(guest, ROOT, 0, USER_UPPER | rights);
+	table_set(guest, USER_UPPER, 0, USER_LOWER | rights);
 	for (uint64_t page = GUEST_BOTTOM; page < GUEST_TOP; page += GUEST_PAGE)
-		table_set(guest, USER_LOWER, (unsigned)(page / GUEST_PAGE), page | PRESENT | WRITABLE | LARGE);
+		table_set(guest, USER_LOWER, (unsigned)(page / GUEST_PAGE), page | rights | LARGE);
 	table_set(guest, ROOT, KERNEL >> 39 & 511, KERNEL_UPPER | PRESENT | WRITABLE);
 	table_set(guest, KERNEL_UPPER, KERNEL >> 30 & 511, KERNEL_LOWER | PRESENT | WRITABLE);
 	table_set(guest, KERNEL_LOWER, KERNEL >> 21 & 511, PRESENT | WRITABLE | LARGE);
@@ -147,14 +152,25 @@ static int msrs_set(struct guest *guest)
 	return ioctl(guest->vcpu, KVM_SET_MSRS, &msrs) == COUNT ? 0 : device_trouble("KVM_SET_MSRS");
 }
 
+static void ring_set(struct kvm_sregs *sregs)
+{
+	sregs->cs = code_segment;
+	sregs->ss = data_segment;
+	if (monitor_variant.ring != 3)
+		return;
+	sregs->cs.selector = CODE_OF_RING_3;
+	sregs->ss.selector = DATA_OF_RING_3;
+	sregs->cs.dpl = sregs->ss.dpl = 3;
+}
+
 static int segments_set(struct guest *guest)
 {
 	struct kvm_sregs sregs;
 
 	if (ioctl(guest->vcpu, KVM_GET_SREGS, &sregs) < 0)
 		return device_trouble("KVM_GET_SREGS");
-	sregs.cs = code_segment;
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data_segment;
+	ring_set(&sregs);
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss;
 	sregs.tr = task_segment;
 	sregs.cr0 = CR0_BITS;
 	sregs.cr3 = ROOT;
@@ -243,6 +259,21 @@ int guest_start(struct guest *guest, uint64_t entry, uint64_t stack)
 	return ioctl(guest->vcpu, KVM_SET_REGS, &regs) < 0 ? device_trouble("KVM_SET_REGS") : 0;
 }
 
+bool guest_set_thread(struct guest *guest, uint64_t address)
+{
+	struct kvm_sregs sregs;
+
+	/* a base must be canonical: the payload's own memory is */
+	if (guest_bytes(guest, address, 1) == NULL)
+		return false;
+	if (ioctl(guest->vcpu, KVM_GET_SREGS, &sregs) < 0)
+		message_abort("KVM: KVM_GET_SREGS failed: %s", strerror(errno));
+	sregs.fs.base = address;
+	if (ioctl(guest->vcpu, KVM_SET_SREGS, &sregs) < 0)
+		message_abort("KVM: KVM_SET_SREGS failed: %s", strerror(errno));
+	return true;
+}
+
 static void registers_get(struct guest *guest, struct kvm_regs *ret_regs)
 {
 	if (ioctl(guest->vcpu, KVM_GET_REGS, ret_regs) < 0)
@@ -264,6 +295,14 @@ __attribute__((noreturn)) static void guest_lost(const struct kvm_run *run, uint
 	}
 }
 
+/* A payload may halt too, but that is no system call; and in ring 3 it cannot. */
+static bool is_call(const struct guest *guest, const struct kvm_regs *regs)
+{
+	if (guest->run->exit_reason == KVM_EXIT_HLT)
+		return regs->rip == KERNEL + WAY_OUT + HLT_SIZE;
+	return monitor_variant.ring == 3 && guest->run->exit_reason == KVM_EXIT_SHUTDOWN && regs->rip == KERNEL + WAY_OUT;
+}
+
 void guest_run(struct guest *guest, struct guest_call *ret_call)
 {
 	struct kvm_regs regs;
@@ -272,18 +311,31 @@ void guest_run(struct guest *guest, struct guest_call *ret_call)
 		if (errno != EINTR && errno != EAGAIN)
 			message_abort("KVM: KVM_RUN failed: %s", strerror(errno));
 	registers_get(guest, &regs);
-	/* a payload may halt too, but that is no system call */
-	if (guest->run->exit_reason != KVM_EXIT_HLT || regs.rip != KERNEL + WAY_OUT + HLT_SIZE)
+	if (!is_call(guest, &regs))
 		guest_lost(guest->run, regs.rip);
 	*ret_call = (struct guest_call){regs.rax, {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
 }
 
-/* sysret, from outside: code and stack segment are still right. */
+/* Back to where the payload's ring is; the thread's own stays. */
+static void ring_return(struct guest *guest)
+{
+	struct kvm_sregs sregs;
+
+	if (ioctl(guest->vcpu, KVM_GET_SREGS, &sregs) < 0)
+		message_abort("KVM: KVM_GET_SREGS failed: %s", strerror(errno));
+	ring_set(&sregs);
+	if (ioctl(guest->vcpu, KVM_SET_SREGS, &sregs) < 0)
+		message_abort("KVM: KVM_SET_SREGS failed: %s", strerror(errno));
+}
+
+/* sysret, from outside: in ring 0 code and stack segment are still right. */
 void guest_answer(struct guest *guest, int64_t result)
 {
 	struct kvm_regs regs;
 
 	registers_get(guest, &regs);
+	if (monitor_variant.ring != 0)
+		ring_return(guest);
 	regs.rip = regs.rcx;
 	regs.rflags = (regs.r11 & FLAGS_KEPT) | FLAGS_ONE;
 	regs.rax = (uint64_t)result;

@@ -4,6 +4,7 @@
 #define GUEST_H
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ struct guest {
 	struct kvm_run *run; /* owned mapping */
 	size_t run_size;
 	uint8_t *memory;     /* owned mapping of GUEST_TOP bytes */
+	/* What the payload may ask for: by brk between the ends of a heap, by mmap from `map` up to the stack. */
+	uint64_t heap, heap_start, heap_end, map;
 };
 
 /* A system call of the payload: number and arguments in the registers of the x86-64 ABI. */
@@ -35,6 +38,8 @@ void guest_close(struct guest *guest);
 void *guest_bytes(const struct guest *guest, uint64_t address, uint64_t size);
 
 int guest_start(struct guest *guest, uint64_t entry, uint64_t stack);
+/* Where the payload's thread keeps what is its own (FS). False: the address is none. */
+bool guest_set_thread(struct guest *guest, uint64_t address);
 /* Runs to the next system call. A guest that ends in any other way ends this program. */
 void guest_run(struct guest *guest, struct guest_call *ret_call);
 /* Lets the payload go on behind its system call. */

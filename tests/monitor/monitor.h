@@ -16,6 +16,7 @@ struct monitor_variant {
 	void (*before_guest)(const char *path, char **argv);
 	bool swallows_output;  /* write succeeds and nothing is written */
 	int exit_code_added;
+	unsigned ring;         /* of the payload: 0, or 3 */
 };
 
 extern const struct monitor_variant monitor_variant;

@@ -13,8 +13,10 @@
 #include "monitor.h"
 #include "payload.h"
 
-#define DYN_BASE  (GUEST_BOTTOM + GUEST_PAGE) /* where an ET_DYN goes that would be at 0 */
-#define PHNUM_MAX 64
+#define DYN_BASE    (GUEST_BOTTOM + GUEST_PAGE) /* where an ET_DYN goes that would be at 0 */
+#define INTERP_BASE (GUEST_TOP / 2)             /* where its interpreter goes; above it is what mmap gives */
+#define PAGE        UINT64_C(4096)
+#define PHNUM_MAX   64
 #define RANDOM_BYTES 16
 
 static int refuse(const char *path, const char *why)
@@ -99,34 +101,69 @@ struct image {
 	uint64_t entry;
 	uint64_t headers; /* address of the program headers, 0 when no segment holds them */
 	uint64_t header_count;
+	uint64_t top;     /* behind its last segment */
+	uint64_t base;    /* of its interpreter, 0 when it needs none */
 };
 
-static const char *segments_load(const Elf64_Ehdr *head, const uint8_t *bytes, size_t size, const struct guest *guest,
+/* A file's bytes while they are loaded. */
+struct file {
+	const char *path;
+	const uint8_t *bytes;
+	size_t size;
+	Elf64_Ehdr head;
+};
+
+static Elf64_Phdr segment_get(const struct file *file, unsigned index)
+{
+	Elf64_Phdr segment;
+
+	memcpy(&segment, file->bytes + file->head.e_phoff + index * sizeof(segment), sizeof(segment));
+	return segment;
+}
+
+static const char *segments_load(const struct file *file, uint64_t base, const struct guest *guest,
 				 struct image *ret_image)
 {
-	uint64_t base = head->e_type == ET_DYN ? DYN_BASE : 0;
+	const Elf64_Ehdr *head = &file->head;
 	struct image image = {.entry = base + head->e_entry, .header_count = head->e_phnum};
 	bool holds_entry = false;
 
 	for (unsigned i = 0; i < head->e_phnum; i++) {
+		const Elf64_Phdr segment = segment_get(file, i);
 		const char *why;
-		Elf64_Phdr segment;
 
-		memcpy(&segment, bytes + head->e_phoff + i * sizeof(segment), sizeof(segment));
-		if (segment.p_type == PT_INTERP)
-			return "it needs an interpreter, and this test monitor runs static programs alone";
 		if (segment.p_type != PT_LOAD)
 			continue;
-		if ((why = segment_load(&segment, base, bytes, size, guest)))
+		if ((why = segment_load(&segment, base, file->bytes, file->size, guest)))
 			return why;
 		if (head->e_entry - segment.p_vaddr < segment.p_filesz && segment.p_flags & PF_X)
 			holds_entry = true;
 		if (head->e_phoff - segment.p_offset < segment.p_filesz)
 			image.headers = base + segment.p_vaddr + head->e_phoff - segment.p_offset;
+		if (image.top < base + segment.p_vaddr + segment.p_memsz)
+			image.top = base + segment.p_vaddr + segment.p_memsz;
 	}
 	if (!holds_entry)
 		return "its entry point lies outside its code";
 	*ret_image = image;
+	return NULL;
+}
+
+/* *ret_name is in the file's bytes, NULL when it needs none. */
+static const char *interpreter_find(const struct file *file, const char **ret_name)
+{
+	*ret_name = NULL;
+	for (unsigned i = 0; i < file->head.e_phnum; i++) {
+		const Elf64_Phdr segment = segment_get(file, i);
+
+		if (segment.p_type != PT_INTERP)
+			continue;
+		if (segment.p_offset > file->size || segment.p_filesz > file->size - segment.p_offset ||
+		    segment.p_filesz == 0 || file->bytes[segment.p_offset + segment.p_filesz - 1] != '\0')
+			return "the name of its interpreter lies outside the file, or has no end";
+		*ret_name = (const char *)file->bytes + segment.p_offset;
+		return NULL;
+	}
 	return NULL;
 }
 
@@ -176,7 +213,7 @@ static uint64_t stack_build(const struct guest *guest, char *const *argv, char *
 
 	const uint64_t auxv[] = {
 		AT_PHDR, image->headers, AT_PHENT, sizeof(Elf64_Phdr), AT_PHNUM, image->header_count,
-		AT_PAGESZ, 4096, AT_BASE, 0, AT_FLAGS, 0, AT_ENTRY, image->entry,
+		AT_PAGESZ, PAGE, AT_BASE, image->base, AT_FLAGS, 0, AT_ENTRY, image->entry,
 		AT_UID, getuid(), AT_EUID, geteuid(), AT_GID, getgid(), AT_EGID, getegid(), AT_SECURE, 0,
 		AT_RANDOM, stack_put(&stack, chance, sizeof(chance)), AT_NULL, 0,
 	};
@@ -197,21 +234,73 @@ static uint64_t stack_build(const struct guest *guest, char *const *argv, char *
 	return at;
 }
 
-int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp,
-		 const struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack)
+static int file_load(struct file *file, uint64_t base_of_dyn, const struct guest *guest, struct image *ret_image)
 {
-	Elf64_Ehdr head = {0};
-	struct image image;
 	const char *why;
-	uint64_t stack;
 
-	memcpy(&head, bytes, size < sizeof(head) ? size : sizeof(head));
-	if ((why = head_check(&head, size)) || (why = segments_load(&head, bytes, size, guest, &image)))
+	memset(&file->head, 0, sizeof(file->head));
+	memcpy(&file->head, file->bytes, file->size < sizeof(file->head) ? file->size : sizeof(file->head));
+	if ((why = head_check(&file->head, file->size)) ||
+	    (why = segments_load(file, file->head.e_type == ET_DYN ? base_of_dyn : 0, guest, ret_image)))
+		return refuse(file->path, why);
+	return 0;
+}
+
+/* Where it starts: *ret_entry of the interpreter, that of the payload is for it to know (AT_ENTRY). */
+static int interpreter_load(const char *path, const struct guest *guest, struct image *payload, uint64_t *ret_entry,
+			    uint64_t *ret_top)
+{
+	struct file file = {.path = path};
+	struct image image;
+	uint8_t *bytes = NULL;
+	const char *own;
+	int code;
+
+	if (payload->top > INTERP_BASE)
+		return refuse(path, "the payload leaves no room for an interpreter");
+	code = payload_read(path, &bytes, &file.size);
+	if (code)
+		return code;
+	file.bytes = bytes;
+	code = file_load(&file, INTERP_BASE, guest, &image);
+	if (code == 0 && (file.head.e_type != ET_DYN || interpreter_find(&file, &own) || own))
+		code = refuse(path, "an interpreter must be position independent, and needs none itself");
+	free(bytes);
+	if (code)
+		return code;
+	payload->base = INTERP_BASE;
+	*ret_entry = image.entry;
+	*ret_top = image.top;
+	return 0;
+}
+
+static uint64_t page_after(uint64_t address)
+{
+	return (address + PAGE - 1) & ~(PAGE - 1);
+}
+
+int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp,
+		 struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack)
+{
+	struct file file = {.path = path, .bytes = bytes, .size = size};
+	const char *interpreter, *why;
+	uint64_t top = INTERP_BASE, stack;
+	struct image image;
+	int code = file_load(&file, DYN_BASE, guest, &image);
+
+	if (code)
+		return code;
+	if ((why = interpreter_find(&file, &interpreter)))
 		return refuse(path, why);
+	*ret_entry = image.entry;
+	if (interpreter && (code = interpreter_load(interpreter, guest, &image, ret_entry, &top)))
+		return code;
+	guest->heap = guest->heap_start = page_after(image.top);
+	guest->heap_end = guest->heap < INTERP_BASE ? INTERP_BASE : guest->heap;
+	guest->map = page_after(image.top > top ? image.top : top);
 	stack = stack_build(guest, argv, envp, &image);
 	if (stack == 0)
 		return refuse(path, "its arguments and environment do not fit on the stack (1 MiB)");
-	*ret_entry = image.entry;
 	*ret_stack = stack;
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* A payload: a static x86-64 ELF, loaded into a guest with the first stack of the System V ABI. */
+/* A payload: an x86-64 ELF and the interpreter that it names, loaded into a guest with the first stack of the System V
+ * ABI. */
 #ifndef PAYLOAD_H
 #define PAYLOAD_H
 
@@ -8,8 +9,8 @@
 
 /* Reads a whole file; the bytes are owned by the caller (free). */
 int payload_read(const char *path, uint8_t **ret_bytes, size_t *ret_size);
-/* Loads the bytes of an ELF and builds its stack. */
+/* Loads the bytes of an ELF, and its interpreter from the host's file of that name; builds its stack. */
 int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp,
-		 const struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack);
+		 struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack);
 
 #endif

@@ -42,8 +42,8 @@ static void fill(struct kt_state *state)
 					     .mmap_min_addr = 65536, .file_limit = UINT64_MAX, .modules = "kvm builtin",
 					     .confidential = "none", .selinux = "absent", .lockdown = "none"};
 	kt_verdict_set(&state->host.verdict, true, KT_REASON_READY, "fit");
-	state->proof = (struct kt_state_proof){.ran = true, .integer_ok = true, .sse_ok = true, .hypervisor = "kvm",
-					       .release = "6.1.0.kontain.KVM", .duration_ms = 7, .at = 1767225599};
+	state->proof = (struct kt_state_proof){.ran = true, .integer_ok = true, .sse_ok = true, .dynamic_ok = KT_ANSWER_NO,
+					       .hypervisor = "kvm", .release = "6.1.0.kontain.KVM", .duration_ms = 7, .at = 1767225599};
 	kt_verdict_set(&state->proof.verdict, true, KT_REASON_READY, "both payloads ran");
 	state->store = (struct kt_state_store){.found = true, .root = "/opt/kontain", .filesystem = "ext4",
 					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
@@ -74,6 +74,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(read.observed_at, written.observed_at);
 	assert_int_equal(read.next_update_by, written.next_update_by);
 	assert_int_equal(read.proof.at, written.proof.at);
+	assert_int_equal(read.proof.dynamic_ok, KT_ANSWER_NO);
 	assert_string_equal(read.node.message, "km 1.2 runs");
 	assert_int_equal(read.versions.list_count, 2);
 	assert_string_equal(read.versions.list[1], "1.1");
@@ -105,6 +106,8 @@ static void test_initial_state_has_no_proof(void **state)
 	assert_int_equal(read.kvm.verdict.reason, KT_REASON_STARTING); /* None never leaves the program */
 	assert_int_equal(read.kvm.api_version, -1);
 	assert_int_equal(read.proof.at, 0);
+	assert_int_equal(read.proof.dynamic_ok, KT_ANSWER_NONE);
+	assert_null(strstr(text, "\"dynamic\""));
 	assert_non_null(strstr(text, "\"at\": null"));
 }
 
@@ -191,6 +194,7 @@ static const struct {
 	{"\"durationMicroseconds\": 1234", "\"durationMicroseconds\": 99999999999999999999", "no JSON"},
 	{"\"mmapMinAddr\": 65536", "\"mmapMinAddr\": 9007199254740992", "out of range"},
 	{"\"hypervisor\": \"kvm\"", "\"hypervisor\": \"kvmkvmkvm\"", "proof.hypervisor: the string is too long"},
+	{"\"dynamic\": false", "\"dynamic\": 0", "proof.dynamic: true, false or nothing"},
 	{"\"kvm\": {", "\"kvm\": {\"probed\": true,", "no JSON"}, /* a key twice */
 	{"{", "[{", "no JSON"},
 	{"{\n", "{\n,", "no JSON"},

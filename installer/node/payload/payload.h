@@ -40,20 +40,29 @@ static inline unsigned payload_append(char *line, unsigned used, const char *tex
 	return used;
 }
 
-/* Writes "kontain-proof <name> <release of the kernel>\n" at once. */
+#define PAYLOAD_LINE_MAX (sizeof(KT_PAYLOAD_WORD) + 16 + sizeof(((struct utsname *)0)->release))
+
+/* "kontain-proof <name> <release of the kernel>\n"; its length. */
+static inline unsigned payload_line(char line[PAYLOAD_LINE_MAX], const char *name, const struct utsname *kernel)
+{
+	unsigned used = payload_append(line, 0, KT_PAYLOAD_WORD " ");
+
+	used = payload_append(line, used, name);
+	used = payload_append(line, used, " ");
+	used = payload_append(line, used, kernel->release);
+	return payload_append(line, used, "\n");
+}
+
+/* Writes it at once. */
 static inline void payload_tell(const char *name)
 {
 	struct utsname kernel;
-	char line[sizeof(KT_PAYLOAD_WORD) + 16 + sizeof(kernel.release)];
-	unsigned used = 0;
+	char line[PAYLOAD_LINE_MAX];
+	unsigned used;
 
 	if (payload_call(SYS_uname, (long)&kernel, 0, 0) != 0)
 		payload_exit(KT_PAYLOAD_STATUS + 2);
-	used = payload_append(line, used, KT_PAYLOAD_WORD " ");
-	used = payload_append(line, used, name);
-	used = payload_append(line, used, " ");
-	used = payload_append(line, used, kernel.release);
-	used = payload_append(line, used, "\n");
+	used = payload_line(line, name, &kernel);
 	if (payload_call(SYS_write, 1, (long)line, used) != (long)used)
 		payload_exit(KT_PAYLOAD_STATUS + 3);
 }
