@@ -24,17 +24,57 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* What was killed just now may take a moment to go. */
+#define STUCK_GRACE_MS 1000
+
+static bool is_stuck(const struct kt_reconciler *reconciler)
+{
+	return reconciler->stuck != NULL && kt_stuck_look(reconciler->stuck, STUCK_GRACE_MS);
+}
+
+/* Beside a process that does not go nothing is started, as it would end there too: what was seen last stands, but for
+ * the verdict, and without one the plan lands nothing and no proof is made. */
+static void observe_beside_stuck(const struct kt_reconciler *reconciler, struct kt_observed *observed)
+{
+	const struct kt_stuck *stuck = reconciler->stuck;
+	struct tm when = {.tm_year = 0};
+	char since[32] = "";
+
+	if (gmtime_r(&(time_t){stuck->since}, &when) != NULL)
+		strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &when);
+	observed->kvm = reconciler->kvm;
+	observed->host = reconciler->host;
+	observed->checks = reconciler->checks;
+	kt_verdict_set(&observed->kvm.verdict, false, KT_REASON_STUCK_IN_KERNEL,
+		       "process %d (%s) was killed and is still in the kernel since %s: until it is gone no probe and no "
+		       "proof is started beside it",
+		       (int)stuck->pid, stuck->program, since);
+}
+
+static void observe_node(struct kt_reconciler *reconciler, struct kt_observed *observed)
+{
+	kt_observe_node(reconciler->installer, observed);
+	reconciler->kvm = observed->kvm;
+	reconciler->host = observed->host;
+	reconciler->checks = observed->checks;
+}
+
 static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
 {
 	const struct kt_installer *installer = reconciler->installer;
 
 	kt_desired_read(installer, &reconciler->cache, &reconciler->desired);
-	kt_observe_node(installer, observed);
+	if (is_stuck(reconciler))
+		observe_beside_stuck(reconciler, observed);
+	else
+		observe_node(reconciler, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
 	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, now_ms(), observed);
 	memset(&observed->proof, 0, sizeof observed->proof);
 	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
 		kt_observe_proof(installer, NULL, &observed->proof);
+	if (is_stuck(reconciler))
+		observe_beside_stuck(reconciler, observed);
 }
 
 static void fill_state(const struct kt_reconciler *reconciler, const struct kt_observed *observed,
@@ -50,6 +90,10 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	state->host = observed->host;
 	state->checks = observed->checks;
 	state->proof = observed->proof;
+	if (reconciler->stuck != NULL && reconciler->stuck->child != 0) {
+		state->rounds.stuck_pid = (unsigned)reconciler->stuck->pid;
+		state->rounds.stuck_since = reconciler->stuck->since;
+	}
 	state->store.installs_ok = reconciler->installs_ok;
 	state->store.installs_failed = reconciler->installs_failed;
 	kt_judge(&reconciler->desired, observed, &state->node, &state->rollout);
@@ -134,5 +178,7 @@ void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, 
 	if (reconciler->announce != NULL)
 		reconciler->announce(reconciler->context, ret_state);
 	take_step(reconciler, plan.step);
+	if (reconciler->acted != NULL)
+		reconciler->acted(reconciler->context);
 	kt_reconcile_look(reconciler, ret_state, &plan);
 }

@@ -5,6 +5,7 @@
 #include "attempts.h"
 #include "desired.h"
 #include "observe.h"
+#include "stuck.h"
 
 struct kt_reconciler {
 	const struct kt_installer *installer; /* borrowed */
@@ -12,10 +13,16 @@ struct kt_reconciler {
 	struct kt_desired_cache cache;
 	struct kt_desired desired;
 	struct kt_attempts attempts;
+	struct kt_stuck *stuck;   /* borrowed; NULL where nothing is repeated */
+	struct kt_state_kvm kvm;  /* as last seen: what is told while something is stuck */
+	struct kt_state_host host;
+	struct kt_checks checks;
 	uint64_t installs_ok;
 	uint64_t installs_failed;
 	/* Told before a step that takes long, with the state as it is then. May be NULL. */
 	void (*announce)(void *context, struct kt_state *state);
+	/* Told after it, before it is looked at again. May be NULL. */
+	void (*acted)(void *context);
 	void *context;
 };
 

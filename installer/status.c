@@ -19,6 +19,10 @@ int kt_verb_status(struct kt_installer *installer)
 	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
 	    kt_state_believable(&published, state.boot_id, time(NULL), &err) == 0) {
 		state.rollout = published.rollout;
+		state.rounds = published.rounds;
+		/* proven a moment ago is not enough where it comes and goes: only the agent knows what was before */
+		if (state.node.ok && published.node.reason == KT_REASON_UNSTEADY)
+			state.node = published.node;
 		memcpy(state.versions.desired, published.versions.desired, sizeof state.versions.desired);
 		state.store.installs_ok = published.store.installs_ok;
 		state.store.installs_failed = published.store.installs_failed;

@@ -82,6 +82,26 @@ static void print_installer(FILE *out, const struct kt_state *state)
 		state->kvm.duration_us % 1000000);
 }
 
+static void print_rounds(FILE *out, const struct kt_state_rounds *rounds)
+{
+	if (rounds->count == 0)
+		return;
+	print_head(out, "kontaind_rounds_total", "counter", "Proofs of this node since the installer's start.");
+	fprintf(out, "kontaind_rounds_total %" PRIu64 "\n", rounds->count);
+	print_head(out, "kontaind_round_duration_seconds", "gauge", "What the last round took.");
+	fprintf(out, "kontaind_round_duration_seconds %u.%03u\n", rounds->duration_ms / 1000,
+		rounds->duration_ms % 1000);
+	print_head(out, "kontaind_round_cpu_seconds", "gauge", "CPU of the last round, its children's included.");
+	fprintf(out, "kontaind_round_cpu_seconds %u.%06u\n", rounds->cpu_us / 1000000, rounds->cpu_us % 1000000);
+	print_head(out, "kontaind_ready_changes_total", "counter", "How often this node became ready, or no longer so.");
+	fprintf(out, "kontaind_ready_changes_total %" PRIu64 "\n", rounds->ready_changes);
+	print_head(out, "kontaind_ready_held_back_total", "counter",
+		   "Returns to ready that had to wait, as there were too many before.");
+	fprintf(out, "kontaind_ready_held_back_total %" PRIu64 "\n", rounds->held_back);
+	print_head(out, "kontaind_stuck_processes", "gauge", "Processes that were killed and stay in the kernel.");
+	fprintf(out, "kontaind_stuck_processes %d\n", rounds->stuck_pid != 0);
+}
+
 static void print_requests(FILE *out, const struct kt_metrics_input *input)
 {
 	if (input->request_count == 0)
@@ -110,6 +130,7 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 	if (input->state) {
 		print_version(out, &input->state->versions);
 		print_installer(out, input->state);
+		print_rounds(out, &input->state->rounds);
 	}
 	print_requests(out, input);
 	if (input->has_age) {

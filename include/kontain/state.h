@@ -92,6 +92,19 @@ struct kt_state_store {
 	char upgrade_state[64]; /* "done", "failed:<version>", "none" */
 };
 
+/* How the agent goes round. All of it is 0 where there is none. */
+struct kt_state_rounds {
+	uint64_t count;           /* since this agent's start */
+	char cause[16];           /* of the last: "schedule", "device" ... see README */
+	unsigned duration_ms;     /* of the last */
+	unsigned cpu_us;          /* of the last, its children's included */
+	uint64_t ready_changes;   /* of node.ready, since this agent's start */
+	uint64_t held_back;       /* returns to ready that had to wait */
+	int64_t held_until;       /* Unix seconds; 0: nothing is held back */
+	unsigned stuck_pid;       /* a process that was killed and does not go; 0: none */
+	int64_t stuck_since;
+};
+
 struct kt_state {
 	char boot_id[37];
 	int64_t observed_at;    /* Unix seconds */
@@ -104,6 +117,7 @@ struct kt_state {
 	struct kt_state_proof proof;
 	struct kt_state_store store;
 	struct kt_checks checks;    /* how kvm and host came to their verdicts, rung by rung */
+	struct kt_state_rounds rounds;
 };
 
 /* What is asked of the node itself. */

@@ -116,6 +116,11 @@ int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], str
 /* Moves what another installed here into a new directory beside the root, named in ret_place: for --force alone. */
 int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err);
 
+/* Calls visit for each folder whose own entries say what is served, by its place below the root, which is "." and the
+ * first. It need not be there. */
+typedef void kt_store_visit_folder(void *context, const char *place);
+void kt_store_each_folder(const struct kt_store *store, kt_store_visit_folder *visit, void *context);
+
 /* Deep check by digest of the current set (or of `version`). StoreDamaged names the file. */
 int kt_store_verify(const struct kt_store *store, const char *version, bool strict, kt_elf_finding *found,
 		    void *context, struct kt_error *err);

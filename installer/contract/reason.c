@@ -58,6 +58,12 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_GUEST_EMULATED] =
 		{"GuestEmulated", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Use a machine with hardware virtualization, or set proof.allowEmulated for integer code only."},
+	[KT_REASON_STUCK_IN_KERNEL] =
+		{"StuckInKernel", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Look at the kernel log and /proc/PID/stack of that process; if it does not go, reboot the node."},
+	[KT_REASON_UNSTEADY] =
+		{"Unsteady", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Find out in the kernel log and the installer's log what comes and goes; it is Ready when it holds."},
 
 	[KT_REASON_XSAVE_MISSING] = {"XsaveMissing", SETTLED, RETRY, TRANSIENT,
 				     .remedy = "Expose the CPU's XSAVE feature to this machine; km cannot run without it."},

@@ -109,6 +109,18 @@ static const struct kt_field store_rows[] = {
 	KT_FIELD_STRING(struct kt_state_store, upgrade_state, "upgradeState", NULL),
 };
 
+static const struct kt_field rounds_rows[] = {
+	KT_FIELD(struct kt_state_rounds, count, "count", KT_FIELD_UINT64),
+	KT_FIELD_STRING(struct kt_state_rounds, cause, "cause", NULL),
+	KT_FIELD(struct kt_state_rounds, duration_ms, "durationMilliseconds", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_rounds, cpu_us, "cpuMicroseconds", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_rounds, ready_changes, "readyChanges", KT_FIELD_UINT64),
+	KT_FIELD(struct kt_state_rounds, held_back, "heldBack", KT_FIELD_UINT64),
+	KT_FIELD(struct kt_state_rounds, held_until, "heldUntil", KT_FIELD_TIME),
+	KT_FIELD(struct kt_state_rounds, stuck_pid, "stuckPid", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_rounds, stuck_since, "stuckSince", KT_FIELD_TIME),
+};
+
 /* An object of the document whose rows cover it whole. */
 struct section {
 	const char *key;
@@ -125,6 +137,7 @@ static const struct section sections[] = {
 	{"host", host_rows, COUNT(host_rows), offsetof(struct kt_state, host)},
 	{"proof", proof_rows, COUNT(proof_rows), offsetof(struct kt_state, proof)},
 	{"store", store_rows, COUNT(store_rows), offsetof(struct kt_state, store)},
+	{"rounds", rounds_rows, COUNT(rounds_rows), offsetof(struct kt_state, rounds)},
 };
 
 /* ---- printing ---- */

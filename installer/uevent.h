@@ -1,0 +1,20 @@
+/* The kernel's announcements of devices (NETLINK_KOBJECT_UEVENT, lib/kobject_uevent.c). */
+#ifndef KT_INSTALLER_UEVENT_H
+#define KT_INSTALLER_UEVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Does this message say that kvm or kkm came or went? "ACTION@PATH" and KEY=VALUE, each with a NUL behind it. Bytes of
+ * any kind. */
+bool kt_uevent_is_ours(const char *bytes, size_t size);
+
+/* The name of a device that payloads run on, as it is in the device folder. */
+bool kt_device_is_ours(const char *name);
+
+/* A socket that does not block, -errno when there is none. */
+int kt_uevent_open(void);
+/* Takes what has come; true when one of it is ours, or when something was lost. */
+bool kt_uevent_take(int fd);
+
+#endif
