@@ -100,18 +100,29 @@ int kt_record_read(int dir, struct kt_record *ret_record, struct kt_error *err)
 	return 0;
 }
 
-static bool file_line_parse(char *line, struct kt_record_line *ret_line)
+/* Digits alone, as lines_print writes them, and a blank behind; NULL for anything else. */
+static char *number_take(char *text, int base, uint64_t *ret_number)
 {
 	char *end;
 
-	ret_line->mode = (unsigned)strtoul(line, &end, 8);
-	if (*end != ' ')
+	if (*text < '0' || *text > '9') /* strtoull would take a sign or blanks */
+		return NULL;
+	errno = 0;
+	*ret_number = strtoull(text, &end, base);
+	return *end == ' ' && errno == 0 ? end + 1 : NULL;
+}
+
+static bool file_line_parse(char *line, struct kt_record_line *ret_line)
+{
+	uint64_t mode = 0;
+	char *size = number_take(line, 8, &mode);
+	char *sha256 = size ? number_take(size, 10, &ret_line->size_bytes) : NULL;
+
+	if (!sha256 || mode > 07777 || strcspn(sha256, " ") != KT_DIGEST_HEX - 1 || sha256[KT_DIGEST_HEX - 1] != ' ')
 		return false;
-	ret_line->size_bytes = strtoull(end + 1, &end, 10);
-	if (*end != ' ' || strcspn(end + 1, " ") != KT_DIGEST_HEX - 1)
-		return false;
-	ret_line->sha256 = end + 1;
-	ret_line->path = end + 1 + KT_DIGEST_HEX;
+	ret_line->mode = (unsigned)mode;
+	ret_line->sha256 = sha256;
+	ret_line->path = sha256 + KT_DIGEST_HEX;
 	return ret_line->path[0] != '\0';
 }
 

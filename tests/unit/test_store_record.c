@@ -157,6 +157,27 @@ static void test_hostile_records(void **state)
 	assert_int_equal(check(dir, NULL, NULL), -ENOENT);
 }
 
+/* A line whose end is missing must not borrow it from the next one. */
+static void test_broken_lines(void **state)
+{
+	static const char *const lines[] = {
+		"f 644 0 " SHA "\nf 644 0 " SHA " a b\nend\n", "f 644 0 " SHA "\nend\n",   "f -4 0 " SHA " a\nend\n",
+		"f 644 -1 " SHA " a\nend\n",			  "f 644  1 " SHA " a\nend\n", "f 10000 0 " SHA " a\nend\n",
+		"f 644 18446744073709551616 " SHA " a\nend\n",	  "f  " SHA " a\nend\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		KT_OWN(kt_free_mem) char *text = strdup(lines[i]);
+		struct kt_record_line line;
+		char *cursor = text;
+
+		assert_non_null(text);
+		if (kt_record_next(&cursor, &line) || cursor)
+			fail_msg("taken: %s", lines[i]);
+	}
+}
+
 static void test_names_that_are_no_line(void **state)
 {
 	static char *const names[] = {"a\nb", "tab\there", "\x7f", ".kontain-component"};
@@ -181,6 +202,7 @@ int main(void)
 		TEST(test_round_trip),
 		TEST(test_damage_is_named),
 		TEST(test_hostile_records),
+		cmocka_unit_test(test_broken_lines),
 		TEST(test_names_that_are_no_line),
 	};
 
