@@ -111,6 +111,9 @@ static int gzip_check(const struct inflating *inflating)
 	unsigned char trailer[8];
 	struct stat info;
 
+	if (fstat(inflating->from, &info) == 0 && info.st_size < (off_t)sizeof(trailer))
+		return kt_fail(inflating->err, EBADMSG, KT_REASON_BUNDLE_INVALID,
+			       "the archive is damaged or cut short (gzip): it has no end");
 	if (fstat(inflating->from, &info) < 0 ||
 	    pread(inflating->from, trailer, sizeof(trailer), info.st_size - (off_t)sizeof(trailer)) != sizeof(trailer))
 		return kt_fail(inflating->err, EIO, KT_REASON_IO_ERROR, "cannot read the end of the archive");
