@@ -1,0 +1,46 @@
+/* links: kt_bundle kt_contract kt_base */
+/* The rules for names: a path, a NUL, and the target of a link at that path. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "kontain/own.h"
+#include "kontain/paths.h"
+#include "kontain/state.h"
+
+static void shown_check(const char *text)
+{
+	char shown[KT_SHOWN_MAX];
+
+	FUZZ_REQUIRE(kt_path_show(text, shown) == shown);
+	FUZZ_REQUIRE(memchr(shown, '\0', sizeof(shown)) && fuzz_is_visible(shown));
+	if (strlen(text) < KT_SHOWN_MAX - 4 && fuzz_is_visible(text))
+		FUZZ_REQUIRE(strcmp(text, shown) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	const uint8_t *cut = size > 0 ? memchr(bytes, '\0', size) : NULL;
+	size_t length = cut ? (size_t)(cut - bytes) : size;
+	KT_OWN(kt_free_mem) char *path = strndup((const char *)bytes, length);
+	KT_OWN(kt_free_mem) char *target = strndup(cut ? (const char *)cut + 1 : "", cut ? size - length - 1 : 0);
+	const char *flaw;
+
+	FUZZ_REQUIRE(path && target);
+	shown_check(path);
+	shown_check(target);
+	FUZZ_REQUIRE((kt_text_flaw(path) == NULL) == fuzz_is_visible(path));
+	FUZZ_REQUIRE((kt_path_flaw(path) == NULL) == fuzz_is_good_path(path));
+	FUZZ_REQUIRE(!kt_version_is_valid(path) || (fuzz_is_good_path(path) && strlen(path) <= 63));
+	flaw = kt_link_flaw(path, target);
+	if (flaw || kt_path_flaw(path))
+		return 0;
+	fuzz_taken++;
+	FUZZ_REQUIRE(*target && strlen(target) < KT_MANIFEST_PATH_MAX && fuzz_is_visible(target));
+	if (*target == '/')
+		FUZZ_REQUIRE(strncmp(target, "/opt/kontain/", 13) == 0 && !fuzz_is_leaving("", target + 13));
+	else
+		FUZZ_REQUIRE(!fuzz_is_leaving(path, target));
+	return 0;
+}
