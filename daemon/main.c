@@ -1,14 +1,12 @@
 /* kontaind: the networked half. It has no privileges and parses what remote peers send; it never acts on the node. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent.h"
 #include "confine.h"
+#include "kontain/descriptors.h"
 #include "kontain/log.h"
 #include "kube/credentials.h"
 #include "kube/reporter.h"
@@ -27,16 +25,6 @@ static int fail(int status, const struct kt_error *err)
 {
 	kt_log(KT_LOG_ERROR, "cannot start", "reason", kt_reason_name(err->reason), "err", err->text, NULL);
 	return status;
-}
-
-/* A log line must never end up in a socket that got the number of a closed stderr; and what a parent left open is not
- * ours to keep. */
-static void settle_descriptors(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-			abort();
-	close_range(STDERR_FILENO + 1, UINT_MAX, 0); /* since Linux 5.9; elsewhere they stay */
 }
 
 static void copy_variable(const char *name, char *to, size_t size)
@@ -87,7 +75,8 @@ int main(int argc, char *argv[])
 	struct kt_agent_settings settings = {.node_name = NULL};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	settle_descriptors();
+	if (kt_descriptors_settle() < 0)
+		return EXIT_FAILED; /* and nowhere to say so */
 	take_environment(&around);
 	kt_log_init("kontaind", KT_LOG_INFO);
 	if (kt_daemon_options_parse(argc, argv, &options, &err) < 0)

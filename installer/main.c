@@ -1,10 +1,12 @@
 /* kontain-installer: the privileged half. It knows nothing of Kubernetes and has no network. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "confine.h"
+#include "kontain/descriptors.h"
 #include "kontain/log.h"
 #include "print.h"
 #include "verbs.h"
@@ -57,6 +59,9 @@ int main(int argc, char *argv[])
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
+	if (kt_descriptors_settle() < 0)
+		return KT_EXIT_FAILED; /* and nowhere to say so */
+	clearenv(); /* OpenSSL would take a configuration from it, and modules that this names */
 	umask(022);
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
 		kt_options_help("kontain-installer");

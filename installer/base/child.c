@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kontain/child.h"
+#include "kontain/descriptors.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 
@@ -93,19 +93,6 @@ static int pipe_open(struct pipe_pair *ret_pair)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* Linux 5.8 has openat2 but not yet close_range. */
-static void descriptors_close(unsigned first)
-{
-	struct rlimit limit;
-
-	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-		return;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-		limit.rlim_cur = 1 << 20;
-	for (unsigned fd = first; fd < limit.rlim_cur; fd++)
-		(void)close((int)fd);
-}
-
 static void signals_reset(void)
 {
 	struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -146,7 +133,7 @@ __attribute__((noreturn)) static void child_main(const struct kt_child_spec *spe
 	/* a change of identity in prepare takes the death signal away (prctl(2)) */
 	if (!parent_follow(parent))
 		_exit(EXIT_PREPARE);
-	descriptors_close(STATUS_FD + 1);
+	kt_descriptors_close(STATUS_FD + 1);
 	(void)execve(spec->argv[0], (char *const *)spec->argv, child_environment);
 	code = errno;
 	(void)!write(STATUS_FD, &code, sizeof(code));
