@@ -448,11 +448,17 @@ static void test_caps(void **state)
 	kt_manifest_done(&read);
 	assert_int_equal(kt_manifest_parse(large, KT_MANIFEST_BYTES_MAX + 1, &read, &err), -EFBIG);
 	memset(large, '[', KT_MANIFEST_BYTES_MAX);
-	assert_true(kt_manifest_parse(large, KT_MANIFEST_BYTES_MAX, &read, &err) < 0);
+	assert_int_equal(kt_manifest_parse(large, KT_MANIFEST_BYTES_MAX, &read, &err), -E2BIG);
+	/* in a string they are letters */
+	memset(large, ',', KT_MANIFEST_BYTES_MAX);
+	memcpy(large, "{\"apiVersion\": \"\\\"", 18);
+	memcpy(large + KT_MANIFEST_BYTES_MAX - 2, "\"}", 2);
+	assert_int_equal(kt_manifest_parse(large, KT_MANIFEST_BYTES_MAX, &read, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "is missing"));
 
 	for (size_t i = 0; i < count; i++) {
 		sprintf(names + i * 8, "f%06zu", i);
-		files[i] = (struct kt_bundle_file)LINK_(names + i * 8, "x");
+		files[i] = (struct kt_bundle_file)FILE_(names + i * 8);
 	}
 	fill(&manifest);
 	/* 2 of km and 1 extra leave this many */
