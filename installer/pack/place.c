@@ -211,18 +211,28 @@ int kt_place_file(struct kt_place *place, const char *path, bool is_executable, 
 	return kt_take_fd(&fd);
 }
 
+/* Is there room for that many bytes more? */
+static int bytes_admit(const struct kt_place *place, uint64_t size, const char *path, struct kt_error *err)
+{
+	char shown[KT_SHOWN_MAX];
+
+	if (size <= KT_PACK_BYTES_MAX && place->byte_count + size <= KT_PACK_BYTES_MAX)
+		return 0;
+	return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "it has more than %" PRIu64 " MiB of files, at %s",
+		       KT_PACK_BYTES_MAX >> 20, kt_path_show(path, shown));
+}
+
 int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size,
 		   struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
 	int r = kt_place_go_on(err);
 
+	if (r == 0)
+		r = bytes_admit(place, size, path, err);
 	if (r < 0)
 		return r;
 	place->byte_count += size;
-	if (place->byte_count > KT_PACK_BYTES_MAX)
-		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "it has more than %" PRIu64 " MiB of files, at %s",
-			       KT_PACK_BYTES_MAX >> 20, kt_path_show(path, shown));
 	r = kt_fs_write_full(fd, bytes, size);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write %s", kt_path_show(path, shown)) : 0;
 }
@@ -250,17 +260,22 @@ int kt_place_link(struct kt_place *place, const char *path, const char *target, 
 int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_executable, struct kt_error *err)
 {
 	KT_OWN(kt_free_mem) char *buffer = malloc(COPY_BYTES);
-	KT_OWN(kt_close_fd) int to = kt_place_file(place, path, is_executable, err);
+	KT_OWN(kt_close_fd) int to = -1;
 	char shown[KT_SHOWN_MAX];
+	struct stat info;
 	ssize_t got;
+	/* a sparse file says it at once, and would fill the disk first */
+	int r = fstat(fd, &info) < 0 ? -errno : bytes_admit(place, (uint64_t)info.st_size, path, err);
 
+	if (r < 0)
+		return r == -EFBIG ? r : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", kt_path_show(path, shown));
+	to = kt_place_file(place, path, is_executable, err);
 	if (to < 0)
 		return to;
 	if (!buffer)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	while ((got = read(fd, buffer, COPY_BYTES)) > 0) {
-		int r = kt_place_write(place, to, path, buffer, (size_t)got, err);
-
+		r = kt_place_write(place, to, path, buffer, (size_t)got, err);
 		if (r < 0)
 			return r;
 	}
