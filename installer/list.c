@@ -6,7 +6,16 @@
 #include "print.h"
 #include "verbs.h"
 
-static void print_set(const struct kt_store *store, const struct kt_inventory *inventory, const char *version)
+static bool is_pinned(const struct kt_pins *pins, const char *name)
+{
+	for (size_t i = 0; i < pins->count; i++)
+		if (strcmp(pins->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void print_set(const struct kt_store *store, const struct kt_inventory *inventory, const struct kt_pins *pins,
+		      const char *version)
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
 	struct kt_error err = {.reason = KT_REASON_NONE};
@@ -14,7 +23,7 @@ static void print_set(const struct kt_store *store, const struct kt_inventory *i
 			   : strcmp(version, inventory->previous) == 0 ? "previous"
 								       : "";
 
-	printf("%-24s %-9s", version, role);
+	printf("%-24s %-9s%s", version, role, is_pinned(pins, version) ? " pinned" : "");
 	if (kt_store_read_set(store, version, &manifest, &err) != 0)
 		printf(" %s", err.text);
 	for (size_t i = 0; i < manifest.component_count; i++)
@@ -26,11 +35,12 @@ int kt_verb_list(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_inventory inventory;
+	struct kt_pins pins;
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	struct kt_state state;
 
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
-	    kt_store_inventory(&store, &inventory, &err) != 0)
+	    kt_store_inventory(&store, &inventory, &err) != 0 || kt_store_read_pins(&store, &pins, &err) != 0)
 		return kt_print_error(&err);
 	if (installer->options.json) {
 		kt_state_init(&state);
@@ -40,7 +50,10 @@ int kt_verb_list(struct kt_installer *installer)
 		return KT_EXIT_DONE;
 	}
 	for (size_t i = 0; i < inventory.set_count; i++)
-		print_set(&store, &inventory, inventory.sets[i]);
+		print_set(&store, &inventory, &pins, inventory.sets[i]);
+	for (size_t i = 0; i < pins.count; i++)
+		if (strchr(pins.names[i], '/') != NULL)
+			printf("%-24s %-9s pinned\n", pins.names[i], "");
 	if (inventory.set_count == 0)
 		printf("no version is landed in %s\n", store.root);
 	return KT_EXIT_DONE;

@@ -24,6 +24,8 @@ static const struct {
 	{"verify", kt_verb_verify, false},
 	{"rollback", kt_verb_rollback, false},
 	{"prune", kt_verb_prune, false},
+	{"pin", kt_verb_pin, false},
+	{"unpin", kt_verb_unpin, false},
 	{"uninstall", kt_verb_uninstall, false},
 	{"probe", kt_verb_probe, false},
 	{"selftest", kt_verb_selftest, false},

@@ -52,7 +52,8 @@ void kt_options_help(const char *program)
 	       "  list       the versions that are here\n"
 	       "  verify     compare every file of the current version with its digest\n"
 	       "  rollback   make the previous version current again\n"
-	       "  prune      remove the versions that are neither current, nor previous, nor in use\n"
+	       "  prune      remove the versions that are neither current, nor previous, nor in use, nor pinned\n"
+	       "  pin WHAT   keep VERSION, or COMPONENT/VERSION, from being pruned; unpin WHAT lifts it\n"
 	       "  uninstall  remove what was installed, unless it is in use\n"
 	       "\n"
 	       "  --bundle DIR   the bundle to land\n"
@@ -153,6 +154,8 @@ int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_option
 		if (failed)
 			return failed;
 	}
+	if (optind < argc && (strcmp(argv[0], "pin") == 0 || strcmp(argv[0], "unpin") == 0))
+		options.to = argv[optind++];
 	if (optind < argc)
 		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s: not expected here, see --help", argv[optind]);
 	if (options.root != NULL && options.root[0] != '/')

@@ -24,7 +24,7 @@ struct kt_options {
 	const char *config;  /* NULL: the defaults */
 	const char *bundle;  /* NULL: none is asked for */
 	char dev[KT_CONFIG_PATH_MAX];
-	const char *to;      /* a version; NULL: the verb's own choice */
+	const char *to;      /* a version, or what to pin; NULL: the verb's own choice */
 	bool json;
 	bool quiet;
 	bool verbose;

@@ -26,6 +26,7 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 		break;
 	case KT_FATE_NEWEST: printf("kept version %s: one of the newest %u\n", version, options->keep); break;
 	case KT_FATE_YOUNG: printf("kept version %s: landed within %u days\n", version, options->older_than_days); break;
+	case KT_FATE_PINNED: printf("kept version %s: it is pinned\n", version); break;
 	case KT_FATE_CURRENT:
 	case KT_FATE_PREVIOUS: break;
 	}

@@ -12,6 +12,8 @@ int kt_verb_list(struct kt_installer *installer);
 int kt_verb_verify(struct kt_installer *installer);
 int kt_verb_rollback(struct kt_installer *installer);
 int kt_verb_prune(struct kt_installer *installer);
+int kt_verb_pin(struct kt_installer *installer);
+int kt_verb_unpin(struct kt_installer *installer);
 int kt_verb_uninstall(struct kt_installer *installer);
 
 /* Hidden: what the agent, a person's install and the tests run in a child. Each prints one JSON document. */

@@ -4,7 +4,7 @@
  *   current -> sets/<version>      previous -> sets/<version>
  *   sets/<version>/                links into versions/, and the manifest, written last
  *   versions/<component>/<version>/ complete, synced, never edited again
- *   .partial-*  .failed-<digest>  .lock  .owner */
+ *   .partial-*  .failed-<digest>  .pinned  .lock  .owner */
 #ifndef KONTAIN_STORE_H
 #define KONTAIN_STORE_H
 
@@ -92,8 +92,23 @@ const struct kt_user *kt_users_find(const struct kt_users *users, const char *pl
 /* InUse, naming at most eight processes; 0 when there are none. */
 int kt_users_refuse(const struct kt_users *users, const char *root, struct kt_error *err);
 
+/* What is never pruned, though nobody holds it now: "VERSION" for a set, "COMPONENT/VERSION" for a component. */
+#define KT_PINS_MAX 64
+#define KT_PIN_MAX  96
+struct kt_pins {
+	size_t count;
+	char names[KT_PINS_MAX][KT_PIN_MAX];
+};
+/* A file of them that cannot be understood is StoreDamaged: nothing may be pruned then. */
+int kt_store_read_pins(const struct kt_store *store, struct kt_pins *ret_pins, struct kt_error *err);
+/* Pins, or no more. Lock held. NoVersion when that is not here. */
+int kt_store_pin(struct kt_store *store, const char *name, bool is_pinned, struct kt_error *err);
+/* place as in kt_user. */
+bool kt_pins_have(const struct kt_pins *pins, const char *place);
+
 /* What becomes of a set, and why. */
-enum kt_fate { KT_FATE_REMOVED, KT_FATE_CURRENT, KT_FATE_PREVIOUS, KT_FATE_NEWEST, KT_FATE_YOUNG, KT_FATE_IN_USE };
+enum kt_fate { KT_FATE_REMOVED, KT_FATE_CURRENT, KT_FATE_PREVIOUS, KT_FATE_NEWEST, KT_FATE_YOUNG, KT_FATE_IN_USE,
+	       KT_FATE_PINNED };
 /* user: who holds it, for KT_FATE_IN_USE alone. */
 typedef void kt_prune_tell(void *context, const char *version, enum kt_fate fate, const struct kt_user *user);
 struct kt_prune {
@@ -104,7 +119,8 @@ struct kt_prune {
 	kt_prune_tell *tell;           /* may be NULL */
 	void *context;
 };
-/* Removes sets, then the versions of components that neither a set names nor anyone holds. Lock held. */
+/* Removes sets, then the versions of components that neither a set names nor anyone holds. What is pinned
+ * stays. Lock held. */
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
 /* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and kept. */
 int kt_store_uninstall(struct kt_store *store, struct kt_error *err);

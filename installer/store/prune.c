@@ -60,6 +60,7 @@ struct orphans {
 	const struct kt_store *store;
 	const struct used *used;
 	const struct kt_users *users;
+	const struct kt_pins *pins;
 	const char *component;
 	struct kt_error *err;
 };
@@ -76,7 +77,7 @@ static int orphan_visit(void *context, int dir, const char *version)
 	for (size_t i = 0; i < orphans->used->count; i++)
 		if (strcmp(orphans->used->names[i], place) == 0)
 			return 0;
-	if (kt_users_find(orphans->users, place))
+	if (kt_users_find(orphans->users, place) || kt_pins_have(orphans->pins, place))
 		return 0;
 	return kt_store_discard(orphans->store, place, orphans->err);
 }
@@ -85,9 +86,13 @@ static int drop_orphans(const struct kt_store *store, const struct kt_users *use
 {
 	KT_OWN(used_done) struct used used = {.store = store};
 	struct kt_error mine = {.code = 0};
-	struct orphans orphans = {.store = store, .used = &used, .users = users, .err = &mine};
-	int r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
+	struct kt_pins pins;
+	struct orphans orphans = {.store = store, .used = &used, .users = users, .pins = &pins, .err = &mine};
+	int r = kt_store_read_pins(store, &pins, err);
 
+	if (r < 0)
+		return r;
+	r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
 	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
 		char folder[KT_PLACE_MAX];
 
@@ -139,6 +144,7 @@ int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_err
 struct keep {
 	struct kt_store *store;
 	const struct kt_prune *how;
+	struct kt_pins pins;
 	struct used pointed; /* what current and previous name: it stays whatever becomes of the others */
 	unsigned left;
 	size_t removed;
@@ -200,6 +206,7 @@ static int is_young(const struct keep *keep, const char *version)
 /* A fate, or -errno. */
 static int decide(struct keep *keep, const char *version, const struct kt_user **ret_user)
 {
+	char place[KT_PLACE_MAX];
 	int r = is_pointed_at(keep->store, version);
 
 	if (r != 0) {
@@ -210,6 +217,9 @@ static int decide(struct keep *keep, const char *version, const struct kt_user *
 			return KT_FATE_CURRENT;
 		return r < 0 ? r : KT_FATE_PREVIOUS;
 	}
+	kt_place_set(version, place);
+	if (kt_pins_have(&keep->pins, place))
+		return KT_FATE_PINNED;
 	if (keep->left > 0) {
 		keep->left--;
 		return KT_FATE_NEWEST;
@@ -268,7 +278,9 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
-	r = prune->is_dry_run ? 0 : kt_store_sweep(store, err);
+	r = kt_store_read_pins(store, &keep.pins, err);
+	if (r == 0 && !prune->is_dry_run)
+		r = kt_store_sweep(store, err);
 	if (r < 0)
 		return r;
 	r = prune->users ? read_pointed(&keep) : 0;

@@ -157,6 +157,7 @@ int kt_store_uninstall(struct kt_store *store, struct kt_error *err)
 			    0;
 	if (r < 0)
 		return r;
+	(void)unlinkat(store->dir, KT_STORE_PINNED, 0); /* one that stays is named below */
 	skeletons_remove(store);
 	r = kt_each_entry(store->dir, ".", first_visit, foreign);
 	if (r < 0)
