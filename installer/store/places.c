@@ -85,20 +85,29 @@ static int entry_compare(const void *one, const void *other)
 	return a->inode < b->inode ? -1 : a->inode > b->inode;
 }
 
+/* The byte that three octal digits stand for; 0 for what is no such number, and for NUL, which no name has. */
+static unsigned octal_byte(const char *digits)
+{
+	unsigned value = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (digits[i] < '0' || digits[i] > '7')
+			return 0;
+		value = value * 8 + (unsigned)(digits[i] - '0');
+	}
+	return value <= 0xff ? value : 0;
+}
+
 /* \040 and its like stand for blanks and backslashes. */
 static void unescape(char *text)
 {
 	char *to = text;
 
 	for (const char *from = text; *from; to++) {
-		unsigned value;
+		unsigned value = *from == '\\' ? octal_byte(from + 1) : 0;
 
-		if (from[0] == '\\' && sscanf(from + 1, "%3o", &value) == 1) {
-			*to = (char)value;
-			from += 4;
-		} else {
-			*to = *from++;
-		}
+		*to = value ? (char)value : *from;
+		from += value ? 4 : 1;
 	}
 	*to = '\0';
 }
