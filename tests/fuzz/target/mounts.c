@@ -1,0 +1,105 @@
+/* links: kt_store kt_bundle kt_contract kt_base */
+/* Lines of a mount table, in which pods name what they like: what is said of a line is of that line, names come out as
+ * they went in, and only what lies in a version of the store is taken for one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../../installer/store/inuse.h"
+#include "fuzz.h"
+#include "kontain/own.h"
+
+#define DEVICE  "8:1"
+#define FS_ROOT "/opt/kontain"
+
+static char names[][KT_PLACE_MAX] = {"versions/km/0.10.3", "versions/runtime/sha-5f2c81d04a1e", "sets/0.10.3"};
+static const struct kt_places places = {
+	.names = names, .name_count = sizeof(names) / sizeof(names[0]), .device = DEVICE, .fs_root = FS_ROOT};
+
+static bool is_in(const char *text, const char *line, size_t size)
+{
+	return text >= line && text + strlen(text) < line + size;
+}
+
+/* As the kernel writes a name (seq_path): blanks and backslashes as three octal digits. */
+static void name_print(FILE *out, const char *name)
+{
+	for (; *name; name++) {
+		if (strchr(" \t\n\\", *name))
+			fprintf(out, "\\%03o", (unsigned)*name);
+		else
+			fputc(*name, out);
+	}
+}
+
+static void line_print(const struct kt_mount_line *mount, char **ret_line)
+{
+	size_t size = 0;
+	FILE *out = open_memstream(ret_line, &size);
+
+	FUZZ_REQUIRE(out != NULL);
+	fprintf(out, "%llu 1 %s ", mount->id, mount->device);
+	name_print(out, mount->root);
+	fputc(' ', out);
+	name_print(out, mount->point);
+	fputs(" rw - ext4 /dev/sda1 rw\n", out);
+	fclose(out);
+}
+
+static void round_trip(const struct kt_mount_line *mount)
+{
+	KT_OWN(kt_free_mem) char *line = NULL;
+	struct kt_mount_line again;
+
+	line_print(mount, &line);
+	FUZZ_REQUIRE(kt_mount_line_parse(line, &again));
+	FUZZ_REQUIRE(again.id == mount->id && strcmp(again.device, mount->device) == 0);
+	FUZZ_REQUIRE(strcmp(again.root, mount->root) == 0 && strcmp(again.point, mount->point) == 0);
+}
+
+static void place_check(const struct kt_mount_line *mount)
+{
+	const char *place = kt_places_of_mount(&places, mount->device, mount->root);
+	char whole[512];
+	bool is_one = false;
+
+	for (size_t i = 0; i < places.name_count; i++) {
+		size_t length = (size_t)snprintf(whole, sizeof(whole), FS_ROOT "/%s", names[i]);
+		bool is_this = strncmp(mount->root, whole, length) == 0 && strchr("/", mount->root[length]);
+
+		is_one = is_one || is_this;
+		if (place == names[i])
+			FUZZ_REQUIRE(is_this && strcmp(mount->device, DEVICE) == 0);
+	}
+	FUZZ_REQUIRE(!place == !(is_one && strcmp(mount->device, DEVICE) == 0));
+}
+
+/* One line, in a buffer that ends with it. */
+static void line_take(const char *text, size_t size)
+{
+	KT_OWN(kt_free_mem) char *line = strndup(text, size);
+	size_t room = line ? strlen(line) + 1 : 0;
+	struct kt_mount_line mount;
+
+	FUZZ_REQUIRE(line != NULL);
+	if (!kt_mount_line_parse(line, &mount))
+		return;
+	fuzz_taken++;
+	FUZZ_REQUIRE(is_in(mount.device, line, room) && is_in(mount.root, line, room) && is_in(mount.point, line, room));
+	FUZZ_REQUIRE(mount.device < mount.root && mount.root < mount.point);
+	round_trip(&mount);
+	place_check(&mount);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	while (size > 0) {
+		const uint8_t *end = memchr(bytes, '\n', size);
+		size_t length = end ? (size_t)(end - bytes) + 1 : size;
+
+		line_take((const char *)bytes, length);
+		bytes += length;
+		size -= length;
+	}
+	return 0;
+}
