@@ -35,7 +35,7 @@ struct kt_state_versions {
 struct kt_state_kvm {
 	bool probed;
 	struct kt_verdict verdict;
-	char device[64];        /* as the host names it: /dev/kvm */
+	char device[64];        /* as the host names it: /dev/kvm, or that of Kontain's own module */
 	int api_version;        /* KVM_GET_API_VERSION; -1 when not asked */
 	bool real_mode;         /* a guest ran to its exit */
 	bool long_mode;

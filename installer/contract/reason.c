@@ -64,6 +64,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_UNSTEADY] =
 		{"Unsteady", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Find out in the kernel log and the installer's log what comes and goes; it is Ready when it holds."},
+	[KT_REASON_KKM_FAILED] =
+		{"KkmFailed", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Load a kkm.ko that fits this kernel and processor, or use a machine that has KVM."},
 
 	[KT_REASON_XSAVE_MISSING] = {"XsaveMissing", SETTLED, RETRY, TRANSIENT,
 				     .remedy = "Expose the CPU's XSAVE feature to this machine; km cannot run without it."},

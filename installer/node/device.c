@@ -20,13 +20,13 @@ static const struct {
 	{S_IFBLK, "a block device"}, {S_IFIFO, "a fifo"},	   {S_IFSOCK, "a socket"},
 };
 
-void kt_device_name(const char *host, const char *dev, char *name, size_t size)
+void kt_device_name(const char *host, const char *dev, const char *node, char *name, size_t size)
 {
 	size_t prefix = strlen(host);
 
 	if (prefix > 0 && strncmp(dev, host, prefix) == 0 && dev[prefix] == '/')
 		dev += prefix;
-	(void)snprintf(name, size, "%s/" KT_KVM_NODE, dev);
+	(void)snprintf(name, size, "%s/%s", dev, node);
 }
 
 static int info_check(const struct stat *info, const char *name, struct kt_error *err)

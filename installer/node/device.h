@@ -11,8 +11,8 @@
 #define KT_KVM_MAJOR 10  /* misc */
 #define KT_KVM_MINOR 232 /* KVM_MINOR of linux/miscdevice.h */
 
-/* The node's path as the host names it: dev without the prefix host. */
-void kt_device_name(const char *host, const char *dev, char *name, size_t size);
+/* A node's path as the host names it: dev without the prefix host. */
+void kt_device_name(const char *host, const char *dev, const char *node, char *name, size_t size);
 
 /* dev/kvm is character device 10:232. *ret_mode (may be NULL) is its st_mode. name is for messages.
  * ENOENT with DeviceMissing; NotCharDevice; PermissionDenied. */

@@ -4,7 +4,7 @@
  * Whatever is asked of KVM may never come back: before each rung its own verdict and row say so, and are told. Whoever
  * ends this process then knows what it hung in.
  *
- * Another device (Kontain's own module) would be a second row of where to start; every rung above it is the same. */
+ * Kontain's own module serves where there is no KVM, and no rung is climbed on it: see kkm.c. */
 #include "kvm.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "cpu.h"
 #include "device.h"
 #include "guest.h"
+#include "kkm.h"
 #include "kontain/own.h"
 #include "modules.h"
 
@@ -36,6 +37,7 @@ struct ladder {
 	struct kt_guest guest; /* owned */
 	struct kt_state_kvm *state;
 	mode_t mode;           /* of the node, 0 while it was not seen */
+	bool is_absent;        /* there is no KVM to climb on */
 	struct kt_rung *row;  /* of the rung that is climbed */
 };
 
@@ -109,6 +111,7 @@ static int device_recover(struct ladder *ladder, int (*attempt)(struct ladder *,
 	} else if (!ladder->load_modules) {
 		(void)kt_modules_foresee(host, absence.cpu.vendor, &absence.load);
 	}
+	ladder->is_absent = true;
 	return kt_absence_explain(&absence, err);
 }
 
@@ -286,6 +289,37 @@ static void note_access(const struct ladder *ladder, struct kt_checks *checks)
 						     : "no: pods need a node of their own, as the device plugin gives");
 }
 
+/* The verdict without KVM, whose absence is err: the module's, where its device is. What is missing below is then a
+ * fact, and no failure. */
+static bool kkm_serves(struct ladder *ladder, struct kt_error *err)
+{
+	const struct kt_node_paths *paths = ladder->paths;
+	struct kt_state_kvm *state = ladder->state;
+	struct kt_error failure = {.reason = KT_REASON_NONE};
+	struct kt_kkm kkm;
+	int r = kt_kkm_find(paths->host, paths->dev, &kkm, &failure);
+
+	if (r == -ENOENT)
+		return false;
+	ladder->row->result = KT_RUNG_NOTE;
+	ladder->row->reason = KT_REASON_NONE;
+	ladder->row->message[0] = '\0';
+	ladder->row = kt_checks_add(&ladder->climb->probe->checks, "Kontain's own module");
+	kt_device_name(paths->host, paths->dev, kkm.node, state->device, sizeof(state->device));
+	ladder->mode = kkm.mode;
+	state->nonroot_access = (kkm.mode & (S_IROTH | S_IWOTH)) == (S_IROTH | S_IWOTH);
+	state->api_version = kkm.api_version;
+	if (r < 0) {
+		saw(ladder, "%s", strerror(-r));
+		kt_rung_fail(ladder->row, &failure);
+		*err = failure;
+		return false;
+	}
+	saw(ladder, "answers on %s", state->device);
+	kt_rung_pass(ladder->row);
+	return true;
+}
+
 void kt_kvm_climb(struct kt_climb *climb)
 {
 	struct kt_state_kvm *state = &climb->probe->kvm;
@@ -296,10 +330,13 @@ void kt_kvm_climb(struct kt_climb *climb)
 	int64_t start = now_us();
 
 	*state = (struct kt_state_kvm){.probed = true, .api_version = -1};
-	kt_device_name(climb->paths->host, climb->paths->dev, state->device, sizeof(state->device));
+	kt_device_name(climb->paths->host, climb->paths->dev, KT_KVM_NODE, state->device, sizeof(state->device));
 	if (climb_all(&ladder, &err) == 0)
 		kt_verdict_set(&state->verdict, true, KT_REASON_READY, "guests ran in real and in long mode on %s",
 			       state->device);
+	else if (ladder.is_absent && kkm_serves(&ladder, &err))
+		kt_verdict_set(&state->verdict, true, KT_REASON_READY,
+			       "Kontain's own module answers on %s; there is no KVM: %s", state->device, err.text);
 	else
 		kt_verdict_fail(&state->verdict, &err);
 	state->duration_us = (unsigned)(now_us() - start);

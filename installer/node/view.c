@@ -3,7 +3,8 @@
  *
  *   /opt/kontain   the store itself, read-only (live), or: versions and sets of it, read-only, and the six links made
  *                  anew with `current` at the set to prove, so that every path is what it will be once that is current
- *   /dev           null, zero, urandom, and a KVM node as pods get it: open to every user
+ *   /dev           null, zero, urandom, and the node of KVM, or of Kontain's own module where there is no KVM, as pods
+ *                  get it: open to every user
  *   /proc          of the proof's own processes
  *   /tmp           the one place to write
  *   /payload       the built-in program, where there is one
@@ -22,7 +23,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "absence.h"
 #include "device.h"
+#include "kkm.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/state.h"
@@ -52,7 +55,13 @@ static const struct {
 	{"dev/null", 1, 3},
 	{"dev/zero", 1, 5},
 	{"dev/urandom", 1, 9},
-	{"dev/" KT_KVM_NODE, KT_KVM_MAJOR, KT_KVM_MINOR},
+};
+
+/* What the view is made of. */
+struct sources {
+	int store;         /* owned */
+	char machine[32];  /* the node that guests run on, below the new root */
+	dev_t number;
 };
 
 static int step_failed(const char *step, const char *path, struct kt_error *err)
@@ -93,13 +102,15 @@ static int folders_make(struct kt_error *err)
 	return 0;
 }
 
-static int devices_make(struct kt_error *err)
+static int devices_make(const struct sources *sources, struct kt_error *err)
 {
 	if (mount("kontain-dev", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, DEV_OPTIONS) < 0)
 		return step_failed("mount", "/dev", err);
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
 		if (mknod(devices[i].path, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor)) < 0)
 			return step_failed("make the device", devices[i].path, err);
+	if (mknod(sources->machine, S_IFCHR | 0666, sources->number) < 0)
+		return step_failed("make the device", sources->machine, err);
 	return 0;
 }
 
@@ -176,12 +187,12 @@ static int store_put_live(int store, struct kt_error *err)
 	return tree < 0 ? step_failed("take", "the store", err) : tree_put(tree, STORE, err);
 }
 
-static int root_fill(int store, const struct kt_view *view, struct kt_error *err)
+static int root_fill(const struct sources *sources, const struct kt_view *view, struct kt_error *err)
 {
-	int r = folders_make(err);
+	int store = sources->store, r = folders_make(err);
 
 	if (r == 0)
-		r = devices_make(err);
+		r = devices_make(sources, err);
 	if (r == 0)
 		r = payload_put(view, err);
 	if (r == 0)
@@ -191,44 +202,67 @@ static int root_fill(int store, const struct kt_view *view, struct kt_error *err
 	return r;
 }
 
-/* What can be wrong with the node itself, told before anything is mounted. */
-static int sources_open(const struct kt_view *view, int *ret_store, struct kt_error *err)
+/* A node of KVM without a KVM behind it is none where the module has one. err is only written where nothing serves: it
+ * goes into the report of a run as it is. */
+static int machine_find(const struct kt_view *view, struct sources *sources, struct kt_error *err)
 {
+	struct kt_error missed = {.reason = KT_REASON_NONE}, failure = {.reason = KT_REASON_NONE};
 	char name[256];
-	int r;
+	int r, found = -ENOENT;
+	struct kt_kkm kkm;
 
-	kt_device_name("", view->dev, name, sizeof(name));
-	r = kt_device_look(view->dev, name, NULL, err);
+	kt_device_name("", view->dev, KT_KVM_NODE, name, sizeof(name));
+	r = kt_device_look(view->dev, name, NULL, &missed);
+	if (r == -ENOENT || (r == 0 && kt_misc_read("") == KT_MISC_WITHOUT_KVM))
+		found = kt_kkm_find("", view->dev, &kkm, &failure);
+	if (found == -ENOENT && r == 0) {
+		sources->number = makedev(KT_KVM_MAJOR, KT_KVM_MINOR);
+		(void)snprintf(sources->machine, sizeof(sources->machine), "dev/" KT_KVM_NODE);
+	} else if (found == 0) {
+		sources->number = kkm.number;
+		(void)snprintf(sources->machine, sizeof(sources->machine), "dev/%s", kkm.node);
+	} else {
+		*err = found == -ENOENT ? missed : failure;
+		return found == -ENOENT ? r : found;
+	}
+	return 0;
+}
+
+/* What can be wrong with the node itself, told before anything is mounted. */
+static int sources_open(const struct kt_view *view, struct sources *sources, struct kt_error *err)
+{
+	int r = machine_find(view, sources, err);
+
 	if (r < 0)
 		return r;
-
-	KT_OWN(kt_close_fd) int store = open(view->store_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (store < 0)
+	sources->store = open(view->store_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (sources->store < 0)
 		return kt_fail_errno(err, errno, errno == ENOENT ? KT_REASON_NO_VERSION : KT_REASON_STORE_NOT_DIRECTORY,
 				     "cannot open the store %s", view->store_path);
-	r = view->version ? set_check(store, view, err) : 0;
-	if (r == 0)
-		*ret_store = kt_take_fd(&store);
-	return r;
+	return view->version ? set_check(sources->store, view, err) : 0;
+}
+
+static void sources_close(struct sources *sources)
+{
+	kt_close_fd(&sources->store);
 }
 
 int kt_view_enter(const struct kt_view *view, struct kt_error *err)
 {
-	KT_OWN(kt_close_fd) int store = -1;
+	KT_OWN(sources_close) struct sources sources = {.store = -1};
 	int r;
 
 	(void)umask(0);
 	/* first of all: no mount of ours may come back to the host */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return step_failed("make private", "/", err);
-	r = sources_open(view, &store, err);
+	r = sources_open(view, &sources, err);
 	if (r < 0)
 		return r;
 	if (mount("kontain-proof", PLACE_TO_BUILD, "tmpfs", MS_NOSUID | MS_NODEV, ROOT_OPTIONS) < 0 ||
 	    chdir(PLACE_TO_BUILD) < 0)
 		return step_failed("mount over", PLACE_TO_BUILD, err);
-	r = root_fill(store, view, err);
+	r = root_fill(&sources, view, err);
 	if (r < 0)
 		return r;
 	/* both the old and the new root are at "." then, the old one on top (pivot_root(2)) */

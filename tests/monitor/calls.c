@@ -13,8 +13,9 @@
 #include "calls.h"
 #include "monitor.h"
 
-#define SUFFIX ".kontain.KVM"
-#define PAGE   UINT64_C(4096)
+#define SUFFIX_OF_KVM ".kontain.KVM"
+#define SUFFIX_OF_KKM ".kontain.KKM"
+#define PAGE          UINT64_C(4096)
 
 /* The kernel's struct new_utsname is what libc calls utsname (uname(2)). A release that has no room keeps its head. */
 static int64_t serve_uname(struct guest *guest, const uint64_t arguments[6])
@@ -26,8 +27,8 @@ static int64_t serve_uname(struct guest *guest, const uint64_t arguments[6])
 		return -EFAULT;
 	if (uname(&names) < 0)
 		return -errno;
-	length = strnlen(names.release, sizeof(names.release) - sizeof(SUFFIX));
-	memcpy(names.release + length, SUFFIX, sizeof(SUFFIX));
+	length = strnlen(names.release, sizeof(names.release) - sizeof(SUFFIX_OF_KVM));
+	memcpy(names.release + length, guest->is_kkm ? SUFFIX_OF_KKM : SUFFIX_OF_KVM, sizeof(SUFFIX_OF_KVM));
 	memcpy(to, &names, sizeof(names));
 	return 0;
 }

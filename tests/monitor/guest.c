@@ -67,7 +67,7 @@ static int device_trouble(const char *what)
 }
 
 /* As km: the first that is there counts, whether it can be opened or not. */
-static int device_open(int *ret_fd)
+static int device_open(int *ret_fd, bool *ret_is_kkm)
 {
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
 		int fd = open(devices[i], O_RDWR | O_CLOEXEC);
@@ -79,7 +79,8 @@ static int device_open(int *ret_fd)
 			return MONITOR_EXIT_DEVICE;
 		}
 		*ret_fd = fd;
-		if (ioctl(fd, KKM_QUESTION, 0) == KKM_ANSWER) {
+		*ret_is_kkm = ioctl(fd, KKM_QUESTION, 0) == KKM_ANSWER;
+		if (*ret_is_kkm && !monitor_variant.drives_kkm) {
 			message("%s is Kontain's own module: this test monitor drives KVM alone", devices[i]);
 			return MONITOR_EXIT_DEVICE;
 		}
@@ -204,7 +205,7 @@ int guest_open(struct guest *ret_guest)
 	int code;
 
 	*guest = (struct guest){.device = -1, .vm = -1, .vcpu = -1};
-	if ((code = device_open(&guest->device)))
+	if ((code = device_open(&guest->device, &guest->is_kkm)))
 		return code;
 	if (ioctl(guest->device, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		message("KVM: not an API of version %d", KVM_API_VERSION);

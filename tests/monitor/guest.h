@@ -15,6 +15,7 @@
 
 struct guest {
 	int device;          /* owned */
+	bool is_kkm;         /* the device answered as Kontain's own module */
 	int vm;              /* owned */
 	int vcpu;            /* owned */
 	struct kvm_run *run; /* owned mapping */

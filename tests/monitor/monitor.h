@@ -17,6 +17,7 @@ struct monitor_variant {
 	bool swallows_output;  /* write succeeds and nothing is written */
 	int exit_code_added;
 	unsigned ring;         /* of the payload: 0, or 3 */
+	bool drives_kkm;       /* a device that answers as Kontain's module is used, and told of in the release */
 };
 
 extern const struct monitor_variant monitor_variant;

@@ -55,7 +55,7 @@ static void test_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		kt_device_name(rows[i].host, rows[i].dev, name, sizeof(name));
+		kt_device_name(rows[i].host, rows[i].dev, KT_KVM_NODE, name, sizeof(name));
 		assert_string_equal(name, rows[i].name);
 	}
 }
