@@ -52,7 +52,8 @@ static void print_verdicts(FILE *out, const struct kt_metrics_input *input)
 
 	print_head(out, "kontaind_ready", "gauge", "1 when this node can run Kontain payloads, as proven last.");
 	fprintf(out, "kontaind_ready %d\n", state && state->node.ok);
-	print_head(out, "kontaind_kvm_available", "gauge", "1 when a guest ran on KVM; reason says why not.");
+	print_head(out, "kontaind_kvm_available", "gauge",
+		   "1 when a guest ran on KVM, or Kontain's own module answers; reason says why not.");
 	fputs("kontaind_kvm_available{", out);
 	print_label(out, "reason", kt_reason_name(reason));
 	fprintf(out, "} %d\n", is_probed && state->kvm.verdict.ok);
