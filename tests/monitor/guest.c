@@ -7,7 +7,8 @@
  * The payload runs in ring 0, as under km: its prison is the machine, not the ring. This shows where KVM emulates: such
  * a KVM may run ring 3 on the processor itself and ring 0 instruction by instruction, so a payload in ring 3 works
  * where those under km fail. A variant does just that, to stand for a machine on which km would work: there
- * `syscall` leads into ring 0, and whether that KVM then runs the `hlt` or gives up before it, the registers say what was asked for.
+ * `syscall` leads into ring 0, and whether that KVM then runs the `hlt` or gives up before it, the registers say what
+ * was asked for.
  *
  * There is no interrupt table: an exception (an address that is not there) becomes a triple fault, which KVM reports as
  * a shutdown.
