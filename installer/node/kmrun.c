@@ -8,6 +8,9 @@
  * of a namespace whose PID 1 is gone, also those that left the group or became daemons. km is not PID 1 itself: that
  * one is spared the signals by which a program ends, abort(3) among them.
  *
+ * The end of a namespace waits for its last process. So a km that was killed and is held by the kernel shows in an init
+ * that does not go, long after the keeper went; the caller inherits it, waits a moment, and says so.
+ *
  * What went wrong before km ran, and how km ended, comes back through a pipe that km does not have. */
 #include "kmrun.h"
 
@@ -33,8 +36,12 @@
 
 static char *const km_environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
-/* Smaller than PIPE_BUF, so written as a whole. The first one counts. */
+/* A namespace of a few processes ends in milliseconds. */
+#define INIT_GRACE_MS 1000
+
+/* Smaller than PIPE_BUF, so written as a whole. The first one that tells of an end counts. */
 struct report {
+	pid_t init;              /* the keeper's word that init was started, and nothing else; 0 in all others */
 	struct kt_error failure; /* reason NONE: km ran */
 	int exit_status;
 	int signal;
@@ -153,16 +160,53 @@ static int keeper_main(void *context)
 		(void)kt_fail_errno(&err, errno, KT_REASON_INTERNAL, "cannot start a process for the proof");
 		give_up(run->report, &err);
 	}
+	report_send(run->report, &(struct report){.init = pid});
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	_exit(0);
 }
 
+/* Of an init that the keeper left to us: true when it is still there after a moment. */
+static bool init_stays(pid_t init)
+{
+	KT_OWN(kt_close_fd) int pidfd = (int)syscall(SYS_pidfd_open, init, 0);
+	struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+	siginfo_t info = {.si_pid = 0};
+
+	if (waitid(P_PID, (id_t)init, &info, WEXITED | WNOHANG) < 0 || info.si_pid == init)
+		return false; /* the keeper buried it, or we just did */
+	(void)poll(&polled, 1, INIT_GRACE_MS);
+	return waitid(P_PID, (id_t)init, &info, WEXITED | WNOHANG) == 0 && info.si_pid != init;
+}
+
+/* Takes all that was said; *ret_init is 0 when none was started. False when nobody told of an end. */
+static bool reports_read(int fd, struct report *ret_end, pid_t *ret_init)
+{
+	struct report report;
+	bool has_end = false;
+
+	*ret_init = 0;
+	while (read(fd, &report, sizeof(report)) == (ssize_t)sizeof(report)) {
+		if (report.init != 0)
+			*ret_init = report.init;
+		else if (!has_end)
+			*ret_end = report;
+		has_end = has_end || report.init == 0;
+	}
+	return has_end;
+}
+
 static int report_take(int fd, const struct kt_child_result *child, struct kt_km_end *end, struct kt_error *err)
 {
 	struct report report;
+	pid_t init;
+	bool has_end = reports_read(fd, &report, &init);
 
-	if (read(fd, &report, sizeof(report)) != (ssize_t)sizeof(report)) {
+	if (child->stuck || (init != 0 && init_stays(init)))
+		return kt_fail(err, ETIMEDOUT, KT_REASON_STUCK_IN_KERNEL,
+			       "km did not end within %u ms, was killed, and is still in the kernel, below process %d",
+			       child->duration_ms, child->stuck ? (int)child->pid : (int)init);
+	if (!has_end) {
 		if (child->timed_out)
 			return 0;
 		return kt_fail(err, ECHILD, KT_REASON_INTERNAL, "the processes of the proof were ended from outside");
@@ -195,6 +239,7 @@ int kt_km_run(const struct kt_view *view, const char *const argv[], unsigned tim
 	int r;
 
 	(void)close(ends[1]);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (write_end < 0)
 		return kt_fail(err, EMFILE, KT_REASON_INTERNAL, "cannot prepare the proof: too many open files");
 	r = kt_child_run(&spec, &end.child, err);

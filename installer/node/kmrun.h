@@ -17,7 +17,8 @@ struct kt_km_end {
 };
 
 /* Runs km with argv (argv[0] is KT_VIEW_KM) as nobody. 0 when km was started, however it ended; else why it was not:
- * KmFailed when it cannot be executed, NoVersion when it is not there, and what is wrong with device or store. */
+ * KmFailed when it cannot be executed, NoVersion when it is not there, and what is wrong with device or store.
+ * StuckInKernel when it was killed and does not go. This process inherits what its children leave from then on. */
 int kt_km_run(const struct kt_view *view, const char *const argv[], unsigned timeout_ms, struct kt_km_end *ret_end,
 	      struct kt_error *err);
 void kt_km_end_done(struct kt_km_end *end); /* for KT_OWN */
