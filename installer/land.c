@@ -95,6 +95,8 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 		failed = kt_store_lock(&store, 0, err);
 	if (failed == 0)
 		failed = land_bundle(installer, &store, &bundle, manifest_sha256, is_logged, err);
+	if (failed == 0) /* what was rolled back from before is history */
+		failed = kt_store_release(&store, NULL, err);
 	return failed;
 }
 

@@ -186,6 +186,7 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 	memset(&observed->inventory, 0, sizeof observed->inventory);
 	observed->store_open = false;
 	observed->failed_before = false;
+	observed->is_held = false;
 	if (kt_installer_open_store(installer, KT_STORE_WRITE, &store, &observed->store_error) != 0) {
 		ret_store->found = false;
 		kt_verdict_fail(&ret_store->verdict, &observed->store_error);
@@ -200,6 +201,7 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 	}
 	observed->store_open = true;
 	describe_store(&store, ret_store);
+	observed->is_held = kt_store_is_held(&store, desired->manifest_sha256);
 	if (desired->version[0] != '\0' &&
 	    kt_store_recall_failure(&store, desired->manifest_sha256, &observed->failure) == 1)
 		observed->failed_before = true;

@@ -19,6 +19,17 @@ static void obstacle(struct kt_plan *plan, enum kt_reason reason, const char *wh
 	snprintf(plan->why, sizeof plan->why, "%s", why);
 }
 
+static void obstacle_held(struct kt_plan *plan, const struct kt_desired *desired, const struct kt_inventory *inventory)
+{
+	char why[sizeof plan->why];
+
+	snprintf(why, sizeof why,
+		 "version %s was rolled back to %s here by hand: it is landed again by kontain-installer install or "
+		 "rollback --to %s, and any other bundle is landed as ever",
+		 desired->version, inventory->current, desired->version);
+	obstacle(plan, KT_REASON_ROLLED_BACK, why);
+}
+
 static void plan_absent(const struct kt_observed *observed, struct kt_plan *ret_plan)
 {
 	if (observed->store_open && observed->inventory.is_ours)
@@ -43,6 +54,9 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 		obstacle(ret_plan, KT_REASON_FOREIGN_INSTALLATION, observed->inventory.damage);
 	else if (observed->store_open && is_current(desired, observed))
 		return;
+	/* a person chose what is current; where nothing is, there is nothing to keep */
+	else if (observed->is_held && observed->inventory.current[0] != '\0')
+		obstacle_held(ret_plan, desired, &observed->inventory);
 	else if (!observed->kvm.verdict.ok)
 		obstacle(ret_plan, observed->kvm.verdict.reason, observed->kvm.verdict.message);
 	else if (!observed->host.verdict.ok)

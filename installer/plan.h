@@ -22,6 +22,7 @@ struct kt_observed {
 	struct kt_inventory inventory;       /* zeroed when the store is not open */
 	bool failed_before;                  /* this bundle failed here, under this kernel and boot */
 	struct kt_error failure;             /* why; also of an attempt that is not remembered */
+	bool is_held;                        /* a person rolled back from this bundle */
 	bool is_too_soon;                    /* such an attempt was made a moment ago */
 	struct kt_state_kvm kvm;
 	struct kt_state_host host;

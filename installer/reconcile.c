@@ -69,6 +69,8 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	else
 		observe_node(reconciler, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
+	if (reconciler->is_attended) /* by hand, as the rollback was */
+		observed->is_held = false;
 	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, now_ms(), observed);
 	memset(&observed->proof, 0, sizeof observed->proof);
 	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
@@ -97,7 +99,10 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	state->store.installs_ok = reconciler->installs_ok;
 	state->store.installs_failed = reconciler->installs_failed;
 	kt_judge(&reconciler->desired, observed, &state->node, &state->rollout);
-	if (inventory->current[0] == '\0' && observed->failure.reason == KT_REASON_NONE)
+	if (state->rollout.reason == KT_REASON_ROLLED_BACK)
+		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "held:%.57s",
+			 reconciler->desired.version);
+	else if (inventory->current[0] == '\0' && observed->failure.reason == KT_REASON_NONE)
 		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "none");
 	else if (observed->failure.reason != KT_REASON_NONE && state->rollout.reason != KT_REASON_READY)
 		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "failed:%.55s",

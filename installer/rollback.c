@@ -9,6 +9,27 @@
 #include "switch.h"
 #include "verbs.h"
 
+/* The hold is there before the agent sees the links move, and gone again when they moved back. The version that is
+ * current now is one that a person wants. */
+static int switch_and_hold(const struct kt_installer *installer, struct kt_store *store,
+			   const struct kt_inventory *before, const char *version, struct kt_error *err)
+{
+	struct kt_inventory after;
+	struct kt_error ignored;
+	int failed = before->manifest_sha256[0] != '\0'
+			     ? kt_store_hold(store, before->manifest_sha256, before->current, err)
+			     : 0;
+
+	if (failed)
+		return failed;
+	failed = kt_switch_to(installer, store, before, version, err);
+	if (failed)
+		kt_store_release(store, before->manifest_sha256, &ignored);
+	else if (kt_store_inventory(store, &after, &ignored) == 0)
+		failed = kt_store_release(store, after.manifest_sha256, err);
+	return failed;
+}
+
 static int roll_back(struct kt_installer *installer, const char **ret_version, bool *ret_done, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
@@ -34,7 +55,7 @@ static int roll_back(struct kt_installer *installer, const char **ret_version, b
 	*ret_done = strcmp(version, inventory.current) == 0;
 	if (*ret_done || installer->options.dry_run)
 		return 0;
-	return kt_switch_to(installer, &store, &inventory, version, err);
+	return switch_and_hold(installer, &store, &inventory, version, err);
 }
 
 int kt_verb_rollback(struct kt_installer *installer)

@@ -89,7 +89,7 @@ struct kt_state_store {
 	bool journalling;
 	uint64_t installs_ok;   /* since this agent's start */
 	uint64_t installs_failed;
-	char upgrade_state[64]; /* "done", "failed:<version>", "none" */
+	char upgrade_state[64]; /* "done", "failed:<version>", "held:<version>", "none" */
 };
 
 /* How the agent goes round. All of it is 0 where there is none. */

@@ -4,7 +4,7 @@
  *   current -> sets/<version>      previous -> sets/<version>
  *   sets/<version>/                links into versions/, and the manifest, written last
  *   versions/<component>/<version>/ complete, synced, never edited again
- *   .partial-*  .failed-<digest>  .pinned  .lock  .owner */
+ *   .partial-*  .failed-<digest>  .held-<digest>  .pinned  .lock  .owner */
 #ifndef KONTAIN_STORE_H
 #define KONTAIN_STORE_H
 
@@ -147,6 +147,11 @@ int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha25
 /* 1 when this bundle failed here under this kernel and boot: *ret_failure says why. 0 when not. */
 int kt_store_recall_failure(const struct kt_store *store, const char *manifest_sha256, struct kt_error *ret_failure);
 int kt_store_forget_failures(struct kt_store *store);
+
+/* A bundle that a person rolled back from: the agent leaves it alone. Synced; lock held. NULL releases all. */
+int kt_store_hold(struct kt_store *store, const char *manifest_sha256, const char *version, struct kt_error *err);
+int kt_store_release(struct kt_store *store, const char *manifest_sha256, struct kt_error *err);
+bool kt_store_is_held(const struct kt_store *store, const char *manifest_sha256);
 
 /* The set's manifest, parsed. kt_manifest_done when finished. */
 int kt_store_read_set(const struct kt_store *store, const char *version, struct kt_manifest *ret_manifest,

@@ -150,6 +150,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_FAILED_BEFORE] =
 		{"FailedBefore", TRANSIENT,
 		 .remedy = "Roll out another bundle; this one failed here before and is tried again after a reboot."},
+	[KT_REASON_ROLLED_BACK] =
+		{"RolledBack", SETTLED, TRANSIENT,
+		 .remedy = "Roll out another bundle, or make it current by kontain-installer rollback --to on this node."},
 
 	[KT_REASON_BUNDLE_MISSING] = {"BundleMissing", RETRY, TRANSIENT,
 				      .remedy = "Use an image that has a bundle in it, or name its folder with --bundle."},

@@ -12,6 +12,7 @@
 #define KT_STORE_LOCK    ".lock"
 #define KT_STORE_PARTIAL ".partial-"
 #define KT_STORE_FAILED  ".failed-"
+#define KT_STORE_HELD    ".held-"
 #define KT_STORE_PINNED  ".pinned"
 #define KT_STORE_SETS    "sets"
 #define KT_STORE_VERSIONS "versions"

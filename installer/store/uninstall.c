@@ -155,6 +155,8 @@ int kt_store_uninstall(struct kt_store *store, struct kt_error *err)
 		r = kt_store_forget_failures(store) < 0 ?
 			    kt_fail(err, EIO, KT_REASON_IO_ERROR, "cannot remove the notes of failures in %s", store->root) :
 			    0;
+	if (r == 0)
+		r = kt_store_release(store, NULL, err);
 	if (r < 0)
 		return r;
 	(void)unlinkat(store->dir, KT_STORE_PINNED, 0); /* one that stays is named below */

@@ -35,6 +35,7 @@ enum twist {
 	OTHER_CONTENT = 1 << 15, /* version 1 is asked for with another manifest */
 	NOT_OURS = 1 << 16,
 	ADOPTABLE = 1 << 18,     /* with FOREIGN: an earlier installer's folders */
+	HELD = 1 << 19,          /* a person rolled back from what is asked for */
 	EMULATED = 1 << 17,      /* the last attempt met a KVM that emulates */
 };
 
@@ -95,6 +96,7 @@ static void node_twist(unsigned twists, struct kt_observed *observed)
 		kt_fail(&observed->failure, 71, KT_REASON_KM_ABORTED, "version 2: km aborted");
 	if (twists & JUST_FAILED)
 		kt_fail(&observed->failure, 28, KT_REASON_DISK_FULL, "no room");
+	observed->is_held = (twists & HELD) != 0;
 	if (twists & EMULATED)
 		kt_fail(&observed->failure, 71, KT_REASON_GUEST_EMULATED, "version 2: integer code only");
 }
@@ -172,6 +174,15 @@ static const struct {
 	/* two causes: the store's comes first, as nothing can be landed whatever KVM does */
 	{"read-only and no KVM", READ_ONLY | EMPTY | NO_KVM, NOTHING, false, KT_REASON_STORE_READ_ONLY, true,
 	 KT_REASON_STORE_READ_ONLY},
+
+	/* a person's choice is kept, and holds up no rollout */
+	{"rolled back by hand", ASK_2 | HELD, NOTHING, true, KT_REASON_READY, true, KT_REASON_ROLLED_BACK},
+	{"rolled back, and that matters", ASK_2 | HELD | STRICT, NOTHING, true, KT_REASON_READY, false,
+	 KT_REASON_ROLLED_BACK},
+	{"rolled back, then KVM went", ASK_2 | HELD | NO_KVM, NOTHING, false, KT_REASON_DEVICE_MISSING, true,
+	 KT_REASON_ROLLED_BACK},
+	{"held, and current all the same", HELD, NOTHING, true, KT_REASON_READY, true, KT_REASON_READY},
+	{"held, and nothing to keep", ASK_2 | HELD | EMPTY, LAND, false, KT_REASON_NO_VERSION, false, KT_REASON_STARTING},
 
 	{"damaged", DAMAGED, LAND, false, KT_REASON_STORE_DAMAGED, false, KT_REASON_STARTING},
 	{"damaged, nothing asked", DAMAGED | NOT_ASKED, NOTHING, false, KT_REASON_STORE_DAMAGED, false,

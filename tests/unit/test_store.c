@@ -77,6 +77,29 @@ static void test_failures_are_remembered(void **state)
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
 }
 
+static void test_holds(void **state)
+{
+	struct fixture *fixture = ready(state);
+	char other[] = SHA;
+	struct kt_error err;
+
+	other[0] = other[0] == '0' ? '1' : '0';
+	assert_false(kt_store_is_held(&fixture->store, SHA));
+	assert_int_equal(kt_store_hold(&fixture->store, SHA, "1.0", &err), 0);
+	assert_int_equal(kt_store_hold(&fixture->store, other, "2.0", &err), 0);
+	assert_true(kt_store_is_held(&fixture->store, SHA));
+	assert_int_equal(kt_store_release(&fixture->store, SHA, &err), 0);
+	assert_false(kt_store_is_held(&fixture->store, SHA));
+	assert_true(kt_store_is_held(&fixture->store, other));
+	assert_int_equal(kt_store_release(&fixture->store, SHA, &err), 0);
+	assert_int_equal(kt_store_hold(&fixture->store, SHA, "1.0", &err), 0);
+	assert_int_equal(kt_store_release(&fixture->store, NULL, &err), 0);
+	assert_false(kt_store_is_held(&fixture->store, SHA));
+	assert_false(kt_store_is_held(&fixture->store, other));
+	assert_int_equal(kt_store_hold(&fixture->store, "../../etc/passwd", "1.0", &err), -EINVAL);
+	assert_false(kt_store_is_held(&fixture->store, "../../etc/passwd"));
+}
+
 static void test_passing_causes_are_not(void **state)
 {
 	struct fixture *fixture = ready(state);
@@ -231,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_failures_are_remembered),
+		TEST(test_holds),
 		TEST(test_passing_causes_are_not),
 		TEST(test_notes_that_are_not_believed),
 		TEST(test_nothing_is_done_without_the_lock),
