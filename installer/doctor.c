@@ -1,5 +1,5 @@
-/* A row: what was looked at, how it stands, what was seen. The reasons' remedies speak of any node; where this one tells
- * more of itself (its hypervisor, who asks), there is a more exact word. */
+/* A row: what was looked at, how it stands, what was seen. The reasons' remedies speak of any node; where this one
+ * tells more of itself (its hypervisor, who asks), there is a more exact word. */
 #include "doctor.h"
 
 #include <string.h>
@@ -21,12 +21,13 @@ static const struct {
 	const char *advice;
 } nesting[] = {
 	{"KVMKVMKVM",
-	 "Load kvm_amd or kvm_intel with nested=1 on the machine below and give this one its CPU (-cpu host); of a cloud, "
-	 "ask for an instance with nested virtualization switched on, or for bare metal."},
+	 "Load kvm_amd or kvm_intel with nested=1 on the machine below and give this one its CPU (-cpu host); of a "
+	 "cloud, ask for an instance with nested virtualization switched on, or for bare metal."},
 	{"Microsoft Hv",
-	 "Run Set-VMProcessor -ExposeVirtualizationExtensions $true on the host while this machine is off; on Azure take "
-	 "a size that supports nested virtualization, with security type Standard."},
-	{"VMwareVMware", "Switch on \"Expose hardware assisted virtualization to the guest OS\" (vhv.enable) for this machine."},
+	 "Run Set-VMProcessor -ExposeVirtualizationExtensions $true on the host while this machine is off; on Azure "
+	 "take a size that supports nested virtualization, with security type Standard."},
+	{"VMwareVMware",
+	 "Switch on \"Expose hardware assisted virtualization to the guest OS\" (vhv.enable) for this machine."},
 	{"XenVMMXenVMM", "Set nestedhvm=1 for this machine; on older instances of a cloud, take bare metal."},
 	{"VBoxVBoxVBox", "Run VBoxManage modifyvm NAME --nested-hw-virt on while this machine is off."},
 };
@@ -57,8 +58,8 @@ static void print_row(FILE *out, const char *name, const char *result, const cha
 	if (*value == '\0')
 		fprintf(out, "%-*s%s\n", NAME_WIDTH, name, result);
 	else
-		print_wrapped(out, indent + (size_t)fprintf(out, "%-*s%-*s", NAME_WIDTH, name, RESULT_WIDTH, result) - indent,
-			      indent, value);
+		print_wrapped(out, (size_t)fprintf(out, "%-*s%-*s", NAME_WIDTH, name, RESULT_WIDTH, result), indent,
+			      value);
 }
 
 static void print_paragraph(FILE *out, const char *head, const char *text)
@@ -71,7 +72,8 @@ static void print_paragraph(FILE *out, const char *head, const char *text)
 static const char *remedy(const struct kt_state *state, enum kt_reason reason)
 {
 	if (reason == KT_REASON_PERMISSION_DENIED && geteuid() != 0)
-		return "Run check as root, as the agent is: this user may not do that, and what lies behind was not seen.";
+		return "Run check as root, as the agent is: this user may not do that, and what lies behind was not "
+		       "seen.";
 	for (size_t i = 0; reason == KT_REASON_NOT_OFFERED_BY_HYPERVISOR && i < sizeof nesting / sizeof *nesting; i++)
 		if (strcmp(state->host.hypervisor, nesting[i].hypervisor) == 0)
 			return nesting[i].advice;
@@ -117,6 +119,6 @@ void kt_doctor_print(const struct kt_state *state, FILE *out)
 	else if (verdict != NULL)
 		print_broken(out, state, verdict->reason, verdict->message);
 	else
-		print_paragraph(out, "ok", "This host is fit for km. Only a payload under a landed km proves it: see install "
-					   "and status.");
+		print_paragraph(out, "ok", "This host is fit for km. Only a payload under a landed km proves it: see "
+					   "install and status.");
 }

@@ -122,9 +122,12 @@ static void blame_rung(const struct kt_child_result *result, struct kt_probe *pr
 		kt_verdict_set(verdict, false, KT_REASON_GUEST_HUNG, "%.300s; the probe was stopped after %u ms%s",
 			       verdict->message, result->duration_ms,
 			       result->stuck ? " and is stuck in the kernel" : "");
+	else if (result->signal != 0)
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was ended by signal %d",
+			       verdict->message, result->signal);
 	else
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was ended by signal %d, status %d",
-			       verdict->message, result->signal, result->exit_status);
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe ended with status %d",
+			       verdict->message, result->exit_status);
 	for (size_t i = 0; i < probe->checks.count; i++) {
 		struct kt_rung *rung = &probe->checks.list[i];
 

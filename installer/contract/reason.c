@@ -54,7 +54,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Look at the kernel log for KVM's complaint; a guest of a few instructions does not run here."},
 	[KT_REASON_GUEST_HUNG] =
 		{"GuestHung", SETTLED, RETRY, TRANSIENT,
-		 .remedy = "Look at the kernel log and at the outer hypervisor; a guest of a few instructions does not end here."},
+		 .remedy = "Look at the kernel log and the outer hypervisor: KVM, or a guest of a few instructions, does not end."},
 	[KT_REASON_GUEST_EMULATED] =
 		{"GuestEmulated", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Use a machine with hardware virtualization, or set proof.allowEmulated for integer code only."},
@@ -147,9 +147,6 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				  .remedy = "Install a bundle, or name a version that kontain-installer list shows."},
 	[KT_REASON_IN_USE] = {"InUse", RETRY, TRANSIENT,
 			      .remedy = "End the payloads or unmount the folder named in the message, then try again."},
-	[KT_REASON_FAILED_BEFORE] =
-		{"FailedBefore", TRANSIENT,
-		 .remedy = "Roll out another bundle; this one failed here before and is tried again after a reboot."},
 	[KT_REASON_ROLLED_BACK] =
 		{"RolledBack", SETTLED, TRANSIENT,
 		 .remedy = "Roll out another bundle, or make it current by kontain-installer rollback --to on this node."},

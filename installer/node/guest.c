@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,20 @@ void kt_guest_done(struct kt_guest *guest)
 	*guest = KT_GUEST_NONE;
 }
 
+/* Not kt_fail_errno: EIO and ENOSPC of KVM are no disk's. */
+static int kvm_fail(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+static int kvm_fail(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
+{
+	char what[128];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	return kt_fail(err, code, reason, "%s: %s", what, strerror(code));
+}
+
 /* Another hypervisor holds the CPU, a security module refuses, or it is KVM's own trouble. */
 static enum kt_reason create_reason(int code)
 {
@@ -125,7 +140,7 @@ int kt_guest_create_vm(int kvm, struct kt_guest *guest, struct kt_error *err)
 	guest->vm = ioctl(kvm, KVM_CREATE_VM, 0UL);
 	if (guest->vm >= 0)
 		return 0;
-	return kt_fail_errno(err, errno, create_reason(errno), "KVM makes no virtual machine (KVM_CREATE_VM)");
+	return kvm_fail(err, errno, create_reason(errno), "KVM makes no virtual machine (KVM_CREATE_VM)");
 }
 
 static int memory_give(struct kt_guest *guest)
@@ -178,23 +193,23 @@ int kt_guest_create_vcpu(int kvm, struct kt_guest *guest, struct kt_error *err)
 	int r;
 
 	if (ioctl(guest->vm, KVM_SET_TSS_ADDR, (unsigned long)TSS_PLACE) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_GUEST_FAILED,
-				     "KVM takes no place for real mode (KVM_SET_TSS_ADDR)");
+		return kvm_fail(err, errno, KT_REASON_GUEST_FAILED,
+				"KVM takes no place for real mode (KVM_SET_TSS_ADDR)");
 	r = memory_give(guest);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
-				     "KVM takes no memory (KVM_SET_USER_MEMORY_REGION)");
+		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
+				"KVM takes no memory (KVM_SET_USER_MEMORY_REGION)");
 	guest->vcpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0UL);
 	if (guest->vcpu < 0)
-		return kt_fail_errno(err, errno, create_reason(errno), "KVM makes no virtual CPU (KVM_CREATE_VCPU)");
+		return kvm_fail(err, errno, create_reason(errno), "KVM makes no virtual CPU (KVM_CREATE_VCPU)");
 	r = cpuid_give(kvm, guest->vcpu);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
-				     "KVM's own list of CPU features is refused (KVM_SET_CPUID2)");
+		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
+				"KVM's own list of CPU features is refused (KVM_SET_CPUID2)");
 	r = run_map(kvm, guest);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
-				     "cannot map the virtual CPU (KVM_GET_VCPU_MMAP_SIZE, mmap)");
+		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
+				"cannot map the virtual CPU (KVM_GET_VCPU_MMAP_SIZE, mmap)");
 	return 0;
 }
 
@@ -320,8 +335,8 @@ static int guest_step(struct kt_guest *guest, const char *name, int64_t until_ms
 		if (ioctl(guest->vcpu, KVM_RUN, 0UL) == 0)
 			return 0;
 		if (errno != EINTR && errno != EAGAIN)
-			return kt_fail_errno(err, errno, KT_REASON_GUEST_FAILED,
-					     "the guest in %s does not run (KVM_RUN)", name);
+			return kvm_fail(err, errno, KT_REASON_GUEST_FAILED,
+					"the guest in %s does not run (KVM_RUN)", name);
 	} while (now_ms() < until_ms);
 	return kt_fail(err, ETIMEDOUT, KT_REASON_GUEST_HUNG, "the guest in %s did not end within %u ms", name,
 		       timeout_ms);
@@ -369,8 +384,8 @@ int kt_guest_run(struct kt_guest *guest, const struct kt_guest_program *program,
 	int r = guest_load(guest, program);
 
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_GUEST_FAILED,
-				     "KVM takes no guest in %s (KVM_SET_SREGS, KVM_SET_REGS)", program->name);
+		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
+				"KVM takes no guest in %s (KVM_SET_SREGS, KVM_SET_REGS)", program->name);
 	alarm_start(timeout_ms, &alarm);
 	r = guest_follow(guest, program, timeout_ms, err);
 	alarm_stop(&alarm);

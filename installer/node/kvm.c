@@ -142,8 +142,8 @@ static int rung_version(struct ladder *ladder, struct kt_error *err)
 	int version = ioctl(ladder->kvm, KVM_GET_API_VERSION, 0UL);
 
 	if (version < 0)
-		return kt_fail_errno(err, errno, KT_REASON_API_VERSION_MISMATCH,
-				     "%s does not answer KVM_GET_API_VERSION", ladder->state->device);
+		return kt_fail(err, errno, KT_REASON_API_VERSION_MISMATCH, "%s does not answer KVM_GET_API_VERSION: %s",
+			       ladder->state->device, strerror(errno));
 	ladder->state->api_version = version;
 	saw(ladder, "%d", version);
 	if (version != KVM_API_VERSION)
@@ -255,7 +255,9 @@ static void foretell(const struct ladder *ladder, const char *asks)
 		      ladder->state->device, asks);
 	kt_verdict_fail(&ladder->state->verdict, &hung);
 	kt_rung_fail(ladder->row, &hung);
+	saw(ladder, "no answer");
 	climb->announce(climb->context, climb->probe);
+	saw(ladder, "%s", "");
 }
 
 static int climb_all(struct ladder *ladder, struct kt_error *err)

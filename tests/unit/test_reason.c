@@ -75,7 +75,6 @@ static void test_what_settles(void **state)
 		{KT_REASON_DIGEST_MISMATCH, false},
 		{KT_REASON_ELF_INVALID, false},
 		{KT_REASON_VERSION_CONFLICT, false},
-		{KT_REASON_FAILED_BEFORE, false},
 		{KT_REASON_CONFIG_INVALID, false},
 		{KT_REASON_STATE_OVERDUE, false},
 		{KT_REASON_STATE_OF_OTHER_BOOT, false},

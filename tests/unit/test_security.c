@@ -33,8 +33,8 @@ static void test_selinux_words(void **state)
 /* A tree that says everything, but in plain files: nothing in it is believed. */
 static void test_decoys(void **state)
 {
-	static const char *const folders[] = {"", "/sys", "/sys/fs", "/sys/fs/selinux", "/sys/kernel", "/sys/kernel/security",
-					      "/proc"};
+	static const char *const folders[] = {"", "/sys", "/sys/fs", "/sys/fs/selinux", "/sys/kernel",
+					      "/sys/kernel/security", "/proc"};
 	static const char *const files[][2] = {
 		{"/sys/fs/selinux/enforce", "1"}, {"/sys/kernel/security/lockdown", "none [integrity]"},
 		{"/proc/filesystems", "nodev\tselinuxfs"},

@@ -59,7 +59,8 @@ static void test_checks(void **state)
 		const char *list;
 		bool is_good;
 	} rows[] = {
-#define CHECK(result, reason) "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":" result ",\"reason\":" reason "}]"
+#define CHECK(result, reason) \
+	"[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":" result ",\"reason\":" reason "}]"
 		{"[]", true},
 		{CHECK("\"ok\"", "\"\""), true},
 		{CHECK("\"note\"", "\"\""), true},
