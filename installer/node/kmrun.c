@@ -198,7 +198,7 @@ static bool reports_read(int fd, struct report *ret_end, pid_t *ret_init)
 
 static int report_take(int fd, const struct kt_child_result *child, struct kt_km_end *end, struct kt_error *err)
 {
-	struct report report;
+	struct report report = {.exit_status = -1};
 	pid_t init;
 	bool has_end = reports_read(fd, &report, &init);
 
