@@ -83,7 +83,7 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 	else if (!observed->host.verdict.ok)
 		*ret_node = observed->host.verdict;
 	else if (inventory->current[0] != '\0' && !inventory->is_whole)
-		kt_verdict_set(ret_node, false, KT_REASON_STORE_DAMAGED, "version %s: %s", inventory->current,
+		kt_verdict_set(ret_node, false, inventory->damage_reason, "version %s: %s", inventory->current,
 			       inventory->damage);
 	else if (inventory->current[0] != '\0' && observed->proof.ran)
 		*ret_node = observed->proof.verdict;

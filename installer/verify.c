@@ -20,10 +20,15 @@ int kt_verb_verify(struct kt_installer *installer)
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	const char *version = installer->options.to;
 	size_t findings = 0;
+	struct kt_verify how = {.version = version,
+				.is_strict = installer->options.strict,
+				.is_noted = true,
+				.found = print_finding,
+				.context = &findings};
 
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
 	    kt_store_inventory(&store, &inventory, &err) != 0 ||
-	    kt_store_verify(&store, version, installer->options.strict, print_finding, &findings, &err) != 0)
+	    kt_store_verify(&store, &how, &err) != 0)
 		return kt_print_error(&err);
 	if (!installer->options.quiet)
 		printf("version %s is whole: every file is what its digest says (%zu findings)\n",

@@ -50,8 +50,11 @@ struct kt_inventory {
 	bool is_ours;         /* made by us: .owner is there */
 	bool is_foreign;      /* something is there that we did not make: real bin/, runtime/ ... */
 	bool is_adoptable;    /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
-	bool is_whole;        /* current set: all links and sizes as its manifest says (cheap check) */
+	bool is_whole;        /* current set: all links and sizes as landed, and what was edited since it was read has its digest */
 	char damage[256];     /* first thing that is not */
+	enum kt_reason damage_reason; /* StoreFileLost, StoreFileChanged, StoreDamaged, ForeignInstallation */
+	int64_t verified_at;  /* Unix s: the current set was read to its last byte then; 0: never since it was landed */
+	bool is_unread;       /* something of it is new or touched since: kt_store_verify is wanted */
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
@@ -137,9 +140,18 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 typedef void kt_store_visit_folder(void *context, const char *place);
 void kt_store_each_folder(const struct kt_store *store, kt_store_visit_folder *visit, void *context);
 
-/* Deep check by digest of the current set (or of `version`). StoreDamaged names the file. */
-int kt_store_verify(const struct kt_store *store, const char *version, bool strict, kt_elf_finding *found,
-		    void *context, struct kt_error *err);
+/* Reads every byte of a set: digests, links, modes, the ELF contract. StoreFileLost, StoreFileChanged, StoreDamaged,
+ * ElfInvalid ... name the first thing that is not as landed; all of it is read all the same. */
+struct kt_verify {
+	const char *version;   /* NULL: the current one */
+	bool is_strict;        /* findings are errors */
+	/* What was read is noted in the store, so that inventories see a later edit by stat(2) alone, and the next landing
+	 * writes anew what was found wrong. Takes the lock for a moment; where that cannot be had nothing is noted. */
+	bool is_noted;
+	kt_elf_finding *found; /* may be NULL */
+	void *context;
+};
+int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, struct kt_error *err);
 
 /* .failed-<manifest digest>: reason, text, kernel release, boot id. Transient reasons are not remembered (0). */
 int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha256, const struct kt_error *failure,

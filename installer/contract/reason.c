@@ -129,7 +129,13 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Give the store's folder to root and take write permission from group and others."},
 	[KT_REASON_STORE_DAMAGED] =
 		{"StoreDamaged", RETRY, TRANSIENT,
-		 .remedy = "Find out what changed the file named in the message; the next landing of the bundle repairs it."},
+		 .remedy = "Find out what changed what the message names; the agent with its bundle, or install, lands it anew."},
+	[KT_REASON_STORE_FILE_LOST] =
+		{"StoreFileLost", RETRY, TRANSIENT,
+		 .remedy = "Find out what removed the file named in the message; the agent with its bundle, or install, lands it anew."},
+	[KT_REASON_STORE_FILE_CHANGED] =
+		{"StoreFileChanged", RETRY, TRANSIENT,
+		 .remedy = "Find out what wrote to the file named in the message; the agent with its bundle, or install, lands it anew."},
 	[KT_REASON_FOREIGN_INSTALLATION] =
 		{"ForeignInstallation", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Move away what another tool installed in the store's folder, or install with --force."},

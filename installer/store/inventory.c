@@ -1,8 +1,9 @@
 /* What is there, told without a lock and without believing any of it: another process may be landing or removing
  * meanwhile, so each thing is looked at once and what vanishes is not there.
  *
- * It runs at every tick: links and records are read and each file of the current set is looked at (stat), but no JSON is
- * parsed and no file's content is read. */
+ * It runs at every tick: links are read and each file of the current set is looked at (stat), but no JSON is parsed, and
+ * only the content of files is read that changed since they were verified (seen.h). While all is as it was seen, records
+ * and the manifest are not read either. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -96,12 +97,16 @@ static int sets_visit(void *context, int dir, const char *version)
 	return 0;
 }
 
-static void damage(struct kt_inventory *inventory, const char *text)
+/* Of what changed since it was seen, read at once in one look: more than any km, and no tick's worth of a large tree. */
+#define READ_MAX_BYTES (64 * 1024 * 1024)
+
+static void damage(struct kt_inventory *inventory, enum kt_reason reason, const char *text)
 {
 	inventory->is_whole = false;
-	if (!inventory->damage[0])
-		(void)snprintf(inventory->damage, sizeof(inventory->damage), "%.*s",
-			       (int)sizeof(inventory->damage) - 1, text);
+	if (inventory->damage[0])
+		return;
+	inventory->damage_reason = reason;
+	(void)snprintf(inventory->damage, sizeof(inventory->damage), "%.*s", (int)sizeof(inventory->damage) - 1, text);
 }
 
 struct look {
@@ -110,33 +115,95 @@ struct look {
 	bool has_km;
 };
 
+/* One part of the current set was read to its last byte then; 0: never. */
+static void part_note(struct kt_inventory *inventory, int64_t read_at)
+{
+	if (read_at < inventory->verified_at)
+		inventory->verified_at = read_at;
+	if (read_at == 0)
+		inventory->is_unread = true;
+}
+
+/* Is every file as it was when it was read last, and right? Looked at by stat(2) alone. files: the part's own folder. */
+static bool is_as_seen(const struct kt_seen *seen, int files)
+{
+	KT_OWN(kt_way_done) struct kt_way way;
+	struct kt_seen_file file;
+	char *cursor = seen->body;
+	size_t count = 0;
+
+	kt_way_init(&way, files);
+	while (kt_seen_next(&cursor, &file)) {
+		const char *name = NULL;
+		int parent = kt_way_enter(&way, file.path, false, &name);
+		struct stat info;
+
+		if (parent < 0 || file.is_wrong || fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    kt_stamp(&info) != file.stamp)
+			return false;
+		count++;
+	}
+	return count == seen->file_count;
+}
+
+static bool component_is_as_seen(const struct look *look, const char *component, const char *version, int dir)
+{
+	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+	KT_OWN(kt_close_fd)
+	int files = kt_fs_open_beneath(dir, kt_place_inside(component), O_RDONLY | O_DIRECTORY, 0);
+
+	if (files < 0 || kt_seen_read(look->store, component, version, kt_seen_mark(dir, component), &seen) < 0 ||
+	    !is_as_seen(&seen, files))
+		return false;
+	if (strcmp(component, "km") == 0)
+		memcpy(look->inventory->km_digest, seen.digest, sizeof(seen.digest));
+	part_note(look->inventory, seen.read_at);
+	return true;
+}
+
+/* Something is not as it was seen, or nothing was ever seen: the record says what is meant to be there. */
+static void component_check(struct look *look, const char *component, const char *version, int dir, const char *place)
+{
+	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
+	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+	struct kt_record_check check = {.read_max_bytes = READ_MAX_BYTES};
+	struct kt_error err = {.code = 0};
+	int r = dir < 0 ? dir : kt_record_read(dir, &record, &err);
+
+	if (r < 0) {
+		(void)kt_fail(&err, -r, KT_REASON_STORE_DAMAGED, "%s has no record: it is not there", place);
+		damage(look->inventory, err.reason, err.text);
+		return;
+	}
+	if (strcmp(record.name, component) != 0 || strcmp(record.version, version) != 0) {
+		damage(look->inventory, KT_REASON_STORE_DAMAGED, "a component's record is another's");
+		return;
+	}
+	if (kt_seen_read(look->store, component, version, kt_seen_mark(dir, component), &seen) == 0)
+		check.seen = &seen;
+	if (kt_record_check(&record, dir, place, &check, &err) < 0)
+		damage(look->inventory, err.reason, err.text);
+	if (strcmp(component, "km") == 0)
+		memcpy(look->inventory->km_digest, check.km_digest, sizeof(check.km_digest));
+	part_note(look->inventory, seen.read_at);
+	look->inventory->is_unread |= check.is_unread;
+}
+
 static int component_visit(void *context, const char *component, const char *version)
 {
 	struct look *look = context;
-	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
-	bool is_km = strcmp(component, "km") == 0;
-	struct kt_error err = {.code = 0};
 	char place[KT_PLACE_MAX];
-	int r;
 
 	kt_place_version(component, version, place);
 
 	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(look->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
 
-	if (is_km) {
+	if (strcmp(component, "km") == 0) {
 		look->has_km = true;
 		(void)snprintf(look->inventory->km_version, KT_VERSION_MAX, "%s", version);
 	}
-	r = dir < 0 ? dir : kt_record_read(dir, &record, &err);
-	if (r < 0) {
-		(void)kt_fail(&err, -r, KT_REASON_STORE_DAMAGED, "%s has no record: it is not there", place);
-		damage(look->inventory, err.text);
-		return 0;
-	}
-	if (strcmp(record.name, component) != 0 || strcmp(record.version, version) != 0)
-		damage(look->inventory, "a component's record is another's");
-	else if (kt_record_check(&record, dir, place, is_km ? look->inventory->km_digest : NULL, &err) < 0)
-		damage(look->inventory, err.text);
+	if (dir < 0 || !component_is_as_seen(look, component, version, dir))
+		component_check(look, component, version, dir, place);
 	return 0;
 }
 
@@ -151,28 +218,78 @@ static int link_visit(void *context, int dir, const char *name)
 	if (kt_fs_read_link(dir, name, target, sizeof(target)) == 0 && kt_place_parse_link(name, target, version))
 		return 0;
 	(void)snprintf(text, sizeof(text), KT_STORE_SETS "/%s/%s names no version", look->inventory->current, name);
-	damage(look->inventory, text);
+	damage(look->inventory, KT_REASON_STORE_DAMAGED, text);
 	return 0;
 }
 
-static int manifest_digest(const struct kt_store *store, struct kt_inventory *inventory, struct kt_error *err)
+/* The manifest's digest as it was seen, or anew when that is not it any more. */
+static void manifest_digest(struct look *look, int dir, const struct kt_seen *seen, const struct kt_seen_file *was)
 {
-	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
-	KT_OWN(kt_free_mem) char *bytes = NULL;
-	struct kt_error mine;
-	char place[KT_PLACE_MAX];
-	size_t size = 0;
+	KT_OWN(kt_reader_done) struct kt_reader reader = {.digest = NULL};
+	struct kt_inventory *inventory = look->inventory;
+	struct kt_reading reading;
+	char text[KT_PLACE_MAX];
+	struct stat info;
 
-	if (!digest)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	kt_place_manifest(inventory->current, place);
-	if (kt_fs_read_all(store->dir, place, KT_MANIFEST_BYTES_MAX, &bytes, &size, &mine) < 0) {
-		damage(inventory, "the current set has no manifest");
-		return 0;
+	if (was && fstatat(dir, KT_MANIFEST_NAME, &info, AT_SYMLINK_NOFOLLOW) == 0 && kt_stamp(&info) == was->stamp) {
+		memcpy(inventory->manifest_sha256, seen->digest, sizeof(seen->digest));
+		return;
 	}
-	kt_digest_add(digest, bytes, size);
-	kt_digest_take(digest, inventory->manifest_sha256);
-	return 0;
+	inventory->is_unread = true;
+	if (fstatat(dir, KT_MANIFEST_NAME, &info, AT_SYMLINK_NOFOLLOW) < 0 || info.st_size > KT_MANIFEST_BYTES_MAX ||
+	    kt_reader_init(&reader) < 0 || kt_reader_read(&reader, dir, KT_MANIFEST_NAME, &reading) < 0) {
+		damage(inventory, KT_REASON_STORE_DAMAGED, "the current set has no manifest");
+		return;
+	}
+	memcpy(inventory->manifest_sha256, reading.sha256, sizeof(reading.sha256));
+	if (!was || strcmp(reading.sha256, seen->digest) == 0)
+		return;
+	(void)snprintf(text, sizeof(text), KT_STORE_SETS "/%s/" KT_MANIFEST_NAME " has another content than was landed",
+		       inventory->current);
+	damage(inventory, KT_REASON_STORE_FILE_CHANGED, text);
+}
+
+/* What the set holds beside its links. Only the manifest, which is costly to parse, says what an extra should be: one
+ * that is not as it was seen is left to the deep verification. */
+static void extra_look(struct look *look, int dir, const struct kt_seen_file *was)
+{
+	char path[KT_MANIFEST_PATH_MAX + 16], text[KT_PLACE_MAX + 256];
+	struct stat info;
+
+	(void)snprintf(path, sizeof(path), KT_SET_EXTRAS "/%s", was->path);
+
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
+	bool is_gone = fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP;
+
+	if (!is_gone && (fd < 0 || fstat(fd, &info) < 0)) {
+		look->inventory->is_unread = true;
+		return;
+	}
+	if (!is_gone && kt_stamp(&info) == was->stamp && !was->is_wrong)
+		return;
+	look->inventory->is_unread |= !is_gone;
+	if (!is_gone && kt_stamp(&info) != was->stamp)
+		return;
+	(void)snprintf(text, sizeof(text), KT_STORE_SETS "/%s/%.200s %s", look->inventory->current, path,
+		       is_gone ? "is missing" : "has another content than was landed");
+	damage(look->inventory, is_gone ? KT_REASON_STORE_FILE_LOST : KT_REASON_STORE_FILE_CHANGED, text);
+}
+
+static void set_look(struct look *look, int dir)
+{
+	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+	struct kt_seen_file file;
+	char *cursor;
+	bool is_seen = kt_seen_read(look->store, KT_SEEN_SET, look->inventory->current, kt_seen_mark(dir, KT_SEEN_SET),
+				    &seen) == 0;
+
+	cursor = seen.body;
+	/* the manifest comes first, see verify.c */
+	is_seen = is_seen && kt_seen_next(&cursor, &file) && strcmp(file.path, KT_MANIFEST_NAME) == 0;
+	part_note(look->inventory, is_seen ? seen.read_at : 0);
+	manifest_digest(look, dir, &seen, is_seen ? &file : NULL);
+	while (is_seen && kt_seen_next(&cursor, &file))
+		extra_look(look, dir, &file);
 }
 
 /* The five links, as they lead to the current set. A dangling one is as good as any. */
@@ -186,7 +303,7 @@ static void folders_check(const struct kt_store *store, struct kt_inventory *inv
 		if (kt_fs_read_link(store->dir, folder, target, sizeof(target)) == 0 && strcmp(target, wanted) == 0)
 			continue;
 		(void)snprintf(text, sizeof(text), "%s does not lead to the current set", folder);
-		damage(inventory, text);
+		damage(inventory, KT_REASON_STORE_DAMAGED, text);
 	}
 }
 
@@ -196,19 +313,25 @@ static int current_look(const struct kt_store *store, struct kt_inventory *inven
 	char place[KT_PLACE_MAX];
 	int r;
 
-	inventory->is_whole = true;
-	r = manifest_digest(store, inventory, err);
-	if (r < 0)
-		return r;
-	folders_check(store, inventory);
 	kt_place_set(inventory->current, place);
+
+	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(store->dir, place, O_RDONLY | O_DIRECTORY, 0);
+
+	inventory->is_whole = true;
+	inventory->verified_at = INT64_MAX;
+	if (dir < 0)
+		damage(inventory, KT_REASON_STORE_DAMAGED, "the current set is missing");
+	else
+		set_look(&look, dir);
+	folders_check(store, inventory);
 	r = kt_each_entry(store->dir, place, link_visit, &look);
 	if (r == 0)
 		r = kt_set_each_link(store, inventory->current, component_visit, &look);
 	if (r < 0 && r != -ENOENT)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, place);
 	if (!look.has_km)
-		damage(inventory, "the current set has no km");
+		damage(inventory, KT_REASON_STORE_DAMAGED, "the current set has no km");
+	inventory->verified_at = inventory->verified_at == INT64_MAX ? 0 : inventory->verified_at;
 	return 0;
 }
 
@@ -230,6 +353,7 @@ static void foreign_look(const struct kt_store *store, const char *first_foreign
 		return;
 	inventory->is_foreign = true;
 	inventory->is_whole = false;
+	inventory->damage_reason = KT_REASON_FOREIGN_INSTALLATION;
 	(void)snprintf(inventory->damage, sizeof(inventory->damage), "%.100s is there and was not made by kontain-installer",
 		       name);
 }

@@ -16,6 +16,7 @@
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/store.h"
+#include "seen.h"
 #include "set.h"
 
 /* "<component>/<version>" of every set, one after the other. */
@@ -100,6 +101,8 @@ static int drop_orphans(const struct kt_store *store, const struct kt_users *use
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", orphans.component);
 		r = kt_each_entry(store->dir, folder, orphan_visit, &orphans);
 	}
+	if (r == 0)
+		r = kt_seen_sweep(store);
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the versions in %s", store->root) : 0;

@@ -152,50 +152,122 @@ bool kt_record_next(char **cursor, struct kt_record_line *ret_line)
 	return true;
 }
 
-/* One file or link, below its parent. Returns NULL or what is wrong with it. */
-static const char *line_check(int parent, const char *name, const struct kt_record_line *line)
+struct fault {
+	enum kt_reason reason;
+	const char *what; /* NULL: none */
+};
+
+static struct fault changed(const char *what)
+{
+	return (struct fault){KT_REASON_STORE_FILE_CHANGED, what};
+}
+
+static struct fault absent(int code)
+{
+	if (code == ENOENT || code == ENOTDIR || code == ELOOP)
+		return (struct fault){KT_REASON_STORE_FILE_LOST, "is missing"};
+	return (struct fault){KT_REASON_STORE_DAMAGED, "cannot be read"};
+}
+
+/* One file or link, below its parent, as stat(2) shows it. */
+static struct fault line_check(int parent, const char *name, const struct kt_record_line *line, struct stat *ret_info)
 {
 	char target[KT_MANIFEST_PATH_MAX];
-	struct stat info;
 
-	if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? "is missing" : "cannot be read";
+	if (fstatat(parent, name, ret_info, AT_SYMLINK_NOFOLLOW) < 0)
+		return absent(errno);
 	if (line->link) {
 		ssize_t length = readlinkat(parent, name, target, sizeof(target));
 
 		if (length < 0 || (size_t)length != strlen(line->link) || memcmp(target, line->link, (size_t)length) != 0)
-			return "is not the link that was landed";
-		return NULL;
+			return changed("is not the link that was landed");
+		return changed(NULL);
 	}
-	if (!S_ISREG(info.st_mode))
-		return "is not a regular file";
-	if ((uint64_t)info.st_size != line->size_bytes)
-		return "has another size than was landed";
-	return (info.st_mode & 07777) != line->mode ? "has another mode than was landed" : NULL;
+	if (!S_ISREG(ret_info->st_mode))
+		return changed("is not a regular file");
+	if ((uint64_t)ret_info->st_size != line->size_bytes)
+		return changed("has another size than was landed");
+	return changed((ret_info->st_mode & 07777) != line->mode ? "has another mode than was landed" : NULL);
 }
 
-int kt_record_check(struct kt_record *record, int version_dir, const char *place, char *ret_km_digest,
+/* A walk over a record, and beside it over what was seen of the same files in the same order. */
+struct walk {
+	struct kt_record_check *check;
+	char *cursor;      /* of what was seen; NULL when nothing is known, or no more */
+	uint64_t left_bytes;
+	struct kt_reader reader;
+};
+
+static void walk_done(struct walk *walk)
+{
+	kt_reader_done(&walk->reader);
+}
+
+static struct fault content_check(struct walk *walk, int parent, const char *name, const struct kt_record_line *line)
+{
+	struct kt_reading reading;
+	int r;
+
+	walk->check->is_unread = true; /* whatever it says: the next tick would have to read it again */
+	if (line->link || line->size_bytes > walk->left_bytes)
+		return changed(NULL);
+	walk->left_bytes -= line->size_bytes;
+	r = walk->reader.digest ? 0 : kt_reader_init(&walk->reader);
+	if (r == 0)
+		r = kt_reader_read(&walk->reader, parent, name, &reading);
+	if (r < 0)
+		return absent(-r);
+	return changed(strncmp(reading.sha256, line->sha256, KT_DIGEST_HEX - 1) != 0 ?
+			       "has another content than was landed" :
+			       NULL);
+}
+
+static struct fault stamp_check(struct walk *walk, int parent, const char *name, const struct kt_record_line *line,
+				const struct stat *info)
+{
+	struct kt_seen_file seen;
+
+	if (!walk->check->seen) {
+		walk->check->is_unread = true;
+		return changed(NULL);
+	}
+	if (walk->cursor && (!kt_seen_next(&walk->cursor, &seen) || strcmp(seen.path, line->path) != 0))
+		walk->cursor = NULL;
+	if (!walk->cursor || seen.stamp != kt_stamp(info))
+		return content_check(walk, parent, name, line);
+	return changed(seen.is_wrong ? "has another content than was landed" : NULL);
+}
+
+int kt_record_check(struct kt_record *record, int version_dir, const char *place, struct kt_record_check *check,
 		    struct kt_error *err)
 {
 	KT_OWN(kt_close_fd)
 	int files = kt_fs_open_beneath(version_dir, kt_place_inside(record->name), O_RDONLY | O_DIRECTORY, 0);
 	KT_OWN(kt_way_done) struct kt_way way;
+	KT_OWN(walk_done)
+	struct walk walk = {
+		.check = check, .cursor = check->seen ? check->seen->body : NULL, .left_bytes = check->read_max_bytes};
 	char *cursor = record->text + (record->body - record->text);
 	struct kt_record_line line;
 	size_t count = 0;
 
 	kt_way_init(&way, files);
+	check->is_unread = false;
+	check->km_digest[0] = '\0';
 	if (files < 0)
-		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s has no files", place);
+		return kt_fail(err, EUCLEAN, KT_REASON_STORE_FILE_LOST, "%s has no files", place);
 	while (kt_record_next(&cursor, &line)) {
 		const char *name = NULL;
 		int parent = kt_way_enter(&way, line.path, false, &name);
-		const char *wrong = parent < 0 ? "is missing" : line_check(parent, name, &line);
+		struct stat info;
+		struct fault fault = parent < 0 ? absent(-parent) : line_check(parent, name, &line, &info);
 
-		if (wrong)
-			return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s/%.200s %s", place, line.path, wrong);
-		if (ret_km_digest && !line.link && strcmp(line.path, "km") == 0)
-			(void)snprintf(ret_km_digest, KT_DIGEST_HEX, "%s", line.sha256);
+		if (!fault.what)
+			fault = stamp_check(&walk, parent, name, &line, &info);
+		if (fault.what)
+			return kt_fail(err, EUCLEAN, fault.reason, "%s/%.200s %s", place, line.path, fault.what);
+		if (!line.link && strcmp(line.path, "km") == 0)
+			(void)snprintf(check->km_digest, KT_DIGEST_HEX, "%s", line.sha256);
 		count++;
 	}
 	if (!cursor || count != record->file_count)

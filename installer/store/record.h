@@ -9,7 +9,7 @@
 #ifndef KT_STORE_RECORD_H
 #define KT_STORE_RECORD_H
 
-#include "layout.h"
+#include "reader.h"
 
 #define KT_RECORD_NAME ".kontain-component"
 
@@ -40,9 +40,19 @@ void kt_record_done(struct kt_record *record); /* for KT_OWN */
  * lines are cut in place, so a record can be walked once. */
 bool kt_record_next(char **cursor, struct kt_record_line *ret_line);
 
-/* The cheap check: every file is there with its type, mode and size, every link with its target. StoreDamaged names the first
- * that is not. `place` is for the text. ret_km_digest (may be NULL): digest of the file "km". */
-int kt_record_check(struct kt_record *record, int version_dir, const char *place, char *ret_km_digest,
+struct kt_record_check {
+	/* What is known of the files: one that still has the stamp under which its bytes were right is not read, one that has
+	 * not is. Borrowed, and walked; NULL: types, modes, sizes and targets have to do. */
+	struct kt_seen *seen;
+	uint64_t read_max_bytes; /* of what has changed; the rest is left is_unread */
+	/* answers */
+	char km_digest[KT_DIGEST_HEX]; /* of the file "km", "" for none */
+	bool is_unread;          /* something is not known by its digest, or under another stamp than it has */
+};
+/* Every file is there with its type, mode and size, every link with its target, and what changed since it was seen has its
+ * digest. StoreFileLost and StoreFileChanged name the first that is not, StoreDamaged a record that is none. `place` is for
+ * the text. */
+int kt_record_check(struct kt_record *record, int version_dir, const char *place, struct kt_record_check *check,
 		    struct kt_error *err);
 
 #endif

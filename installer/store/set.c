@@ -12,6 +12,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "reader.h"
 
 static int set_open(const struct kt_store *store, const char *version)
 {
@@ -55,8 +56,13 @@ static bool links_are_whole(int dir, const struct kt_manifest *manifest)
 	return true;
 }
 
+/* They are few and small, so they are read. */
 static bool extras_are_whole(int dir, const struct kt_manifest *manifest)
 {
+	KT_OWN(kt_reader_done) struct kt_reader reader = {.digest = NULL};
+
+	if (manifest->extra_count > 0 && kt_reader_init(&reader) < 0)
+		return false; /* written again: no harm in that */
 	for (size_t i = 0; i < manifest->extra_count; i++) {
 		const struct kt_bundle_file *file = &manifest->extras[i];
 		char path[KT_MANIFEST_PATH_MAX + 16];
@@ -64,14 +70,31 @@ static bool extras_are_whole(int dir, const struct kt_manifest *manifest)
 		(void)snprintf(path, sizeof(path), KT_SET_EXTRAS "/%s", file->path);
 
 		KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
+		struct kt_reading reading;
 		struct stat info;
 
 		if (fd < 0 || fstat(fd, &info) < 0)
 			return false;
-		if (!file->link && (!S_ISREG(info.st_mode) || (uint64_t)info.st_size != file->size_bytes))
+		if (!file->link && ((uint64_t)info.st_size != file->size_bytes ||
+				    kt_reader_read(&reader, dir, path, &reading) < 0 ||
+				    strcmp(reading.sha256, file->sha256) != 0))
 			return false;
 	}
 	return true;
+}
+
+/* Was it this bundle's manifest when it was read last? Then what lies there now is damage, not another bundle. */
+static bool was_seen_same(const struct kt_store *store, int dir, const struct kt_bundle *bundle)
+{
+	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
+	char sha256[KT_DIGEST_HEX];
+
+	if (!digest || kt_seen_read(store, KT_SEEN_SET, bundle->manifest.version, kt_seen_mark(dir, KT_SEEN_SET), &seen) < 0)
+		return false;
+	kt_digest_add(digest, bundle->manifest_bytes, bundle->manifest_size);
+	kt_digest_take(digest, sha256);
+	return strcmp(sha256, seen.digest) == 0;
 }
 
 int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, enum kt_set_state *ret_state,
@@ -101,8 +124,10 @@ int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, en
 		*ret_state = links_are_whole(dir, manifest) && extras_are_whole(dir, manifest) ? KT_SET_SAME :
 												 KT_SET_DAMAGED;
 	else /* a manifest that nobody can read is damage, not another version */
-		*ret_state = r == 0 && kt_manifest_parse(bytes, size, &other, &mine) == 0 ? KT_SET_OTHER :
-											    KT_SET_DAMAGED;
+		*ret_state = r == 0 && !was_seen_same(store, dir, bundle) &&
+					     kt_manifest_parse(bytes, size, &other, &mine) == 0 ?
+				     KT_SET_OTHER :
+				     KT_SET_DAMAGED;
 	return 0;
 }
 

@@ -51,10 +51,13 @@ static void landing_done(struct landing *landing)
 		kt_close_fd(&landing->items[i].files);
 }
 
-/* Is this very component there, whole? 1, 0, or VersionConflict. Damage counts as not there: it is replaced. */
+/* Is this very component there, whole? 1, 0, or VersionConflict. Damage counts as not there: it is replaced. What has
+ * changed since it was read last is read now; what was never read since it was landed was read back then. */
 static int component_look(const struct kt_store *store, const struct kt_component *component, struct kt_error *err)
 {
 	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
+	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+	struct kt_record_check check = {.read_max_bytes = UINT64_MAX};
 	struct kt_error mine = {.code = 0};
 	char place[KT_PLACE_MAX];
 
@@ -72,7 +75,9 @@ static int component_look(const struct kt_store *store, const struct kt_componen
 		return kt_fail(err, EEXIST, KT_REASON_VERSION_CONFLICT,
 			       "%s %s is landed already with other content (digest %.12s..., the bundle's is %.12s...)",
 			       component->name, component->version, record.digest, component->digest);
-	return kt_record_check(&record, dir, place, NULL, &mine) == 0;
+	if (kt_seen_read(store, component->name, component->version, kt_seen_mark(dir, component->name), &seen) == 0)
+		check.seen = &seen;
+	return kt_record_check(&record, dir, place, &check, &mine) == 0;
 }
 
 static int landing_look(struct landing *landing, struct kt_error *err)

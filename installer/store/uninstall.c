@@ -9,7 +9,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "layout.h"
+#include "seen.h"
 
 static int pointer_remove(const struct kt_store *store, const char *name, const char *starts_with, struct kt_error *err)
 {
@@ -86,9 +86,13 @@ static int versions_remove(const struct kt_store *store, struct kt_error *err)
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);
 		r = folder_remove(store, folder, err);
 	}
-	if (r == 0)
-		(void)unlinkat(store->dir, KT_STORE_VERSIONS, AT_REMOVEDIR);
-	return r;
+	if (r < 0)
+		return r;
+	(void)unlinkat(store->dir, KT_STORE_VERSIONS, AT_REMOVEDIR);
+	r = kt_seen_sweep(store);
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove what was noted of files in %s",
+				     store->root) :
+		       0;
 }
 
 /* Empty folders in our places: a runtime made them for some pod's hostPath. */

@@ -257,10 +257,11 @@ static int verb_inventory(struct kt_store *store, char **args, struct kt_error *
 	}
 	if (args[0])
 		(void)printf("cpu_us=%.0f\n", (cpu_ms() - before) * 1000 / rounds);
-	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d adoptable=%d fs=%s journal=%d\ndamage=%s\nkm_digest=%s\nmanifest=%s\nsets=",
+	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d adoptable=%d fs=%s journal=%d unread=%d verified=%d\ndamage=%s%s%s\nkm_digest=%s\nmanifest=%s\nsets=",
 		     inventory.current, inventory.previous, inventory.km_version, inventory.is_ours, inventory.is_foreign,
-		     inventory.is_whole, inventory.is_adoptable, store->filesystem, store->journalling, inventory.damage, inventory.km_digest,
-		     inventory.manifest_sha256);
+		     inventory.is_whole, inventory.is_adoptable, store->filesystem, store->journalling, inventory.is_unread,
+		     inventory.verified_at != 0, inventory.damage[0] ? kt_reason_name(inventory.damage_reason) : "",
+		     inventory.damage[0] ? ": " : "", inventory.damage, inventory.km_digest, inventory.manifest_sha256);
 	for (size_t i = 0; i < inventory.set_count; i++)
 		(void)printf("%s ", inventory.sets[i]);
 	(void)printf("\n");
@@ -269,7 +270,17 @@ static int verb_inventory(struct kt_store *store, char **args, struct kt_error *
 
 static int verb_verify(struct kt_store *store, char **args, struct kt_error *err)
 {
-	return kt_store_verify(store, args[0], false, NULL, NULL, err);
+	struct kt_verify how = {.version = args[0]};
+
+	return kt_store_verify(store, &how, err);
+}
+
+/* The same, noted for the inventories and landings that follow. */
+static int verb_note(struct kt_store *store, char **args, struct kt_error *err)
+{
+	struct kt_verify how = {.version = args[0], .is_noted = true};
+
+	return kt_store_verify(store, &how, err);
 }
 
 static const struct verb {
@@ -291,6 +302,7 @@ static const struct verb {
 	{"adopt", KT_STORE_WRITE, false, 0, verb_adopt},
 	{"users", KT_STORE_READ, false, 0, verb_users},
 	{"verify", KT_STORE_READ, false, 0, verb_verify},
+	{"note", KT_STORE_READ, false, 0, verb_note},
 };
 
 static int verb_run(const struct verb *verb, const char *root, char **args)

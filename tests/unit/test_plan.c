@@ -36,6 +36,7 @@ enum twist {
 	NOT_OURS = 1 << 16,
 	ADOPTABLE = 1 << 18,     /* with FOREIGN: an earlier installer's folders */
 	HELD = 1 << 19,          /* a person rolled back from what is asked for */
+	LOST = 1 << 20,          /* with DAMAGED: a file of it */
 	EMULATED = 1 << 17,      /* the last attempt met a KVM that emulates */
 };
 
@@ -75,6 +76,7 @@ static void store_twist(unsigned twists, struct kt_observed *observed)
 		observed->inventory.is_ours = false;
 	if (twists & DAMAGED) {
 		observed->inventory.is_whole = false;
+		observed->inventory.damage_reason = twists & LOST ? KT_REASON_STORE_FILE_LOST : KT_REASON_STORE_DAMAGED;
 		strcpy(observed->inventory.damage, "bin/km is missing");
 		memset(&observed->proof, 0, sizeof(observed->proof));
 	}
@@ -185,6 +187,13 @@ static const struct {
 	{"held, and nothing to keep", ASK_2 | HELD | EMPTY, LAND, false, KT_REASON_NO_VERSION, false, KT_REASON_STARTING},
 
 	{"damaged", DAMAGED, LAND, false, KT_REASON_STORE_DAMAGED, false, KT_REASON_STARTING},
+	{"a file of it is lost", DAMAGED | LOST, LAND, false, KT_REASON_STORE_FILE_LOST, false, KT_REASON_STARTING},
+	{"a file of it is lost, nothing asked", DAMAGED | LOST | NOT_ASKED, NOTHING, false, KT_REASON_STORE_FILE_LOST, false,
+	 KT_REASON_STORE_FILE_LOST},
+	{"a file of it is lost, and the repair meets a full disk", DAMAGED | LOST | JUST_FAILED, LAND, false,
+	 KT_REASON_STORE_FILE_LOST, true, KT_REASON_DISK_FULL},
+	{"a file of it is lost, an upgrade waits for KVM", DAMAGED | LOST | ASK_2 | NO_KVM, NOTHING, false,
+	 KT_REASON_DEVICE_MISSING, true, KT_REASON_DEVICE_MISSING},
 	{"damaged, nothing asked", DAMAGED | NOT_ASKED, NOTHING, false, KT_REASON_STORE_DAMAGED, false,
 	 KT_REASON_STORE_DAMAGED},
 

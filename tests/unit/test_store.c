@@ -166,7 +166,7 @@ static void test_versions_that_are_not_there(void **state)
 		assert_true(kt_store_read_set(&fixture->store, versions[i], &manifest, &err) < 0);
 		assert_int_equal(err.reason, KT_REASON_NO_VERSION);
 	}
-	assert_true(kt_store_verify(&fixture->store, NULL, false, NULL, NULL, &err) < 0);
+	assert_true(kt_store_verify(&fixture->store, &(struct kt_verify){.version = NULL}, &err) < 0);
 	assert_int_equal(err.reason, KT_REASON_NO_VERSION);
 }
 
