@@ -124,6 +124,47 @@ static void test_nothing_there(void **state)
 	assert_non_null(strstr(kvm.verdict.message, paths.dev));
 }
 
+static size_t announced;
+
+/* What is told before a rung holds if the rung never ends: it is the failed one, all before it are done. */
+static void hear(void *context, const struct kt_probe *so_far)
+{
+	const struct kt_rung *broken = kt_checks_broken(&so_far->checks);
+
+	assert_ptr_equal(context, &announced);
+	announced++;
+	assert_true(so_far->host.probed && so_far->kvm.probed);
+	assert_false(so_far->kvm.verdict.ok);
+	assert_int_equal(so_far->kvm.verdict.reason, KT_REASON_GUEST_HUNG);
+	assert_non_null(broken);
+	assert_int_equal(broken->reason, KT_REASON_GUEST_HUNG);
+	assert_string_equal(broken->message, so_far->kvm.verdict.message);
+	for (const struct kt_rung *after = broken + 1; after < so_far->checks.list + so_far->checks.count; after++)
+		assert_int_equal(after->result, KT_RUNG_UNREACHED);
+}
+
+static void test_each_rung_is_announced(void **state)
+{
+	struct kt_node_paths paths = {.host = "", .dev = folder};
+	struct kt_probe probe;
+
+	(void)state;
+	memset(&probe, 0x5a, sizeof(probe));
+	announced = 0;
+	assert_int_equal(close(open(node, O_CREAT | O_WRONLY, 0600)), 0);
+	kt_node_probe(&paths, false, hear, &announced, &probe);
+	assert_int_equal(announced, 1);
+	assert_int_equal(kt_checks_broken(&probe.checks)->reason, KT_REASON_NOT_CHAR_DEVICE);
+	assert_string_equal(kt_checks_broken(&probe.checks)->name, "device node");
+	paths.dev = "/dev";
+	announced = 0;
+	kt_node_probe(&paths, false, hear, &announced, &probe);
+	if (!probe.kvm.verdict.ok)
+		skip();
+	assert_int_equal(announced, 8);
+	assert_true(!probe.host.verdict.ok || !kt_checks_broken(&probe.checks));
+}
+
 struct vm {
 	int kvm;
 	struct kt_guest guest;
@@ -244,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_no_device, folder_make, folder_drop),
 		cmocka_unit_test_setup_teardown(test_other_devices, folder_make, folder_drop),
 		cmocka_unit_test(test_nothing_there),
+		cmocka_unit_test_setup_teardown(test_each_rung_is_announced, folder_make, folder_drop),
 		cmocka_unit_test_setup_teardown(test_guest_real, vm_make, vm_drop),
 		cmocka_unit_test_setup_teardown(test_guest_long, vm_make, vm_drop),
 		cmocka_unit_test_setup_teardown(test_guest_hangs, vm_make, vm_drop),
