@@ -7,6 +7,7 @@
 #include "uevent.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,33 @@ bool kt_uevent_is_ours(const char *bytes, size_t size)
 	return false;
 }
 
+/* Where "add@" and "remove@" of a misc device have its name. */
+#define MISC       "/devices/virtual/misc/"
+#define ADDED_AT   (sizeof("add@" MISC) - 1)
+#define REMOVED_AT (sizeof("remove@" MISC) - 1)
+#define WORD(a, b) ((unsigned)(a) << 24 | (unsigned)(b) << 16 | 'm' << 8) /* as BPF loads it, NUL included */
+
+/* Classic BPF (socket(7), SO_ATTACH_FILTER): the numbers of a jump are lines to skip. */
+static struct sock_filter filter[] = {
+	BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'a', 0, 2),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ADDED_AT),
+	BPF_STMT(BPF_JMP | BPF_JA, 2),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'r', 0, 4),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, REMOVED_AT),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'v'), 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'k'), 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, MESSAGE_MAX),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+int kt_uevent_filter(int fd)
+{
+	const struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 ? -errno : 0;
+}
+
 int kt_uevent_open(void)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = GROUP_KERNEL};
@@ -49,6 +77,8 @@ int kt_uevent_open(void)
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
 		return -errno;
+	/* without it we are woken for nothing, no more */
+	(void)kt_uevent_filter(fd);
 	return kt_take_fd(&fd);
 }
 
