@@ -84,8 +84,16 @@ case_undo() {
 	done
 }
 
+told_of_device() {
+	in_pods logs "$(pod "$1")" -c installer --tail=20 | grep '"reason":"DeviceMissing"' | tail -1 | grep -q '"cause":"device"'
+}
+
 case_broken() {
+	local since
 	take_kvm b
+	since=$EPOCHREALTIME
 	becomes 40 "b, without /dev/kvm again" "False DeviceMissing" condition b
+	note "unlink to condition False, by polling: $(elapsed "$since") s"
+	comes 10 "it was told, and did not wait for the next round" told_of_device b
 	becomes 20 "b's label km" false label b km
 }
