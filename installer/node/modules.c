@@ -69,7 +69,7 @@ static const struct {
 	{-ENOENT, KT_REASON_MODULE_MISSING, ENOENT,
 	 "is in the index of /lib/modules, but its file is not there: install the kernel's package anew"},
 	{SYMBOL_LACKING, KT_REASON_MODULE_MISSING, ENOENT,
-	 "wants what the running kernel or another module does not have: it was built for another kernel"},
+	 "wants symbols that nothing loaded has: a module that it needs is not there, or it was built for another kernel"},
 	{-ENOEXEC, KT_REASON_MODULE_MISSING, ENOEXEC, "is damaged, or was built for another kernel"},
 	{-EKEYREJECTED, KT_REASON_MODULE_BLOCKED, EKEYREJECTED,
 	 "has no signature that this kernel accepts: it was altered, or is not the distribution's"},
