@@ -1,5 +1,5 @@
-/* kt-vm-ask MODULE...: what libkmod itself answers when it is to load them as `modprobe -b` does, one after the other, up
- * to the first that fails: "kvm 0 kvm_amd 131072"; "none" where no such module is found. The installer's answers are
+/* kt-vm-ask MODULE...: what libkmod itself answers when it is to load them as `modprobe -b` does, one after the other,
+ * up to the first that fails: "kvm 0 kvm_amd 131072"; "none" where no such module is found. The installer's answers are
  * compared with these. */
 #include <errno.h>
 #include <libkmod.h>
