@@ -70,7 +70,7 @@ void kt_config_init(struct kt_config *config)
 		.proof_timeout_s = 10,
 		.load_modules = true,
 		.heartbeat_s = 300,
-		.start_delay_s = 10,
+		.start_delay_s = 1,
 	};
 }
 

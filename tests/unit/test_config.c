@@ -41,7 +41,7 @@ static void test_empty_is_the_defaults(void **state)
 		assert_int_equal(config.proof_interval_s, 60);
 		assert_int_equal(config.proof_timeout_s, 10);
 		assert_int_equal(config.heartbeat_s, 300);
-		assert_int_equal(config.start_delay_s, 10);
+		assert_int_equal(config.start_delay_s, 1);
 		assert_true(config.load_modules);
 		assert_false(config.allow_emulated);
 		assert_false(config.legacy_label);
