@@ -146,7 +146,7 @@ bool kt_record_next(char **cursor, struct kt_record_line *ret_line)
 		ret_line->path = line + 2;
 		ret_line->link = tab + 1;
 	}
-	if (!ret_line->path)
+	if (!ret_line->path || !ret_line->path[0] || (ret_line->link && !ret_line->link[0]))
 		return false;
 	*cursor = end + 1;
 	return true;

@@ -171,6 +171,7 @@ static void test_broken_lines(void **state)
 		"f 644 0 " SHA "\nf 644 0 " SHA " a b\nend\n", "f 644 0 " SHA "\nend\n",   "f -4 0 " SHA " a\nend\n",
 		"f 644 -1 " SHA " a\nend\n",			  "f 644  1 " SHA " a\nend\n", "f 10000 0 " SHA " a\nend\n",
 		"f 644 18446744073709551616 " SHA " a\nend\n",	  "f  " SHA " a\nend\n",
+		"l \ta\nend\n",					  "l a\t\nend\n",
 	};
 
 	(void)state;
