@@ -8,6 +8,7 @@
  * It waits some microseconds between two steps: for the other to come by, and to leave a core to whoever else is here. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define THREADS   2
@@ -22,13 +24,15 @@
 #define WAIT_US   100
 
 struct path {
-	char at[512];
+	const char *parent; /* below the root; "." for the root itself */
+	const char *name;
 	char link[512];
 };
 
 static struct path paths[PATHS_MAX];
 static size_t path_count;
 static const char *outside;
+static int root;
 static atomic_bool is_over;
 static atomic_ulong swaps, lost;
 
@@ -47,14 +51,28 @@ static void link_restore(struct path *path)
 	(void)!symlink(outside, path->link);
 }
 
+/* Without a link on its way: another thread may be swapping a folder above, and what is swapped there would be put back
+ * elsewhere. */
+static int parent_open(const struct path *path)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+
+	return (int)syscall(SYS_openat2, root, path->parent, &how, sizeof(how));
+}
+
 static void swap(struct path *path, unsigned *seed)
 {
-	if (renameat2(AT_FDCWD, path->link, AT_FDCWD, path->at, RENAME_EXCHANGE) < 0)
+	int parent = parent_open(path);
+
+	if (parent < 0)
 		return;
-	atomic_fetch_add(&swaps, 1);
-	linger(seed);
-	if (renameat2(AT_FDCWD, path->link, AT_FDCWD, path->at, RENAME_EXCHANGE) < 0)
-		link_restore(path);
+	if (renameat2(AT_FDCWD, path->link, parent, path->name, RENAME_EXCHANGE) == 0) {
+		atomic_fetch_add(&swaps, 1);
+		linger(seed);
+		if (renameat2(AT_FDCWD, path->link, parent, path->name, RENAME_EXCHANGE) < 0)
+			link_restore(path);
+	}
+	(void)close(parent);
 }
 
 static void *thread_swap(void *number)
@@ -75,15 +93,20 @@ static int prepare_swap(char **args, int count)
 	if (count < 4 || count - 3 > PATHS_MAX)
 		return 2;
 	outside = args[1];
-	for (int i = 3; i < count; i++) {
+	root = open(args[2], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 3; root >= 0 && i < count; i++) {
 		struct path *path = &paths[path_count++];
+		char *slash = strrchr(args[i], '/');
 
-		if (snprintf(path->at, sizeof(path->at), "%s/%s", args[2], args[i]) >= (int)sizeof(path->at) ||
-		    snprintf(path->link, sizeof(path->link), "%s/%d", args[0], i) >= (int)sizeof(path->link) ||
+		if (slash)
+			*slash = '\0';
+		path->parent = slash ? args[i] : ".";
+		path->name = slash ? slash + 1 : args[i];
+		if (snprintf(path->link, sizeof(path->link), "%s/%d", args[0], i) >= (int)sizeof(path->link) ||
 		    symlink(outside, path->link) < 0)
 			return 2;
 	}
-	return 0;
+	return root < 0 ? 2 : 0;
 }
 
 static char **files;

@@ -310,7 +310,8 @@ static unsigned error_counts(int error)
 {
 	switch (error) {
 	case EIO: return CAN_EIO;
-	case ENOSPC: return CAN_ENOSPC;
+	case ENOSPC:
+	case EDQUOT: return CAN_ENOSPC; /* what lacks room may lack it to one user alone */
 	case EINTR: return CAN_EINTR;
 	default: return 0;
 	}
