@@ -38,6 +38,8 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 		r = kt_store_discard(store, folder, err);
 		if (r < 0)
 			return r;
+	} else if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG) {
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
 	} else if (r != -ENOENT) {
 		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us",
 			       store->root, folder);

@@ -189,6 +189,8 @@ static int item_stage(struct landing *landing, struct item *item, struct kt_erro
 	const char *folder = kt_component_folder(component->name);
 	KT_OWN(kt_close_fd) int source = kt_fs_open_beneath(landing->bundle->dir, folder, O_RDONLY | O_DIRECTORY, 0);
 
+	if (source < 0 && source != -ENOENT && source != -ENOTDIR && source != -ELOOP)
+		return kt_fail_errno(err, -source, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s", folder);
 	if (source < 0)
 		return kt_fail(err, -source, KT_REASON_BUNDLE_INVALID, "the bundle's folder %s is missing", folder);
 	item->files = files_open(landing->store, item->partial, component->name, true);

@@ -254,29 +254,35 @@ static int claim_visit(void *context, int dir, const char *name)
 	return 1;
 }
 
-static bool has_owner(const struct kt_store *store)
+/* 1, 0, or -errno: a mark that cannot be read is not one that is missing. */
+static int has_owner(const struct kt_store *store)
 {
 	struct stat info;
 
-	return fstatat(store->dir, KT_STORE_OWNER, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+	if (fstatat(store->dir, KT_STORE_OWNER, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISREG(info.st_mode);
 }
 
 int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256])
 {
+	int r = has_owner(store);
+
 	ret_name[0] = '\0';
 	*ret_claim = KT_CLAIM_OURS;
-	if (has_owner(store))
-		return 0;
-
-	int r = kt_each_entry(store->dir, ".", claim_visit, ret_name);
-
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = kt_each_entry(store->dir, ".", claim_visit, ret_name);
 	if (r < 0)
 		return r;
-	if (r == 0)
+	if (r == 0) {
 		*ret_claim = KT_CLAIM_EMPTY;
-	else if (!has_owner(store)) /* else another installer marked it while we read, and what we met is its work */
+		return 0;
+	}
+	r = has_owner(store); /* another installer may have marked it while we read: then what we met is its work */
+	if (r == 0)
 		*ret_claim = KT_CLAIM_FOREIGN;
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 static int64_t now_ms(void)
@@ -298,10 +304,13 @@ static int lock_try(const struct kt_store *store)
 	if (fd < 0)
 		return fd;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	if (fstat(fd, &held) < 0)
+		return -errno;
 	/* An uninstall removes the file while it holds it: a lock on what has no name keeps nobody out. */
-	if (fstat(fd, &held) < 0 || fstatat(store->dir, KT_STORE_LOCK, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    held.st_ino != named.st_ino || held.st_dev != named.st_dev)
+	if (fstatat(store->dir, KT_STORE_LOCK, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (held.st_ino != named.st_ino || held.st_dev != named.st_dev)
 		return -EAGAIN;
 	return kt_take_fd(&fd);
 }

@@ -75,7 +75,8 @@ static void serve(struct check *check, int link)
 		if (err.code == 0 && index < check->count)
 			(void)file_check(check, &check->files[index], &err);
 	}
-	(void)send(link, &err, sizeof(err), MSG_NOSIGNAL);
+	while (send(link, &err, sizeof(err), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
 }
 
 static _Noreturn void child_run(int tree, const struct kt_bundle_file *files, size_t count, int link, pid_t parent)
