@@ -1,9 +1,10 @@
-/* Changes what another program is at work on, as fast as it can, until SIGTERM; then puts all back and prints how often:
+/* Changes what another program is at work on until SIGTERM; then puts all back and prints how often it did:
  *
- *   kt-attack-racer swap LINKS OUTSIDE ROOT PATH...   each PATH below ROOT becomes a link to OUTSIDE and itself again
- *                                                     (RENAME_EXCHANGE); LINKS is a folder for the links meanwhile
- *   kt-attack-racer exchange ONE OTHER                two files change places
- *   kt-attack-racer flip FILE OFFSET                  a byte of it is another, and itself again
+ *   kt-attack-racer swap PAUSE LINKS OUTSIDE ROOT PATH...
+ *           each PATH below ROOT becomes a link to OUTSIDE and itself again (RENAME_EXCHANGE), and is left alone for PAUSE
+ *           microseconds; LINKS is a folder for the links meanwhile
+ *   kt-attack-racer exchange ONE OTHER      two files change places
+ *   kt-attack-racer flip FILE OFFSET        a byte of it is another, and itself again
  *
  * It waits some microseconds between two steps: for the other to come by, and to leave a core to whoever else is here. */
 #include <errno.h>
@@ -33,6 +34,7 @@ static struct path paths[PATHS_MAX];
 static size_t path_count;
 static const char *outside;
 static int root;
+static unsigned pause_us;
 static atomic_bool is_over;
 static atomic_ulong swaps, lost;
 
@@ -71,6 +73,7 @@ static void swap(struct path *path, unsigned *seed)
 		linger(seed);
 		if (renameat2(AT_FDCWD, path->link, parent, path->name, RENAME_EXCHANGE) < 0)
 			link_restore(path);
+		(void)usleep(pause_us);
 	}
 	(void)close(parent);
 }
@@ -90,8 +93,10 @@ static void *thread_swap(void *number)
 
 static int prepare_swap(char **args, int count)
 {
-	if (count < 4 || count - 3 > PATHS_MAX)
+	if (count < 5 || count - 4 > PATHS_MAX)
 		return 2;
+	pause_us = (unsigned)atoi(*args++);
+	count--;
 	outside = args[1];
 	root = open(args[2], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 3; root >= 0 && i < count; i++) {
@@ -169,7 +174,7 @@ static int race(void *(*run)(void *))
 int main(int argc, char **argv)
 {
 	files = argv + 2;
-	if (argc > 5 && strcmp(argv[1], "swap") == 0 && prepare_swap(argv + 2, argc - 2) == 0)
+	if (argc > 6 && strcmp(argv[1], "swap") == 0 && prepare_swap(argv + 2, argc - 2) == 0)
 		return race(thread_swap);
 	if (argc == 4 && strcmp(argv[1], "exchange") == 0)
 		return race(thread_exchange);

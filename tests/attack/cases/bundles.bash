@@ -107,18 +107,19 @@ case_07_files_of_another_version() {
 		installs 1 "VersionConflict: version 1.0" "$PWD/replayed" && unchanged r "$before" && serves 1.0
 }
 
-# By whom it is asked for: a bundle that is named, or rollback. The agent goes back for neither a failure nor a repair.
+# By whom it is asked for: a bundle that is named, or rollback. The agent goes back for neither a failure nor a repair, and
+# keeps what a person went back to until another bundle is asked for.
 case_07_older_version_only_when_asked() {
-	local a b bad
+	local a b c bad
 	needs_kvm || return 77
-	a=$(packed good 1.0) && b=$(packed good2 2.0) && bad=$(packed aborts 3.0-aborts) && installs 0 READY "$a" && installs 0 READY "$b" || return 1
+	a=$(packed good 1.0) && b=$(packed good2 2.0) && bad=$(packed aborts 3.0-aborts) && c=$(packed good 4.0) && installs 0 READY "$a" && installs 0 READY "$b" || return 1
 	run_once() { "$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/state.json" >out 2>err </dev/null; }
 	run_once "$bad" && serves 2.0 && jq -e '.rollout.reason == "KmAborted" and .versions.current == "2.0"' state.json >/dev/null || { say "$(cat out err)"; return 1; }
 	# damage of what is current is healed by the bundle that is asked for; without it the node says so and stays
 	rm r/versions/km/"$(basename "$(readlink -f r/bin/..)")"/bin/km
 	run_once "$bad"
 	same "$(readlink r/current)" sets/2.0 && jq -e '.node.ready | not' state.json >/dev/null && run_once "$b" && serves 2.0 || { say "$(jq -c .node state.json)"; return 1; }
-	does 0 "version 1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && serves 1.0 && run_once "$b" && serves 2.0 && run_once "$a" && serves 1.0
+	does 0 "version 1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && serves 1.0 && run_once "$b" && serves 1.0 && run_once "$c" && serves 4.0 && run_once "$a" && serves 1.0
 }
 
 case_08_more_than_can_be() { refused_archives 8 && refused_manifests 8; }

@@ -45,8 +45,7 @@ case_11_old_pod_still_terminating() {
 	until_true 120 new_serves 3.0 || { cat new.log; return 1; }
 	kill -TERM $new
 	wait $new
-	gone r/sets/2.0-hangs || say "what the old one was proving is still there, and harms nobody"
-	serves 3.0
+	serves 3.0 # whether or not what the old one was proving is still there, unseen
 }
 
 # A guest that is in the midst of its work: its words wait in a pipe that is full.
@@ -160,7 +159,7 @@ case_15_descriptors_of_reader_and_km() {
 	rest=$(descriptors "$reader" | grep -vE "^[012] |^[0-9]+ (socket|$PWD/r|$PWD/r/[^ ]*|$PWD/b|$PWD/b/[^ ]*)\$")
 	[ -z "$rest" ] || { say "the reader has: $rest"; ok=1; }
 	kill -9 "$(pgrep -P $landing | head -1)"
-	wait $landing
+	wait $landing 2>/dev/null
 	needs_kvm || return $ok
 	mkdir -p t/bin && cp "$spy" t/bin/km && "$pack" --version 2.0 --output spying t >/dev/null || return 1
 	"$program" install --config "$(settings)" --root "$PWD/s" --bundle "$PWD/spying" >out 2>err </dev/null 7</etc/passwd 77</ 199</proc
