@@ -230,6 +230,7 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 			agent->was_disturbed = agent->was_disturbed || seen == KT_CAUSE_DEVICE || seen == KT_CAUSE_KERNEL;
 		} else if (is_quiet && kt_watch_look(&agent->watch)) {
 			seen = KT_CAUSE_LOOK;
+			(void)kt_watch_wait(&agent->watch, -1, 0, &seen); /* was it told, just now? */
 		} else {
 			continue;
 		}

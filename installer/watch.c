@@ -226,7 +226,7 @@ bool kt_watch_wait(struct kt_watch *watch, int stuck_fd, int64_t timeout_ms, enu
 	for (;;) {
 		int64_t left_ms = until_ms - now_ms();
 
-		if (left_ms <= 0 || poll(polled, 3, (int)left_ms) < 0)
+		if (poll(polled, 3, left_ms > 0 ? (int)left_ms : 0) < 0)
 			return false;
 		if (polled[0].revents != 0 && take_events(watch, ret_cause))
 			return true;
@@ -238,5 +238,7 @@ bool kt_watch_wait(struct kt_watch *watch, int stuck_fd, int64_t timeout_ms, enu
 			*ret_cause = KT_CAUSE_FREED;
 			return true;
 		}
+		if (left_ms <= 0)
+			return false;
 	}
 }
