@@ -26,6 +26,8 @@
 #define KILL_GRACE_MS 1000
 #define STATUS_FD     3 /* in the child: tells why exec failed, closed by exec */
 #define EXIT_PREPARE  127
+#define SCRAP_BYTES   4096
+#define PIPE_BYTES    65536 /* pipe(7): what one holds unless asked for more */
 
 static char *const child_environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
@@ -176,7 +178,7 @@ static int pidfd_open_or_kill(pid_t pid)
  * would wait for room for ever. */
 static void stream_drain(struct stream *stream)
 {
-	char scrap[4096];
+	char scrap[SCRAP_BYTES];
 
 	while (stream->fd >= 0) {
 		size_t room = stream->max - stream->size;
@@ -196,6 +198,13 @@ static void stream_drain(struct stream *stream)
 		if (got > 0 && !room)
 			return; /* one mouthful a turn: a child that floods us must not keep us from the clock */
 	}
+}
+
+/* What the pipe of a child that ended still holds, and not more, should another go on writing. */
+static void stream_finish(struct stream *stream)
+{
+	for (int i = 0; i <= PIPE_BYTES / SCRAP_BYTES && stream->fd >= 0; i++)
+		stream_drain(stream);
 }
 
 /* Reads both streams until the child ended (true) or the time came (false). */
@@ -241,7 +250,7 @@ static void child_attend(int pidfd, unsigned timeout_ms, struct stream streams[2
 	if (!has_ended)
 		has_ended = child_follow(pidfd, streams, now_ms() + KILL_GRACE_MS);
 	for (int i = 0; i < 2; i++)
-		stream_drain(&streams[i]);
+		stream_finish(&streams[i]);
 	if (has_ended && waitid(P_PID, (id_t)result->pid, &info, WEXITED) == 0)
 		status_take(&info, result);
 	result->stuck = !has_ended;
