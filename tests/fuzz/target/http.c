@@ -19,6 +19,7 @@
 #define ANSWER_MAX  65536
 #define LIFE_MS     10000 /* of a connection, at most */
 #define REQUEST_MAX 4096
+#define PROBES_MAX  3
 
 static struct kt_http *http;
 static struct kt_http_address address;
@@ -146,8 +147,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (code == 200)
 		FUZZ_REQUIRE(handled == 1);
 	fuzz_taken += handled;
-	handled = 0;
-	FUZZ_REQUIRE(status_of(answer, talk(probe, sizeof(probe) - 1, answer)) == 200 && handled == 1);
-	FUZZ_REQUIRE(strstr(answer, "\r\n\r\nok\n") != NULL);
+	code = 0;
+	/* once more only where nothing came: a machine that stood still costs a connection its time */
+	for (int attempt = 0; code == 0 && attempt < PROBES_MAX; attempt++) {
+		handled = 0;
+		code = status_of(answer, talk(probe, sizeof(probe) - 1, answer));
+	}
+	FUZZ_REQUIRE(code == 200 && handled == 1 && strstr(answer, "\r\n\r\nok\n"));
 	return 0;
 }
