@@ -368,6 +368,6 @@ int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 				 settings->config.start_delay_s, seed, agent.started_ms);
 	kt_http_address_text(agent.http, address);
 	kt_log(KT_LOG_INFO, "serving", "address", address, "path", settings->state, "node",
-	       is_standalone(&agent) ? "standalone" : settings->node_name, NULL);
+	       is_standalone(&agent) ? "standalone" : settings->node_name, "landlock", settings->landlock, NULL);
 	return loop(&agent, err);
 }

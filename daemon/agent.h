@@ -4,6 +4,7 @@
 
 #include "kontain/config.h"
 #include "kontain/error.h"
+#include "kontain/landlock.h"
 #include "serve/http.h"
 
 struct kt_agent_settings {
@@ -14,6 +15,7 @@ struct kt_agent_settings {
 	const char *api_port;
 	const char *credentials; /* folder of token and ca.crt */
 	struct kt_config config;
+	char landlock[KT_LANDLOCK_TEXT_MAX]; /* for the log */
 };
 
 /* Runs until SIGTERM or SIGINT, which it takes for itself: 0. */

@@ -1,5 +1,6 @@
 /* kontaind: the networked half. It has no privileges and parses what remote peers send; it never acts on the node. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,21 @@ static int check_surroundings(const struct surroundings *around, struct kt_error
 	return 0;
 }
 
+static int confine_files(struct kt_agent_settings *settings, struct kt_error *err)
+{
+	const struct kt_http_address *listen = &settings->listen;
+	const bool is_pod = settings->node_name;
+	struct kt_daemon_needs needs = {
+		.state = settings->state,
+		.credentials = is_pod ? settings->credentials : NULL,
+		.api_host = is_pod ? settings->api_host : NULL,
+		.api_port = is_pod ? (uint16_t)strtoul(settings->api_port, NULL, 10) : 0,
+		.listen_port = ntohs(listen->any.sa_family == AF_INET6 ? listen->v6.sin6_port : listen->v4.sin_port),
+	};
+
+	return kt_daemon_confine_files(&needs, settings->landlock, err);
+}
+
 int main(int argc, char *argv[])
 {
 	struct surroundings around = {.node_name = ""};
@@ -103,7 +119,7 @@ int main(int argc, char *argv[])
 	settings.api_host = around.host;
 	settings.api_port = around.port;
 	settings.credentials = KT_CREDENTIALS_FOLDER;
-	if (kt_agent_run(&settings, &err) < 0)
+	if (confine_files(&settings, &err) < 0 || kt_agent_run(&settings, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	return EXIT_DONE;
 }

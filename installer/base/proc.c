@@ -38,7 +38,7 @@ static int root_open(const struct kernelfs *kind, const char *host)
 	if (snprintf(path, sizeof(path), "%s/%s", host, kind->folder) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 
-	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
