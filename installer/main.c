@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "hands.h"
 #include "kontain/descriptors.h"
 #include "kontain/log.h"
 #include "print.h"
@@ -14,7 +15,7 @@
 static const struct {
 	const char *name;
 	int (*run)(struct kt_installer *installer);
-	bool is_resident; /* confined before it reads anything */
+	bool is_resident; /* two processes, confined before anything is read */
 } verbs[] = {
 	{"run", kt_verb_run, true},
 	{"install", kt_verb_install, false},
@@ -48,7 +49,9 @@ static int run_verb(size_t i, int argc, char *argv[])
 	if (kt_options_parse(argc, argv, options, &err) != 0)
 		return usage(&err);
 	kt_log_init("kontain-installer", options->quiet ? KT_LOG_ERROR : options->verbose ? KT_LOG_DEBUG : KT_LOG_INFO);
-	if (verbs[i].is_resident && !options->once && kt_confine(&err) != 0)
+	if (verbs[i].is_resident && !options->once && kt_hands_start(&installer, &err) != 0)
+		return kt_print_error(&err);
+	if (kt_confine_verb(verbs[i].name, options, &err) != 0)
 		return kt_print_error(&err);
 	kt_config_init(&installer.config);
 	if (options->config != NULL && kt_config_load(options->config, &installer.config, &err) != 0)

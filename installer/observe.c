@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hands.h"
 #include "kontain/child.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
@@ -54,6 +55,8 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 				     /* what it has to say of its progress belongs into our log */
 				     .passes_errors = strcmp(verb, "land") == 0};
 
+	if (installer->hands != NULL)
+		return kt_hands_call(installer->hands, verb, to, timeout_ms, ret_result, err);
 	argv[n++] = "/proc/self/exe";
 	argv[n++] = verb;
 	argv[n++] = "--host";

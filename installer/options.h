@@ -36,11 +36,14 @@ struct kt_options {
 	unsigned older_than_days;
 };
 
+struct kt_hands;
+
 /* Everything a verb works with. */
 struct kt_installer {
 	struct kt_options options;
 	struct kt_config config;
 	struct kt_node_paths paths;
+	struct kt_hands *hands; /* borrowed; set in the resident agent: they run its verbs */
 };
 
 /* argv from the verb on. The text of a failure is one line for a person. */

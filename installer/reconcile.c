@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hands.h"
 #include "kontain/child.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
@@ -29,7 +30,11 @@ static int64_t now_ms(void)
 
 static bool is_stuck(const struct kt_reconciler *reconciler)
 {
-	return reconciler->stuck != NULL && kt_stuck_look(reconciler->stuck, STUCK_GRACE_MS);
+	if (reconciler->stuck == NULL)
+		return false;
+	return reconciler->installer->hands != NULL
+		       ? kt_hands_look(reconciler->installer->hands, reconciler->stuck, STUCK_GRACE_MS)
+		       : kt_stuck_look(reconciler->stuck, STUCK_GRACE_MS);
 }
 
 /* Beside a process that does not go nothing is started, as it would end there too: what was seen last stands, but for

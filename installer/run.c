@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "confine.h"
+#include "hands.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
 #include "pace.h"
@@ -100,6 +102,14 @@ static int64_t usage_us(int who)
 	getrusage(who, &usage);
 	return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
 	       usage.ru_stime.tv_usec;
+}
+
+/* By us and by all that ran for us. */
+static int64_t taken_us(const struct agent *agent)
+{
+	const struct kt_hands *hands = agent->installer->hands;
+
+	return usage_us(RUSAGE_SELF) + (hands != NULL ? kt_hands_cpu_us(hands) : usage_us(RUSAGE_CHILDREN));
 }
 
 /* ---- what is told ---- */
@@ -245,7 +255,7 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 /* The round itself, published and told; returns why the next one comes if nothing happens. */
 static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 {
-	int64_t started_ms = clock_ms(), ended_ms, due_ms, cpu_us = usage_us(RUSAGE_SELF) + usage_us(RUSAGE_CHILDREN);
+	int64_t started_ms = clock_ms(), ended_ms, due_ms, cpu_us = taken_us(agent);
 	unsigned seconds;
 	bool is_held;
 
@@ -257,7 +267,7 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 	fill_rounds(agent, &state->rounds);
 	ended_ms = clock_ms();
 	state->rounds.duration_ms = (unsigned)(ended_ms - started_ms);
-	state->rounds.cpu_us = (unsigned)(usage_us(RUSAGE_SELF) + usage_us(RUSAGE_CHILDREN) - cpu_us);
+	state->rounds.cpu_us = (unsigned)(taken_us(agent) - cpu_us);
 
 	seconds = rest_s(&agent->reconciler, state);
 	due_ms = ended_ms + spread_ms(seconds);
@@ -283,18 +293,22 @@ static void open_watch(struct agent *agent)
 int kt_verb_run(struct kt_installer *installer)
 {
 	KT_OWN(agent_done) struct agent agent = {.installer = installer, .cause = KT_CAUSE_START};
+	char landlock[KT_LANDLOCK_TEXT_MAX] = "";
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	struct kt_state state;
 
 	agent.reconciler = (struct kt_reconciler){.installer = installer, .stuck = &agent.stuck, .announce = announce,
 						  .acted = acted, .context = &agent};
 	kt_stuck_init(&agent.stuck);
-	kt_stuck_inherit();
+	if (installer->hands == NULL)
+		kt_stuck_inherit();
 	signals_take();
 	open_watch(&agent);
 	if (make_folder(installer->options.state, &err) != 0)
 		return kt_print_error(&err);
-	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, NULL);
+	if (installer->hands != NULL && kt_confine_head_files(installer, landlock, &err) != 0)
+		return kt_print_error(&err);
+	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL, NULL);
 	for (;;) {
 		enum kt_cause by_the_clock = go_round(&agent, &state);
 

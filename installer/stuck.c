@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,38 +73,52 @@ static bool read_stat(const char *pid, pid_t *ret_parent, char ret_program[17])
 }
 
 /* A living child of parent, 0 for none. */
-static pid_t find_child(pid_t parent, bool of_ours, char ret_program[17])
+static pid_t find_child(pid_t parent, pid_t spared, bool of_ours, char ret_program[17])
 {
-	int proc = kt_proc_open("");
-	KT_OWN(kt_close_dir) DIR *dir = proc < 0 ? NULL : fdopendir(proc); /* takes the descriptor */
+	KT_OWN(kt_close_fd) int proc = kt_proc_open("");
+	int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_dir) DIR *dir = list < 0 ? NULL : fdopendir(list); /* takes the descriptor */
 	const struct dirent *entry;
 	pid_t its_parent;
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (isdigit((unsigned char)entry->d_name[0]) && read_stat(entry->d_name, &its_parent, ret_program) &&
+		if (pid != spared && isdigit((unsigned char)entry->d_name[0]) && read_stat(entry->d_name, &its_parent, ret_program) &&
 		    its_parent == parent && (!of_ours || is_ours(pid)))
 			return pid;
 	}
 	return 0;
 }
 
-/* Buries all that ended; true when a child is left. */
-static bool bury(void)
+/* The spared one's number alone? Where the kernel keeps no such list (CONFIG_PROC_CHILDREN), it may be more. */
+static bool has_others(pid_t spared)
+{
+	char text[64], *end;
+
+	if (kt_proc_read("", "thread-self/children", text, sizeof text) < 0)
+		return true;
+	return strtol(text, &end, 10) != spared || end[strspn(end, " ")] != '\0';
+}
+
+/* Buries all that ended; true when a child may be left. */
+static bool bury(pid_t spared)
 {
 	siginfo_t info;
 
 	do
 		info.si_pid = 0;
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0);
-	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && (spared == 0 || has_others(spared));
 }
 
 static void forget(struct kt_stuck *stuck)
 {
+	pid_t spared = stuck->spared;
+
 	kt_stuck_done(stuck);
 	kt_stuck_init(stuck);
+	stuck->spared = spared;
 }
 
 static void note(struct kt_stuck *stuck, pid_t child, const char *program)
@@ -117,7 +132,7 @@ static void note(struct kt_stuck *stuck, pid_t child, const char *program)
 	snprintf(stuck->program, sizeof stuck->program, "%s", program);
 	for (int depth = 0; depth < DEPTH_MAX && pid != 0; depth++) {
 		stuck->pid = pid;
-		pid = find_child(pid, false, below);
+		pid = find_child(pid, 0, false, below);
 		if (pid != 0)
 			memcpy(stuck->program, below, sizeof below);
 	}
@@ -138,14 +153,14 @@ bool kt_stuck_look(struct kt_stuck *stuck, unsigned grace_ms)
 	pid_t child;
 
 	for (unsigned waited_ms = 0;; waited_ms += LOOK_EVERY_MS) {
-		bool is_left = bury();
+		bool is_left = bury(stuck->spared);
 
 		if (is_left && is_there(stuck->child))
 			return true;
 		forget(stuck);
-		child = is_left ? find_child(getpid(), true, program) : 0;
+		child = is_left ? find_child(getpid(), stuck->spared, true, program) : 0;
 		if (child == 0) {
-			(void)bury(); /* it ended after the first look */
+			(void)bury(stuck->spared); /* it ended after the first look */
 			return false;
 		}
 		if (waited_ms >= grace_ms)

@@ -12,6 +12,7 @@ struct kt_stuck {
 	pid_t pid;        /* the last below it: km rather than the process that keeps it */
 	char program[17]; /* of pid; printable */
 	int64_t since;    /* Unix seconds: when it was found */
+	pid_t spared;     /* a child that is to live on; 0: none is */
 };
 
 void kt_stuck_init(struct kt_stuck *stuck);

@@ -212,7 +212,7 @@ int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode 
 	if (r < 0 || (mode != KT_STORE_READ && (r = kernel_check(err)) < 0))
 		return r;
 
-	KT_OWN(kt_close_fd) int base = open(base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int base = open(base_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (base < 0)
 		return kt_fail_errno(err, errno, KT_REASON_STORE_NOT_DIRECTORY, "cannot open %s", base_path);
