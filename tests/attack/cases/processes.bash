@@ -132,10 +132,10 @@ case_15_leaked_descriptors() {
 	until_true 120 proof_hangs $pid || { cat log; return 1; }
 	for one in $(tree_of $pid); do
 		count=$((count + 1))
-		# what is declared: 0-2; pipes and pidfds to who was started; the agent's own inotify and uevents; of who lands
+		# what is declared: 0-2; pipes and pidfds to who was started; the head's own inotify and uevents; of who lands
 		# the bundle, the root and its lock
 		rest=$(descriptors "$one" | grep -vE "^[012] |^[0-9]+ (/dev/null|pipe|anon_inode:.*|$PWD/r|$PWD/r/\.lock|$b)\$")
-		[ "$one" != $pid ] || rest=$(grep -v ' socket$' <<<"$rest")
+		[ "$(cat "/proc/$one/comm")" != kontain-head ] || rest=$(grep -v ' socket$' <<<"$rest")
 		[ -z "$rest" ] || { say "$(tr '\0' ' ' <"/proc/$one/cmdline" | cut -c1-60): $rest"; ok=1; }
 	done
 	# agent, landing, proof, its keeper and init, km
