@@ -90,6 +90,8 @@ told_of_device() {
 
 case_broken() {
 	local since
+	give_kvm b
+	becomes 40 "b, while it has /dev/kvm" "True Ready" condition b
 	take_kvm b
 	since=$EPOCHREALTIME
 	becomes 40 "b, without /dev/kvm again" "False DeviceMissing" condition b
