@@ -220,9 +220,9 @@ static enum kt_module_state module_state(const char *host, struct kmod_ctx *cont
 
 	if (!module)
 		return KT_MODULE_MISSING;
-	if (!kmod_module_get_path(module)) /* in modules.builtin: one without parameters is not in sysfs */
-		return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN ? KT_MODULE_BUILTIN : KT_MODULE_MISSING;
 	code = module_foresee(context, module, name);
+	if (code != RENAMED && !kmod_module_get_path(module)) /* one that is built in without parameters is not in sysfs */
+		return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN ? KT_MODULE_BUILTIN : KT_MODULE_MISSING;
 	if (code == -ENOENT)
 		return KT_MODULE_MISSING;
 	return code != 0 || kt_refusal_foresee(refusal, name, NULL) < 0 ? KT_MODULE_BLOCKED : KT_MODULE_AVAILABLE;

@@ -256,6 +256,9 @@ static void test_index(void **state)
 	put(host->root, "etc/modprobe.d/a.conf", "install kvm_intel /bin/false\n");
 	kt_modules_look(host->root, "GenuineIntel", &modules);
 	assert_int_equal(modules.vendor, KT_MODULE_BLOCKED);
+	put(host->root, "etc/modprobe.d/a.conf", "alias kvm_intel off\n");
+	kt_modules_look(host->root, "GenuineIntel", &modules);
+	assert_int_equal(modules.vendor, KT_MODULE_BLOCKED);
 	put(host->root, "etc/modprobe.d/a.conf", "options kvm_intel nested=1\n");
 	kt_modules_look(host->root, "GenuineIntel", &modules);
 	assert_int_equal(modules.vendor, KT_MODULE_AVAILABLE);
