@@ -39,6 +39,9 @@ case_token() {
 
 # ---- the networked half: its process ----
 
+# landlock_of CONTAINER: what its log says
+landlock_of() { in_pods logs "$(pod a)" -c "$1" | grep -o '"landlock":"[^"]*"' | head -1; }
+
 status_of() { enter a sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
 
 case_networked_half() {
@@ -51,6 +54,10 @@ case_networked_half() {
 	done
 	is NoNewPrivs 1 "$(status_of "$pid" NoNewPrivs)"
 	is Seccomp 2 "$(status_of "$pid" Seccomp)"
+	# the runtime's filter and ours
+	is "its filters" 2 "$(status_of "$pid" Seccomp_filters)"
+	# its runtime's profile must not keep it from what the kernel has
+	is "its Landlock" "$(landlock_of installer)" "$(landlock_of kontaind)"
 	is "the host's folders" "" "$(enter a cut -d' ' -f5 "/proc/$pid/mountinfo" | grep '^/host')"
 	is "its root is writable" no "$(enter a grep -q ' / / rw' "/proc/$pid/mountinfo" && echo yes || echo no)"
 	is "the state is writable for it" no "$(enter a awk '$5 == "/run/kontain" { print $6 }' "/proc/$pid/mountinfo" |
@@ -67,6 +74,35 @@ capabilities_of() {
 }
 
 inside() { enter a "$work/inside" "$@"; }
+
+# The agent's other process, which looks and decides, and asks the one that was started for verbs.
+head_of() {
+	enter a bash -c 'for one in $(cat /proc/$0/task/*/children); do
+		[ "$(cat "/proc/$one/comm")" = kontain-head ] && echo "$one"
+	done' "$1"
+}
+
+case_head() {
+	local pid head field call got
+	pid=$(process a kontain-installer)
+	head=$(head_of "$pid")
+	note "resident: kontain-head $(status_of "$head" VmRSS)"
+	for field in CapInh CapPrm CapEff CapBnd CapAmb; do
+		is $field 0000000000000000 "$(status_of "$head" $field)"
+	done
+	is NoNewPrivs 1 "$(status_of "$head" NoNewPrivs)"
+	is Seccomp 2 "$(status_of "$head" Seccomp)"
+	for call in 165 272 59 56 101; do # mount, unshare, execve, clone, ptrace
+		until got=$(inside "$head" $call 17 2>&1); [ $? != 3 ]; do sleep 0.1; done
+		is "call $call from inside" ENOSYS "$got"
+	done
+	note "its confinement: $(landlock_of installer)"
+	if [[ $(landlock_of installer) == *ABI* ]]; then
+		until got=$(inside "$head" openat -100 @/host/etc/shadow 0 2>&1); [ $? != 3 ]; do sleep 0.1; done
+		is "the host's secrets" EACCES "$got"
+	fi
+	is "it goes on" "$head" "$(head_of "$(process a kontain-installer)")"
+}
 
 # system call | its number (x86-64) | arguments | what must come of it
 call_table() {
