@@ -38,7 +38,8 @@ struct kt_selftest {
 };
 
 /* Runs the built-in payloads, the third only where the set has a runtime/libc.so, then the set's own selfTest, under
- * bin/km of that set in a private mount view as nobody. Fills ret_proof whatever happens. With allow_emulated, an integer-only KVM is ok with message "emulated: integer code only". */
+ * bin/km of that set in a private mount view as nobody. Fills ret_proof whatever happens. With allow_emulated, an
+ * integer-only KVM is ok with message "emulated: integer code only". */
 void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_proof);
 
 #endif

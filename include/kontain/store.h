@@ -58,8 +58,9 @@ struct kt_inventory {
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
-/* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be NULL)
- * is called with what is being copied (a component's name, "extras"; "" before the first) and bytes done and to do. After it the set is complete, synced, and not yet seen by anyone.
+/* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be
+ * NULL) is called with what is being copied (a component's name, "extras"; "" before the first) and bytes done and to do.
+ * After it the set is complete, synced, and not yet seen by anyone.
  * VersionConflict, DigestMismatch, DiskFull, ElfInvalid ... *ret_bytes_written counts file bytes. */
 typedef void kt_store_progress(void *context, const char *part, uint64_t done_bytes, uint64_t total_bytes);
 int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
@@ -125,7 +126,8 @@ struct kt_prune {
 /* Removes sets, then the versions of components that neither a set names nor anyone holds. What is pinned
  * stays. Lock held. */
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
-/* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and kept. */
+/* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and
+ * kept. */
 int kt_store_uninstall(struct kt_store *store, struct kt_error *err);
 
 /* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their links

@@ -43,8 +43,8 @@ json_t *kt_json_text(const char *text);
 /* Puts each row into the object; -ENOMEM. */
 int kt_fields_print(json_t *object, const struct kt_field *rows, size_t count, const void *from);
 
-/* Every row but an answer must be there with its type, within its bounds; keys without a row are left alone, as a newer writer may
- * have more to say. `path` names the object in messages. Writes only through rows, never beyond a size. */
+/* Every row but an answer must be there with its type, within its bounds; keys without a row are left alone, as a newer
+ * writer may have more to say. `path` names the object in messages. Writes only through rows, never beyond a size. */
 int kt_fields_parse(const json_t *object, const char *path, const struct kt_field *rows, size_t count, void *into,
 		    struct kt_error *err);
 
