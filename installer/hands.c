@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,10 @@
 
 /* Not a verb: is a child stuck? */
 #define LOOK "look"
+/* Started and not waited for: timeout_ms says whether to start one. */
+#define SCRUB "scrub"
 
-static const char *const verbs[] = {"probe", "selftest", "land", "remove", LOOK};
+static const char *const verbs[] = {"probe", "selftest", "land", "remove", SCRUB, LOOK};
 
 struct request {
 	char verb[16];
@@ -149,6 +152,17 @@ bool kt_hands_look(struct kt_hands *hands, struct kt_stuck *stuck, unsigned grac
 	return reply.r;
 }
 
+int kt_hands_scrub(struct kt_hands *hands, bool start, struct kt_error *err)
+{
+	struct request request = {.verb = SCRUB, .timeout_ms = start};
+	struct reply reply;
+	int r = exchange(hands, &request, &reply, err);
+
+	if (r == 0 && reply.r < 0 && err)
+		*err = reply.err;
+	return r < 0 ? r : reply.r;
+}
+
 int64_t kt_hands_cpu_us(const struct kt_hands *hands)
 {
 	return hands->cpu_us;
@@ -172,6 +186,8 @@ struct desk {
 	const struct kt_installer *installer;
 	int ask, answer;
 	struct kt_stuck stuck;
+	pid_t scrub; /* 0: none runs */
+	int scrub_fd; /* owned */
 };
 
 static int64_t cpu_us(int who)
@@ -187,6 +203,23 @@ static int serve_look(struct desk *desk, const struct request *request, struct r
 {
 	reply->r = kt_stuck_look(&desk->stuck, request->timeout_ms);
 	reply->stuck = desk->stuck;
+	return kt_fs_write_full(desk->answer, reply, sizeof(*reply));
+}
+
+static int serve_scrub(struct desk *desk, const struct request *request, struct reply *reply)
+{
+	struct pollfd polled = {.fd = desk->scrub_fd, .events = POLLIN};
+
+	if (desk->scrub != 0 && poll(&polled, 1, 0) > 0) {
+		(void)waitpid(desk->scrub, NULL, WNOHANG); /* the search for stuck processes may have buried it */
+		kt_close_fd(&desk->scrub_fd);
+		desk->scrub = 0;
+	}
+	reply->r = desk->scrub != 0;
+	if (request->timeout_ms != 0 && desk->scrub == 0)
+		reply->r = kt_installer_start(desk->installer, SCRUB, &desk->scrub, &desk->scrub_fd, &reply->err) < 0 ?
+				   -reply->err.code :
+				   1;
 	return kt_fs_write_full(desk->answer, reply, sizeof(*reply));
 }
 
@@ -219,8 +252,9 @@ static int serve_one(struct desk *desk)
 		kt_log(KT_LOG_ERROR, "the agent asked its hands for what it never asks: ending", NULL);
 		_exit(EXIT_BETRAYED);
 	}
-	return strcmp(request.verb, LOOK) == 0 ? serve_look(desk, &request, &reply)
-					       : serve_verb(desk, &request, &reply);
+	if (strcmp(request.verb, LOOK) == 0)
+		return serve_look(desk, &request, &reply);
+	return strcmp(request.verb, SCRUB) == 0 ? serve_scrub(desk, &request, &reply) : serve_verb(desk, &request, &reply);
 }
 
 /* When the head ends, so do the hands, in the middle of a verb or not, with its status. Others are only reaped: what a
@@ -246,11 +280,12 @@ __attribute__((noreturn)) static void hands_main(const struct kt_installer *inst
 {
 	struct sigaction on_child = {.sa_handler = child_ended, .sa_flags = SA_NOCLDSTOP | SA_RESTART};
 	struct sigaction on_end = {.sa_handler = end_now};
-	struct desk desk = {.installer = installer, .ask = ask, .answer = answer};
+	struct desk desk = {.installer = installer, .ask = ask, .answer = answer, .scrub_fd = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
 	kt_stuck_init(&desk.stuck);
 	desk.stuck.spared = head_pid;
+	desk.stuck.companion = &desk.scrub;
 	/* PID 1 of a container ignores a signal that it has no handler for. */
 	if (sigaction(SIGCHLD, &on_child, NULL) != 0 || sigaction(SIGTERM, &on_end, NULL) != 0 ||
 	    sigaction(SIGINT, &on_end, NULL) != 0 || kt_confine_hands(&err) != 0) {

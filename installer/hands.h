@@ -20,6 +20,10 @@ int kt_hands_call(struct kt_hands *hands, const char *verb, const char *to, unsi
 /* In the head: as kt_stuck_look, of the hands' children. */
 bool kt_hands_look(struct kt_hands *hands, struct kt_stuck *stuck, unsigned grace_ms);
 
+/* In the head: the verification that goes on beside the rounds. 1 while it runs, 0 when none does, else -errno. start:
+ * one is begun where none runs. */
+int kt_hands_scrub(struct kt_hands *hands, bool start, struct kt_error *err);
+
 /* What the hands and all that they ran have taken, up to their last answer. */
 int64_t kt_hands_cpu_us(const struct kt_hands *hands);
 

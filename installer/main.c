@@ -31,6 +31,7 @@ static const struct {
 	{"probe", kt_verb_probe, false},
 	{"selftest", kt_verb_selftest, false},
 	{"land", kt_verb_land, false},
+	{"scrub", kt_verb_scrub, false},
 	{"remove", kt_verb_remove, false},
 };
 

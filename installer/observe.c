@@ -43,20 +43,16 @@ int kt_installer_open_store(const struct kt_installer *installer, enum kt_store_
 	return -first.code;
 }
 
-int kt_installer_call(const struct kt_installer *installer, const char *verb, const char *to, unsigned timeout_ms,
-		      struct kt_child_result *ret_result, struct kt_error *err)
+#define ARGUMENTS_MAX 20
+
+/* This program's own command line with another verb. */
+static void arguments_fill(const struct kt_installer *installer, const char *verb, const char *to,
+			   const char *argv[ARGUMENTS_MAX])
 {
 	const struct kt_options *options = &installer->options;
-	const char *argv[20];
+	bool is_probe = strcmp(verb, "probe") == 0;
 	size_t n = 0;
-	struct kt_child_spec spec = {.argv = argv,
-				     .timeout_ms = timeout_ms,
-				     .output_max = ANSWER_MAX,
-				     /* what it has to say of its progress belongs into our log */
-				     .passes_errors = strcmp(verb, "land") == 0};
 
-	if (installer->hands != NULL)
-		return kt_hands_call(installer->hands, verb, to, timeout_ms, ret_result, err);
 	argv[n++] = "/proc/self/exe";
 	argv[n++] = verb;
 	argv[n++] = "--host";
@@ -75,18 +71,43 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 		argv[n++] = "--bundle";
 		argv[n++] = options->bundle;
 	}
-	if (strcmp(verb, "probe") == 0)
+	if (is_probe)
 		argv[n++] = "-v"; /* tells each rung before it is climbed */
-	if (options->dry_run && strcmp(verb, "probe") == 0)
-		argv[n++] = "--dry-run";
-	if (options->quiet || options->verbose)
+	else if (options->quiet || options->verbose)
 		argv[n++] = options->quiet ? "-q" : "-v";
+	if (options->dry_run && is_probe)
+		argv[n++] = "--dry-run";
 	if (to != NULL) {
 		argv[n++] = "--to";
 		argv[n++] = to;
 	}
 	argv[n] = NULL;
+}
+
+int kt_installer_call(const struct kt_installer *installer, const char *verb, const char *to, unsigned timeout_ms,
+		      struct kt_child_result *ret_result, struct kt_error *err)
+{
+	const char *argv[ARGUMENTS_MAX];
+	struct kt_child_spec spec = {.argv = argv,
+				     .timeout_ms = timeout_ms,
+				     .output_max = ANSWER_MAX,
+				     /* what it has to say of its progress belongs into our log */
+				     .passes_errors = strcmp(verb, "land") == 0};
+
+	if (installer->hands != NULL)
+		return kt_hands_call(installer->hands, verb, to, timeout_ms, ret_result, err);
+	arguments_fill(installer, verb, to, argv);
 	return kt_child_run(&spec, ret_result, err);
+}
+
+int kt_installer_start(const struct kt_installer *installer, const char *verb, pid_t *ret_pid, int *ret_pidfd,
+		       struct kt_error *err)
+{
+	const char *argv[ARGUMENTS_MAX];
+	struct kt_child_spec spec = {.argv = argv};
+
+	arguments_fill(installer, verb, NULL, argv);
+	return kt_child_start(&spec, ret_pid, ret_pidfd, err);
 }
 
 /* Why a child gave no answer that can be read. */

@@ -25,6 +25,9 @@ void kt_state_stamp(struct kt_state *state);
 /* Runs this program again with a hidden verb and the same options; `extra` is one more "--to V" or NULL.
  * The answer is what it printed. */
 struct kt_child_result;
+/* Likewise, and goes on beside it: see kt_child_start. */
+int kt_installer_start(const struct kt_installer *installer, const char *verb, pid_t *ret_pid, int *ret_pidfd,
+		       struct kt_error *err);
 int kt_installer_call(const struct kt_installer *installer, const char *verb, const char *to, unsigned timeout_ms,
 		      struct kt_child_result *ret_result, struct kt_error *err);
 

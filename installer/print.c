@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kontain/own.h"
 
@@ -24,6 +25,17 @@ static void print_versions(const struct kt_state_versions *versions)
 	putchar('\n');
 }
 
+static void print_verified(const struct kt_state_store *store)
+{
+	struct tm parts;
+	char when[32] = "";
+
+	if (store->verified_at != 0 && gmtime_r(&(time_t){store->verified_at}, &parts) != NULL)
+		strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
+	printf("%-9s %-8s %s%s%s\n", "verified", "", when[0] != '\0' ? when : "not since it was landed",
+	       store->last_mismatch[0] != '\0' ? "; last found amiss: " : "", store->last_mismatch);
+}
+
 static void print_text(const struct kt_state *state)
 {
 	const char *remedy = kt_reason_get(state->node.reason)->remedy;
@@ -38,6 +50,8 @@ static void print_text(const struct kt_state *state)
 		print_line("store", &state->store.verdict);
 	if (state->store.verdict.reason != KT_REASON_NONE)
 		print_versions(&state->versions);
+	if (state->versions.current[0] != '\0')
+		print_verified(&state->store);
 	if (state->proof.ran)
 		print_line("proof", &state->proof.verdict);
 	if (state->rollout.reason != KT_REASON_NONE && state->rollout.reason != state->node.reason)

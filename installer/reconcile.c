@@ -77,6 +77,8 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	if (reconciler->is_attended) /* by hand, as the rollback was */
 		observed->is_held = false;
 	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, now_ms(), observed);
+	if (reconciler->scrubber != NULL)
+		kt_scrubber_note(reconciler->scrubber, &observed->inventory);
 	memset(&observed->proof, 0, sizeof observed->proof);
 	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
 		kt_observe_proof(installer, NULL, &observed->proof);
@@ -103,6 +105,13 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	}
 	state->store.installs_ok = reconciler->installs_ok;
 	state->store.installs_failed = reconciler->installs_failed;
+	state->store.verified_at = inventory->verified_at;
+	if (reconciler->scrubber != NULL) {
+		state->store.verify_interval_s = reconciler->installer->config.verify_interval_s;
+		state->store.mismatches = reconciler->scrubber->mismatches;
+		snprintf(state->store.last_mismatch, sizeof state->store.last_mismatch, "%s",
+			 reconciler->scrubber->last_mismatch);
+	}
 	kt_judge(&reconciler->desired, observed, &state->node, &state->rollout);
 	if (state->rollout.reason == KT_REASON_ROLLED_BACK)
 		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "held:%.57s",
@@ -166,29 +175,39 @@ unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler)
 	return kt_attempts_wait_s(&reconciler->attempts, now_ms());
 }
 
+static void look(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state *ret_state,
+		 struct kt_plan *ret_plan)
+{
+	*observed = (struct kt_observed){.store_open = false};
+	kt_state_init(ret_state);
+	observe(reconciler, observed, &ret_state->store);
+	fill_state(reconciler, observed, ret_state);
+	kt_plan(&reconciler->desired, observed, ret_plan);
+}
+
 void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_state, struct kt_plan *ret_plan)
 {
-	struct kt_observed observed = {.store_open = false};
+	struct kt_observed observed;
 
-	kt_state_init(ret_state);
-	observe(reconciler, &observed, &ret_state->store);
-	fill_state(reconciler, &observed, ret_state);
-	kt_plan(&reconciler->desired, &observed, ret_plan);
+	look(reconciler, &observed, ret_state, ret_plan);
 }
 
 void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, enum kt_step *ret_step)
 {
+	struct kt_observed observed;
 	struct kt_plan plan;
 
-	kt_reconcile_look(reconciler, ret_state, &plan);
+	look(reconciler, &observed, ret_state, &plan);
 	if (ret_step != NULL)
 		*ret_step = plan.step;
-	if (plan.step == KT_STEP_NOTHING)
-		return;
-	if (reconciler->announce != NULL)
-		reconciler->announce(reconciler->context, ret_state);
-	take_step(reconciler, plan.step);
-	if (reconciler->acted != NULL)
-		reconciler->acted(reconciler->context);
-	kt_reconcile_look(reconciler, ret_state, &plan);
+	if (plan.step != KT_STEP_NOTHING) {
+		if (reconciler->announce != NULL)
+			reconciler->announce(reconciler->context, ret_state);
+		take_step(reconciler, plan.step);
+		if (reconciler->acted != NULL)
+			reconciler->acted(reconciler->context);
+		look(reconciler, &observed, ret_state, &plan);
+	}
+	if (reconciler->scrubber != NULL)
+		kt_scrubber_tend(reconciler->scrubber, reconciler->installer, &observed.inventory);
 }

@@ -5,6 +5,7 @@
 #include "attempts.h"
 #include "desired.h"
 #include "observe.h"
+#include "scrubber.h"
 #include "stuck.h"
 
 struct kt_reconciler {
@@ -13,6 +14,7 @@ struct kt_reconciler {
 	struct kt_desired_cache cache;
 	struct kt_desired desired;
 	struct kt_attempts attempts;
+	struct kt_scrubber *scrubber; /* borrowed; NULL: nothing is verified in the background */
 	struct kt_stuck *stuck;   /* borrowed; NULL where nothing is repeated */
 	struct kt_state_kvm kvm;  /* as last seen: what is told while something is stuck */
 	struct kt_state_host host;

@@ -43,6 +43,7 @@ struct agent {
 	struct kt_reconciler reconciler;
 	struct kt_watch watch; /* owned */
 	struct kt_stuck stuck; /* owned */
+	struct kt_scrubber scrubber; /* owned */
 	struct kt_pace pace;
 	struct kt_steady steady;
 	struct told told;
@@ -56,6 +57,7 @@ static void agent_done(struct agent *agent)
 {
 	kt_watch_close(&agent->watch);
 	kt_stuck_done(&agent->stuck);
+	kt_scrubber_done(&agent->scrubber);
 }
 
 static void end_now(int number)
@@ -302,6 +304,10 @@ int kt_verb_run(struct kt_installer *installer)
 	kt_stuck_init(&agent.stuck);
 	if (installer->hands == NULL)
 		kt_stuck_inherit();
+	kt_scrubber_init(&agent.scrubber);
+	agent.stuck.companion = &agent.scrubber.pid;
+	if (!installer->options.once) /* it would end with the round */
+		agent.reconciler.scrubber = &agent.scrubber;
 	signals_take();
 	open_watch(&agent);
 	if (make_folder(installer->options.state, &err) != 0)

@@ -26,6 +26,9 @@ int kt_verb_status(struct kt_installer *installer)
 		memcpy(state.versions.desired, published.versions.desired, sizeof state.versions.desired);
 		state.store.installs_ok = published.store.installs_ok;
 		state.store.installs_failed = published.store.installs_failed;
+		state.store.verify_interval_s = published.store.verify_interval_s;
+		state.store.mismatches = published.store.mismatches;
+		memcpy(state.store.last_mismatch, published.store.last_mismatch, sizeof state.store.last_mismatch);
 		memcpy(state.store.upgrade_state, published.store.upgrade_state, sizeof state.store.upgrade_state);
 	}
 	return kt_print_state(&installer->options, &state);

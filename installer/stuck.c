@@ -73,7 +73,7 @@ static bool read_stat(const char *pid, pid_t *ret_parent, char ret_program[17])
 }
 
 /* A living child of parent, 0 for none. */
-static pid_t find_child(pid_t parent, pid_t spared, bool of_ours, char ret_program[17])
+static pid_t find_child(pid_t parent, pid_t spared, pid_t companion, bool of_ours, char ret_program[17])
 {
 	KT_OWN(kt_close_fd) int proc = kt_proc_open("");
 	int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -84,7 +84,8 @@ static pid_t find_child(pid_t parent, pid_t spared, bool of_ours, char ret_progr
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid != spared && isdigit((unsigned char)entry->d_name[0]) && read_stat(entry->d_name, &its_parent, ret_program) &&
+		if (pid != spared && pid != companion && isdigit((unsigned char)entry->d_name[0]) &&
+		    read_stat(entry->d_name, &its_parent, ret_program) &&
 		    its_parent == parent && (!of_ours || is_ours(pid)))
 			return pid;
 	}
@@ -114,11 +115,13 @@ static bool bury(pid_t spared)
 
 static void forget(struct kt_stuck *stuck)
 {
+	const pid_t *companion = stuck->companion;
 	pid_t spared = stuck->spared;
 
 	kt_stuck_done(stuck);
 	kt_stuck_init(stuck);
 	stuck->spared = spared;
+	stuck->companion = companion;
 }
 
 static void note(struct kt_stuck *stuck, pid_t child, const char *program)
@@ -132,7 +135,7 @@ static void note(struct kt_stuck *stuck, pid_t child, const char *program)
 	snprintf(stuck->program, sizeof stuck->program, "%s", program);
 	for (int depth = 0; depth < DEPTH_MAX && pid != 0; depth++) {
 		stuck->pid = pid;
-		pid = find_child(pid, 0, false, below);
+		pid = find_child(pid, 0, 0, false, below);
 		if (pid != 0)
 			memcpy(stuck->program, below, sizeof below);
 	}
@@ -149,8 +152,8 @@ static bool is_there(pid_t child)
 bool kt_stuck_look(struct kt_stuck *stuck, unsigned grace_ms)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
+	pid_t child, but = stuck->companion != NULL ? *stuck->companion : 0;
 	char program[17];
-	pid_t child;
 
 	for (unsigned waited_ms = 0;; waited_ms += LOOK_EVERY_MS) {
 		bool is_left = bury(stuck->spared);
@@ -158,7 +161,7 @@ bool kt_stuck_look(struct kt_stuck *stuck, unsigned grace_ms)
 		if (is_left && is_there(stuck->child))
 			return true;
 		forget(stuck);
-		child = is_left ? find_child(getpid(), stuck->spared, true, program) : 0;
+		child = is_left ? find_child(getpid(), stuck->spared, but, true, program) : 0;
 		if (child == 0) {
 			(void)bury(stuck->spared); /* it ended after the first look */
 			return false;

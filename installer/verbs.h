@@ -20,6 +20,7 @@ int kt_verb_uninstall(struct kt_installer *installer);
 int kt_verb_probe(struct kt_installer *installer);    /* {"kvm", "host", "checks"}; with -v also before each rung */
 int kt_verb_selftest(struct kt_installer *installer); /* {"proof"}, of set --to V or of the live links */
 int kt_verb_land(struct kt_installer *installer);     /* {} or {"error"} */
+int kt_verb_scrub(struct kt_installer *installer);    /* prints nothing: what it found is noted in the store */
 int kt_verb_remove(struct kt_installer *installer);   /* {} or {"error"} */
 
 #endif

@@ -71,11 +71,27 @@ static void print_version(FILE *out, const struct kt_state_versions *versions)
 	fputs("} 1\n", out);
 }
 
+static void print_store(FILE *out, const struct kt_state_store *store)
+{
+	print_head(out, "kontaind_store_mismatches_total", "counter",
+		   "Landed files found lost or changed since the installer's start.");
+	fprintf(out, "kontaind_store_mismatches_total %" PRIu64 "\n", store->mismatches);
+	print_head(out, "kontaind_store_verify_interval_seconds", "gauge",
+		   "How often every landed byte is compared with its digest in the background.");
+	fprintf(out, "kontaind_store_verify_interval_seconds %u\n", store->verify_interval_s);
+	if (store->verified_at == 0)
+		return;
+	print_head(out, "kontaind_store_verified_timestamp_seconds", "gauge",
+		   "When every byte of the current version was last compared with its digest.");
+	fprintf(out, "kontaind_store_verified_timestamp_seconds %" PRId64 "\n", store->verified_at);
+}
+
 static void print_installer(FILE *out, const struct kt_state *state)
 {
 	print_head(out, "kontaind_installs_total", "counter", "Landings of a version since the installer's start.");
 	fprintf(out, "kontaind_installs_total{result=\"ok\"} %" PRIu64 "\n", state->store.installs_ok);
 	fprintf(out, "kontaind_installs_total{result=\"failed\"} %" PRIu64 "\n", state->store.installs_failed);
+	print_store(out, &state->store);
 	if (!state->kvm.probed)
 		return;
 	print_head(out, "kontaind_probe_duration_seconds", "gauge", "What the last look at KVM took.");

@@ -90,6 +90,10 @@ struct kt_state_store {
 	uint64_t installs_ok;   /* since this agent's start */
 	uint64_t installs_failed;
 	char upgrade_state[64]; /* "done", "failed:<version>", "held:<version>", "none" */
+	int64_t verified_at;    /* Unix s: every byte of the current set was read then; 0: not since it was landed */
+	unsigned verify_interval_s;
+	uint64_t mismatches;    /* files found lost or changed, since this agent's start */
+	char last_mismatch[320]; /* the last of them: "<Reason>: <place and what>", "" for none */
 };
 
 /* How the agent goes round. All of it is 0 where there is none. */

@@ -308,6 +308,43 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 	return 0;
 }
 
+int kt_child_start(const struct kt_child_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct kt_error *err)
+{
+	KT_OWN(pipe_close) struct pipe_pair status = {-1, -1};
+	KT_OWN(kt_close_fd) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int errors = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STATUS_FD + 1);
+	const char *path = spec->argv[0];
+	int exec_code = 0, r = null_fd < 0 || errors < 0 ? -errno : fd_raise(&null_fd);
+	pid_t pid;
+
+	if (r == 0)
+		r = pipe_open(&status);
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot prepare to run %s", path);
+	pid = child_fork(spec, null_fd, null_fd, errors, status.write_end);
+	if (pid < 0)
+		return kt_fail_errno(err, -pid, KT_REASON_INTERNAL, "cannot start a process for %s", path);
+	kt_close_fd(&status.write_end);
+
+	KT_OWN(kt_close_fd) int pidfd = pidfd_open_or_kill(pid);
+
+	if (pidfd < 0)
+		return kt_fail_errno(err, -pidfd, KT_REASON_INTERNAL, "cannot watch the process of %s", path);
+
+	struct pollfd polled = {.fd = status.read_end, .events = POLLIN};
+
+	/* closed by its exec, so this is a matter of moments; killed, it closes it too */
+	while (poll(&polled, 1, -1) < 0 && errno == EINTR)
+		continue;
+	if (read(status.read_end, &exec_code, sizeof(exec_code)) == (ssize_t)sizeof(exec_code)) {
+		(void)waitpid(pid, NULL, 0);
+		return kt_fail_errno(err, exec_code, KT_REASON_INTERNAL, "cannot run %s", path);
+	}
+	*ret_pid = pid;
+	*ret_pidfd = kt_take_fd(&pidfd);
+	return 0;
+}
+
 void kt_child_result_done(struct kt_child_result *result)
 {
 	kt_free_mem(&result->output);

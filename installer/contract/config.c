@@ -40,6 +40,7 @@ static const struct key keys[] = {
 	{"", "desired", KEY_CHOICE, AT(desired_absent), .choices = {"present", "absent"}},
 	{"", "unfitNodes", KEY_CHOICE, AT(unfit_not_ready), .choices = {"settled", "notReady"}},
 	{"store", "roots", KEY_ROOTS, AT(roots)},
+	{"store", "verifyIntervalSeconds", KEY_UINT, AT(verify_interval_s), 60, 604800},
 	{"proof", "allowEmulated", KEY_BOOL, AT(allow_emulated)},
 	{"proof", "intervalSeconds", KEY_UINT, AT(proof_interval_s), 5, 3600},
 	{"proof", "timeoutSeconds", KEY_UINT, AT(proof_timeout_s), 1, 60},
@@ -66,6 +67,7 @@ void kt_config_init(struct kt_config *config)
 	*config = (struct kt_config){
 		.root_count = 1,
 		.roots = {"/opt/kontain"},
+		.verify_interval_s = 6 * 60 * 60,
 		.proof_interval_s = 60,
 		.proof_timeout_s = 10,
 		.load_modules = true,

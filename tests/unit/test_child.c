@@ -1,6 +1,7 @@
 /* links: kt_base */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -313,6 +314,40 @@ static void test_leaves_no_descriptor(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+/* One that goes on beside us: no output of its own, our stderr, nothing else of ours. */
+static void test_started_and_left(void **state)
+{
+	const char *argv[] = {"/bin/sh", "-c", "echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' ' >&2; exit 3", NULL};
+	const char *missing[] = {"/nonexistent/program", NULL};
+	struct kt_child_spec spec = {.argv = argv};
+	struct kt_error err = {0};
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO), pidfd = -1, status = 0, r;
+	char text[256] = "";
+	pid_t pid = 0;
+
+	(void)state;
+	assert_true(file && saved >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+	r = kt_child_start(&spec, &pid, &pidfd, &err);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_int_equal(r, 0);
+
+	struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+
+	assert_int_equal(poll(&polled, 1, 60000), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	close(pidfd);
+	rewind(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	assert_string_equal(text, "err\n0 1 2 3 ");
+	fclose(file);
+	spec.argv = missing;
+	assert_int_equal(kt_child_start(&spec, &pid, &pidfd, &err), -ENOENT);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* and nothing is left of it */
+}
+
 /* What goes on to our stderr is all of it, in order, also what is more than is kept. */
 static void test_errors_are_passed_on(void **state)
 {
@@ -350,6 +385,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_errors_are_passed_on),
+		cmocka_unit_test(test_started_and_left),
 		cmocka_unit_test(test_how_it_ended),
 		cmocka_unit_test(test_deadline_kills_the_group),
 		cmocka_unit_test(test_pipes_held_open_do_not_matter),

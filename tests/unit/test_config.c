@@ -38,6 +38,7 @@ static void test_empty_is_the_defaults(void **state)
 			fail_msg("row %zu: %s", i, err.text);
 		assert_int_equal(config.root_count, 1);
 		assert_string_equal(config.roots[0], "/opt/kontain");
+		assert_int_equal(config.verify_interval_s, 21600);
 		assert_int_equal(config.proof_interval_s, 60);
 		assert_int_equal(config.proof_timeout_s, 10);
 		assert_int_equal(config.heartbeat_s, 300);
@@ -102,6 +103,9 @@ static const struct {
 	{"proof:\n  allowEmulated: yes\n", "c.yaml:2: allowEmulated: true or false"},
 	{"proof:\n  allowEmulated: \"true\"\n", "true or false"},
 	{"proof:\n  allowEmulated: !!bool true\n", "true or false"},
+	{"store: {verifyIntervalSeconds: 59}\n", "from 60 to 604800"},
+	{"store: {verifyIntervalSeconds: 604801}\n", "from 60 to 604800"},
+	{"store: {verifyIntervalSeconds: 0}\n", "from 60 to 604800"},
 	{"proof: {intervalSeconds: 4}\n", "from 5 to 3600"},
 	{"proof: {intervalSeconds: 3601}\n", "from 5 to 3600"},
 	{"proof: {intervalSeconds: -60}\n", "from 5 to 3600"},

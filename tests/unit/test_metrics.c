@@ -25,6 +25,9 @@ static void fill(struct kt_state *state)
 	state->rounds = (struct kt_state_rounds){.count = 7, .duration_ms = 1034, .cpu_us = 2000017, .ready_changes = 5,
 						 .held_back = 2, .stuck_pid = 77};
 	state->store.installs_ok = 3;
+	state->store.mismatches = 4;
+	state->store.verify_interval_s = 21600;
+	state->store.verified_at = 1767225000;
 	state->store.installs_failed = UINT64_MAX;
 }
 
@@ -73,6 +76,9 @@ static void test_a_proven_node(void **context)
 			  "aaaaaaaaaaaaaaaaaaaa\"} 1", true);
 	assert_line(text, "kontaind_installs_total{result=\"ok\"} 3", true);
 	assert_line(text, "kontaind_installs_total{result=\"failed\"} 18446744073709551615", true);
+	assert_line(text, "kontaind_store_mismatches_total 4", true);
+	assert_line(text, "kontaind_store_verify_interval_seconds 21600", true);
+	assert_line(text, "kontaind_store_verified_timestamp_seconds 1767225000", true);
 	assert_line(text, "kontaind_probe_duration_seconds 1.002034", true);
 	assert_line(text, "kontaind_api_requests_total{verb=\"GET\",code=\"200\"} 1", true);
 	assert_line(text, "kontaind_api_requests_total{verb=\"PATCH\",code=\"429\"} 2", true);
@@ -101,6 +107,7 @@ static void test_an_unknown_node(void **context)
 	assert_line(text, "kontaind_state_age_seconds 3600", true);
 	assert_null(strstr(text, "version_info"));
 	assert_null(strstr(text, "installs_total"));
+	assert_null(strstr(text, "kontaind_store_"));
 	assert_null(strstr(text, "probe_duration"));
 	assert_null(strstr(text, "api_requests"));
 }

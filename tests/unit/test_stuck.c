@@ -162,6 +162,33 @@ static void test_what_a_dead_child_left(void **context)
 	kt_stuck_done(&stuck);
 }
 
+/* One that is meant to go on is none that did not go, and hides none. */
+static void test_a_companion(void **context)
+{
+	pid_t companion = child_start(), other;
+	struct kt_stuck stuck;
+
+	(void)context;
+	kt_stuck_init(&stuck);
+	assert_true(kt_stuck_look(&stuck, 0));
+	assert_int_equal(stuck.child, companion);
+	stuck.companion = &companion;
+	assert_true(kt_stuck_look(&stuck, 0)); /* once noted, it is there until it goes */
+	kt_stuck_done(&stuck);
+	kt_stuck_init(&stuck);
+	stuck.companion = &companion;
+	assert_false(kt_stuck_look(&stuck, 0));
+	other = child_start();
+	assert_true(kt_stuck_look(&stuck, 0));
+	assert_int_equal(stuck.child, other);
+	assert_int_equal(kill(other, SIGKILL), 0);
+	assert_false(kt_stuck_look(&stuck, 60000));
+	assert_ptr_equal(stuck.companion, &companion);
+	assert_int_equal(kill(companion, SIGKILL), 0);
+	assert_int_equal(waitpid(companion, NULL, 0), companion);
+	kt_stuck_done(&stuck);
+}
+
 /* Another program is none of ours. */
 static void test_a_stranger(void **context)
 {
@@ -194,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_is_stuck),
 		cmocka_unit_test(test_a_killed_child_that_stays),
 		cmocka_unit_test(test_what_a_dead_child_left),
+		cmocka_unit_test(test_a_companion),
 		cmocka_unit_test(test_a_stranger),
 	};
 
