@@ -148,6 +148,7 @@ bool kt_hands_look(struct kt_hands *hands, struct kt_stuck *stuck, unsigned grac
 		return true;
 	kt_stuck_done(stuck);
 	*stuck = reply.stuck;
+	stuck->companion = NULL; /* theirs */
 	stuck->pidfd = reply.r ? (int)syscall(SYS_pidfd_open, stuck->child, 0) : -1;
 	return reply.r;
 }
