@@ -6,8 +6,8 @@
  *   hands      the table      refused: sockets, setns,      all: a confined process cannot mount, nor can its
  *                             ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
  *   probe      its row        as the hands                  reads all, writes nothing but devices
- *   land, selftest, remove    as the hands                  all
- *              their rows
+ *   land, selftest, remove,   as the hands                  all
+ *   scrub      their rows
  *
  * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what lies
  * in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
@@ -36,6 +36,7 @@ enum {
 	SELFTEST = 1 << 2,
 	LAND = 1 << 3, /* proves what it landed: what a selftest needs, too */
 	REMOVE = 1 << 4,
+	SCRUB = 1 << 5,
 	PROVERS = HANDS | SELFTEST | LAND,
 	KEEPERS = HANDS | LAND | REMOVE,
 };
@@ -43,14 +44,14 @@ enum {
 static const struct {
 	const char *verb;
 	unsigned bit;
-} verbs[] = {{"probe", PROBE}, {"selftest", SELFTEST}, {"land", LAND}, {"remove", REMOVE}};
+} verbs[] = {{"probe", PROBE}, {"selftest", SELFTEST}, {"land", LAND}, {"remove", REMOVE}, {"scrub", SCRUB}};
 
 static const struct {
 	unsigned number;
 	unsigned who;
 } capabilities[] = {
 	{CAP_CHOWN, HANDS | LAND},	 /* landed files are root's */
-	{CAP_DAC_OVERRIDE, HANDS | PROBE | SELFTEST | LAND | REMOVE}, /* a store in a folder of odd modes */
+	{CAP_DAC_OVERRIDE, HANDS | PROBE | SELFTEST | LAND | REMOVE | SCRUB}, /* a store in a folder of odd modes */
 	{CAP_FOWNER, KEEPERS},		 /* fchmod of what another uid copied */
 	{CAP_KILL, PROVERS},		 /* end a proof that runs as nobody */
 	{CAP_MKNOD, PROVERS},		 /* the proof's own device node */

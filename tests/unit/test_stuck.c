@@ -181,7 +181,11 @@ static void test_a_companion(void **context)
 	other = child_start();
 	assert_true(kt_stuck_look(&stuck, 0));
 	assert_int_equal(stuck.child, other);
+
+	struct pollfd gone = {.fd = stuck.pidfd, .events = POLLIN};
+
 	assert_int_equal(kill(other, SIGKILL), 0);
+	assert_int_equal(poll(&gone, 1, 60000), 1);
 	assert_false(kt_stuck_look(&stuck, 60000));
 	assert_ptr_equal(stuck.companion, &companion);
 	assert_int_equal(kill(companion, SIGKILL), 0);
