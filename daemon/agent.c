@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kontain/clock.h"
 #include "kontain/fs.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
@@ -46,15 +47,6 @@ struct agent {
 	bool has_told_report;
 	struct kt_report told_report;
 };
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	/* Unlike CLOCK_MONOTONIC it goes on while a machine sleeps: the heartbeat is due then. */
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_standalone(const struct agent *agent)
 {
@@ -189,7 +181,7 @@ static void answer_health(struct agent *agent, const struct kt_http_request *req
 	};
 	struct kt_health health;
 
-	input.is_reported = !input.is_standalone && kt_reporter_is_reported(&agent->reporter, clock_ms(), problem,
+	input.is_reported = !input.is_standalone && kt_reporter_is_reported(&agent->reporter, kt_clock_boot_ms(), problem,
 									    sizeof(problem));
 	kt_health_judge(&input, &health);
 	kt_health_answer(&health, request, reply);
@@ -229,7 +221,7 @@ static void answer(void *context, const struct kt_http_request *request, struct 
 static void look(struct agent *agent, bool read_anyway)
 {
 	kt_statefile_look(&agent->file, read_anyway);
-	agent->look_at_ms = clock_ms() + (agent->file.inotify < 0 ? FAST_POLL_MS : SLOW_POLL_MS);
+	agent->look_at_ms = kt_clock_boot_ms() + (agent->file.inotify < 0 ? FAST_POLL_MS : SLOW_POLL_MS);
 }
 
 /* Until the state may be no longer believed: nobody tells us when that is. */
@@ -242,7 +234,7 @@ static int64_t overdue_ms(const struct agent *agent)
 
 static int pause_ms(const struct agent *agent)
 {
-	int64_t now = clock_ms(), pause = agent->look_at_ms - now, other = overdue_ms(agent);
+	int64_t now = kt_clock_boot_ms(), pause = agent->look_at_ms - now, other = overdue_ms(agent);
 	int http = kt_http_timeout_ms(agent->http);
 
 	if (other < pause)
@@ -279,7 +271,7 @@ static int loop(struct agent *agent, struct kt_error *err)
 			[FD_HTTP] = {.fd = kt_http_fd(agent->http), .events = POLLIN},
 			[FD_STATE] = {.fd = agent->file.inotify, .events = POLLIN},
 		};
-		int64_t now = clock_ms();
+		int64_t now = kt_clock_boot_ms();
 		bool is_news;
 		int r;
 
@@ -295,7 +287,7 @@ static int loop(struct agent *agent, struct kt_error *err)
 		if (fds[FD_SIGNALS].revents && take_signal(agent))
 			return 0;
 		is_news = fds[FD_STATE].revents && kt_statefile_take(&agent->file);
-		if (is_news || clock_ms() >= agent->look_at_ms)
+		if (is_news || kt_clock_boot_ms() >= agent->look_at_ms)
 			look(agent, is_news);
 		kt_http_run(agent->http);
 	}
@@ -359,7 +351,7 @@ int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 
 	if (r < 0)
 		return r;
-	agent.started_ms = clock_ms();
+	agent.started_ms = kt_clock_boot_ms();
 	agent.look_at_ms = agent.started_ms + FAST_POLL_MS;
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
 		seed = (uint64_t)agent.started_ms << 20 ^ (uint64_t)getpid();

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "kontain/clock.h"
 #include "kontain/fs.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
@@ -191,15 +192,6 @@ struct desk {
 	int scrub_fd; /* owned */
 };
 
-static int64_t cpu_us(int who)
-{
-	struct rusage usage = {.ru_utime = {0}};
-
-	getrusage(who, &usage);
-	return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
-	       usage.ru_stime.tv_usec;
-}
-
 static int serve_look(struct desk *desk, const struct request *request, struct reply *reply)
 {
 	reply->r = kt_stuck_look(&desk->stuck, request->timeout_ms);
@@ -232,7 +224,7 @@ static int serve_verb(struct desk *desk, const struct request *request, struct r
 	reply->r = kt_installer_call(desk->installer, request->verb, request->to[0] ? request->to : NULL,
 				     request->timeout_ms, &result, &reply->err);
 	reply->result = result;
-	reply->cpu_us = cpu_us(RUSAGE_SELF) + cpu_us(RUSAGE_CHILDREN);
+	reply->cpu_us = kt_clock_cpu_us(RUSAGE_SELF) + kt_clock_cpu_us(RUSAGE_CHILDREN);
 	r = kt_fs_write_full(desk->answer, reply, sizeof(*reply));
 	if (r == 0 && reply->r == 0)
 		r = kt_fs_write_full(desk->answer, result.output, result.output_size);

@@ -6,24 +6,18 @@
 #include "print.h"
 #include "verbs.h"
 
-static bool is_pinned(const struct kt_pins *pins, const char *name)
-{
-	for (size_t i = 0; i < pins->count; i++)
-		if (strcmp(pins->names[i], name) == 0)
-			return true;
-	return false;
-}
-
 static void print_set(const struct kt_store *store, const struct kt_inventory *inventory, const struct kt_pins *pins,
 		      const char *version)
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	char place[KT_PIN_MAX];
 	const char *role = strcmp(version, inventory->current) == 0    ? "current"
 			   : strcmp(version, inventory->previous) == 0 ? "previous"
 								       : "";
 
-	printf("%-24s %-9s%s", version, role, is_pinned(pins, version) ? " pinned" : "");
+	snprintf(place, sizeof place, "sets/%s", version);
+	printf("%-24s %-9s%s", version, role, kt_pins_have(pins, place) ? " pinned" : "");
 	if (kt_store_read_set(store, version, &manifest, &err) != 0)
 		printf(" %s", err.text);
 	for (size_t i = 0; i < manifest.component_count; i++)

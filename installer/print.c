@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "kontain/clock.h"
 #include "kontain/own.h"
 
 static void print_line(const char *name, const struct kt_verdict *verdict)
@@ -27,11 +27,10 @@ static void print_versions(const struct kt_state_versions *versions)
 
 static void print_verified(const struct kt_state_store *store)
 {
-	struct tm parts;
-	char when[32] = "";
+	char when[KT_CLOCK_TEXT_MAX] = "";
 
-	if (store->verified_at != 0 && gmtime_r(&(time_t){store->verified_at}, &parts) != NULL)
-		strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
+	if (store->verified_at != 0)
+		kt_clock_text(store->verified_at, when);
 	printf("%-9s %-8s %s%s%s\n", "verified", "", when[0] != '\0' ? when : "not since it was landed",
 	       store->last_mismatch[0] != '\0' ? "; last found amiss: " : "", store->last_mismatch);
 }

@@ -2,22 +2,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "kontain/clock.h"
 #include "kontain/log.h"
 
 #define TERMINAL_EVERY_MS 100
 #define EVENT_EVERY_MS    5000
 #define MIB               (1024 * 1024)
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void kt_progress_init(struct kt_progress *progress, const char *version, bool is_quiet, bool tells_ends)
 {
@@ -25,8 +17,8 @@ void kt_progress_init(struct kt_progress *progress, const char *version, bool is
 					 .is_terminal = isatty(STDERR_FILENO),
 					 .is_quiet = is_quiet,
 					 .tells_ends = tells_ends,
-					 .told_ms = now_ms(),
-					 .now_ms = now_ms};
+					 .told_ms = kt_clock_ms(),
+					 .now_ms = kt_clock_ms};
 }
 
 static unsigned percent_of(uint64_t done_bytes, uint64_t total_bytes)

@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "hands.h"
 #include "kontain/child.h"
+#include "kontain/clock.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
 #include "land.h"
@@ -16,14 +16,6 @@
 /* A landing moves some 300 MB: minutes on a slow disk, never longer than this. */
 #define LAND_TIMEOUT_MS   (15 * 60 * 1000)
 #define REMOVE_TIMEOUT_MS (5 * 60 * 1000)
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* What was killed just now may take a moment to go. */
 #define STUCK_GRACE_MS 1000
@@ -42,11 +34,9 @@ static bool is_stuck(const struct kt_reconciler *reconciler)
 static void observe_beside_stuck(const struct kt_reconciler *reconciler, struct kt_observed *observed)
 {
 	const struct kt_stuck *stuck = reconciler->stuck;
-	struct tm when = {.tm_year = 0};
-	char since[32] = "";
+	char since[KT_CLOCK_TEXT_MAX];
 
-	if (gmtime_r(&(time_t){stuck->since}, &when) != NULL)
-		strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &when);
+	kt_clock_text(stuck->since, since);
 	observed->kvm = reconciler->kvm;
 	observed->host = reconciler->host;
 	observed->checks = reconciler->checks;
@@ -76,7 +66,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	kt_observe_store(installer, &reconciler->desired, observed, store);
 	if (reconciler->is_attended) /* by hand, as the rollback was */
 		observed->is_held = false;
-	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, now_ms(), observed);
+	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, kt_clock_ms(), observed);
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_note(reconciler->scrubber, &observed->inventory);
 	memset(&observed->proof, 0, sizeof observed->proof);
@@ -167,12 +157,12 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 		reconciler->installs_failed++;
 	else if (step == KT_STEP_LAND)
 		reconciler->installs_ok++;
-	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL, now_ms());
+	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL, kt_clock_ms());
 }
 
 unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler)
 {
-	return kt_attempts_wait_s(&reconciler->attempts, now_ms());
+	return kt_attempts_wait_s(&reconciler->attempts, kt_clock_ms());
 }
 
 static void look(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state *ret_state,

@@ -14,6 +14,7 @@
 
 #include "confine.h"
 #include "hands.h"
+#include "kontain/clock.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
 #include "pace.h"
@@ -43,7 +44,7 @@ struct agent {
 	struct kt_reconciler reconciler;
 	struct kt_watch watch; /* owned */
 	struct kt_stuck stuck; /* owned */
-	struct kt_scrubber scrubber; /* owned */
+	struct kt_scrubber scrubber;
 	struct kt_pace pace;
 	struct kt_steady steady;
 	struct told told;
@@ -57,7 +58,6 @@ static void agent_done(struct agent *agent)
 {
 	kt_watch_close(&agent->watch);
 	kt_stuck_done(&agent->stuck);
-	kt_scrubber_done(&agent->scrubber);
 }
 
 static void end_now(int number)
@@ -88,30 +88,12 @@ static int make_folder(const char *path, struct kt_error *err)
 	return 0;
 }
 
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	/* Unlike CLOCK_MONOTONIC it goes on while a machine sleeps: what was proven before is old then. */
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int64_t usage_us(int who)
-{
-	struct rusage usage = {.ru_utime = {0}};
-
-	getrusage(who, &usage);
-	return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
-	       usage.ru_stime.tv_usec;
-}
-
 /* By us and by all that ran for us. */
 static int64_t taken_us(const struct agent *agent)
 {
 	const struct kt_hands *hands = agent->installer->hands;
 
-	return usage_us(RUSAGE_SELF) + (hands != NULL ? kt_hands_cpu_us(hands) : usage_us(RUSAGE_CHILDREN));
+	return kt_clock_cpu_us(RUSAGE_SELF) + (hands != NULL ? kt_hands_cpu_us(hands) : kt_clock_cpu_us(RUSAGE_CHILDREN));
 }
 
 /* ---- what is told ---- */
@@ -130,7 +112,7 @@ static void publish(const struct kt_installer *installer, struct kt_state *state
 static void hold_back(struct agent *agent, struct kt_state *state)
 {
 	struct kt_steady *steady = &agent->steady;
-	int64_t now_ms = clock_ms();
+	int64_t now_ms = kt_clock_boot_ms();
 	bool show = kt_steady_take(steady, state->node.ok, agent->was_disturbed, now_ms);
 
 	agent->was_disturbed = false;
@@ -231,7 +213,7 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 
 	for (;;) {
 		bool is_quiet = agent->pace.first_event_ms == 0;
-		int64_t left_ms = kt_pace_due_ms(&agent->pace) - clock_ms();
+		int64_t left_ms = kt_pace_due_ms(&agent->pace) - kt_clock_boot_ms();
 
 		if (left_ms <= 0)
 			return is_quiet ? by_the_clock : cause;
@@ -248,7 +230,7 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 		}
 		if (is_quiet) /* the first of a burst gives it its name */
 			cause = seen;
-		kt_pace_event(&agent->pace, clock_ms());
+		kt_pace_event(&agent->pace, kt_clock_boot_ms());
 	}
 }
 
@@ -257,7 +239,7 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 /* The round itself, published and told; returns why the next one comes if nothing happens. */
 static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 {
-	int64_t started_ms = clock_ms(), ended_ms, due_ms, cpu_us = taken_us(agent);
+	int64_t started_ms = kt_clock_boot_ms(), ended_ms, due_ms, cpu_us = taken_us(agent);
 	unsigned seconds;
 	bool is_held;
 
@@ -267,7 +249,7 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 	kt_reconcile(&agent->reconciler, state, NULL);
 	hold_back(agent, state);
 	fill_rounds(agent, &state->rounds);
-	ended_ms = clock_ms();
+	ended_ms = kt_clock_boot_ms();
 	state->rounds.duration_ms = (unsigned)(ended_ms - started_ms);
 	state->rounds.cpu_us = (unsigned)(taken_us(agent) - cpu_us);
 
@@ -305,8 +287,7 @@ int kt_verb_run(struct kt_installer *installer)
 	if (installer->hands == NULL)
 		kt_stuck_inherit();
 	kt_scrubber_init(&agent.scrubber);
-	agent.stuck.companion = &agent.scrubber.pid;
-	if (!installer->options.once) /* it would end with the round */
+	if (installer->hands != NULL) /* with --once it would end with the round */
 		agent.reconciler.scrubber = &agent.scrubber;
 	signals_take();
 	open_watch(&agent);

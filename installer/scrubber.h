@@ -9,8 +9,7 @@
 #define KT_SCRUB_AGAIN_S 30
 
 struct kt_scrubber {
-	pid_t pid;  /* of the one that runs, 1 where the hands have it; 0: none does */
-	int pidfd;  /* owned */
+	bool is_running;         /* as the hands said last */
 	unsigned spread_percent; /* of the interval, so that a fleet's disks are not all read in one hour */
 	unsigned vain_count;     /* started in a row without leaving all of it read */
 	int64_t not_before_ms;   /* monotonic */
@@ -20,7 +19,6 @@ struct kt_scrubber {
 };
 
 void kt_scrubber_init(struct kt_scrubber *scrubber);
-void kt_scrubber_done(struct kt_scrubber *scrubber); /* for KT_OWN */
 
 /* Counts damage once, when it comes. */
 void kt_scrubber_note(struct kt_scrubber *scrubber, const struct kt_inventory *inventory);
@@ -29,7 +27,7 @@ bool kt_scrubber_is_due(const struct kt_scrubber *scrubber, const struct kt_inve
 			int64_t now_s, int64_t now_ms);
 /* One was started at now_ms. */
 void kt_scrubber_began(struct kt_scrubber *scrubber, unsigned interval_s, int64_t now_ms);
-/* At the end of a round: starts one where it is due and none runs. */
+/* At the end of a round: has the hands start one where it is due and none runs. */
 void kt_scrubber_tend(struct kt_scrubber *scrubber, const struct kt_installer *installer,
 		      const struct kt_inventory *inventory);
 

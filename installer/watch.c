@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "kontain/clock.h"
 #include "kontain/own.h"
 #include "observe.h"
 #include "uevent.h"
@@ -206,14 +206,6 @@ void kt_watch_arm(struct kt_watch *watch)
 	see_all(watch, watch->sights);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 bool kt_watch_wait(struct kt_watch *watch, int stuck_fd, int64_t timeout_ms, enum kt_cause *ret_cause)
 {
 	struct pollfd polled[] = {
@@ -221,10 +213,10 @@ bool kt_watch_wait(struct kt_watch *watch, int stuck_fd, int64_t timeout_ms, enu
 		{.fd = watch->uevents, .events = POLLIN},
 		{.fd = stuck_fd, .events = POLLIN},
 	};
-	int64_t until_ms = now_ms() + timeout_ms;
+	int64_t until_ms = kt_clock_ms() + timeout_ms;
 
 	for (;;) {
-		int64_t left_ms = until_ms - now_ms();
+		int64_t left_ms = until_ms - kt_clock_ms();
 
 		if (poll(polled, 3, left_ms > 0 ? (int)left_ms : 0) < 0)
 			return false;

@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "kontain/clock.h"
 #include "kontain/own.h"
 
 #define CONNECTIONS_MAX    64
@@ -38,14 +38,6 @@ struct kt_http {
 	void *context;
 	struct slot slots[CONNECTIONS_MAX];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- addresses ---- */
 
@@ -140,7 +132,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 	for (size_t i = 0; info && i < CONNECTIONS_MAX; i++) {
 		if (http->slots[i].fd >= 0)
 			continue;
-		http->slots[i] = (struct slot){.fd = info->connect_fd, .since_ms = now_ms()};
+		http->slots[i] = (struct slot){.fd = info->connect_fd, .since_ms = kt_clock_ms()};
 		*socket_context = &http->slots[i];
 		return;
 	}
@@ -148,7 +140,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 static void end_old_connections(struct kt_http *http)
 {
-	int64_t now = now_ms();
+	int64_t now = kt_clock_ms();
 
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
 		struct slot *slot = &http->slots[i];
@@ -304,7 +296,7 @@ int kt_http_fd(const struct kt_http *http)
 int kt_http_timeout_ms(const struct kt_http *http)
 {
 	MHD_UNSIGNED_LONG_LONG library_ms;
-	int64_t now = now_ms(), timeout_ms = INT64_MAX;
+	int64_t now = kt_clock_ms(), timeout_ms = INT64_MAX;
 
 	if (MHD_get_timeout(http->daemon, &library_ms) == MHD_YES)
 		timeout_ms = library_ms < INT32_MAX ? (int64_t)library_ms : INT32_MAX;

@@ -15,10 +15,10 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kontain/child.h"
+#include "kontain/clock.h"
 #include "kontain/descriptors.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
@@ -43,14 +43,6 @@ struct stream {
 	size_t max;
 	bool is_passed; /* to our own stderr */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void pipe_close(struct pipe_pair *pair)
 {
@@ -216,7 +208,7 @@ static bool child_follow(int pidfd, struct stream streams[2], int64_t until_ms)
 			{.fd = streams[0].fd, .events = POLLIN},
 			{.fd = streams[1].fd, .events = POLLIN},
 		};
-		int64_t left = until_ms - now_ms();
+		int64_t left = until_ms - kt_clock_ms();
 
 		if (poll(polled, 3, left > 0 ? (int)left : 0) < 0 && errno != EINTR)
 			polled[0].revents = 0; /* no memory in the kernel: the clock still runs */
@@ -240,7 +232,7 @@ static void status_take(const siginfo_t *info, struct kt_child_result *result)
  * nothing that the child started may outlive the call. */
 static void child_attend(int pidfd, unsigned timeout_ms, struct stream streams[2], struct kt_child_result *result)
 {
-	int64_t start = now_ms();
+	int64_t start = kt_clock_ms();
 	bool has_ended = child_follow(pidfd, streams, start + timeout_ms);
 	siginfo_t info = {.si_pid = 0};
 
@@ -248,13 +240,13 @@ static void child_attend(int pidfd, unsigned timeout_ms, struct stream streams[2
 	(void)kill(-result->pid, SIGKILL);
 	(void)kill(result->pid, SIGKILL); /* it may have left the group */
 	if (!has_ended)
-		has_ended = child_follow(pidfd, streams, now_ms() + KILL_GRACE_MS);
+		has_ended = child_follow(pidfd, streams, kt_clock_ms() + KILL_GRACE_MS);
 	for (int i = 0; i < 2; i++)
 		stream_finish(&streams[i]);
 	if (has_ended && waitid(P_PID, (id_t)result->pid, &info, WEXITED) == 0)
 		status_take(&info, result);
 	result->stuck = !has_ended;
-	result->duration_ms = (unsigned)(now_ms() - start);
+	result->duration_ms = (unsigned)(kt_clock_ms() - start);
 }
 
 static int stream_open(struct stream *stream, size_t max)

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kontain/clock.h"
 #include "kontain/own.h"
 
 /* Guest-physical places, all below MEMORY_SIZE. */
@@ -301,14 +302,6 @@ static void alarm_start(unsigned timeout_ms, struct alarm *alarm)
 	(void)setitimer(ITIMER_REAL, &timer, &alarm->timer_before);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int exit_explain(const struct kvm_run *run, const char *name, struct kt_error *err)
 {
 	const char *word = "unknown to us";
@@ -337,7 +330,7 @@ static int guest_step(struct kt_guest *guest, const char *name, int64_t until_ms
 		if (errno != EINTR && errno != EAGAIN)
 			return kvm_fail(err, errno, KT_REASON_GUEST_FAILED,
 					"the guest in %s does not run (KVM_RUN)", name);
-	} while (now_ms() < until_ms);
+	} while (kt_clock_ms() < until_ms);
 	return kt_fail(err, ETIMEDOUT, KT_REASON_GUEST_HUNG, "the guest in %s did not end within %u ms", name,
 		       timeout_ms);
 }
@@ -356,7 +349,7 @@ static bool told_is_right(const struct kvm_run *run, size_t run_size, const stru
 static int guest_follow(struct kt_guest *guest, const struct kt_guest_program *program, unsigned timeout_ms,
 			struct kt_error *err)
 {
-	int64_t until_ms = now_ms() + timeout_ms;
+	int64_t until_ms = kt_clock_ms() + timeout_ms;
 	uint64_t stored;
 	int r = guest_step(guest, program->name, until_ms, timeout_ms, err);
 

@@ -21,6 +21,7 @@
 #include "device.h"
 #include "guest.h"
 #include "kkm.h"
+#include "kontain/clock.h"
 #include "kontain/own.h"
 #include "modules.h"
 
@@ -185,25 +186,17 @@ static int rung_vcpu(struct ladder *ladder, struct kt_error *err)
 	return r;
 }
 
-static int64_t now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static void saw_guest(const struct ladder *ladder, int r, int64_t since_us)
 {
 	if (r == 0)
-		saw(ladder, "ended as told after %.1f ms", (double)(now_us() - since_us) / 1000);
+		saw(ladder, "ended as told after %.1f ms", (double)(kt_clock_us() - since_us) / 1000);
 	else
 		saw(ladder, "%s", r == -ETIMEDOUT ? "does not end" : "did not end as told");
 }
 
 static int rung_real_mode(struct ladder *ladder, struct kt_error *err)
 {
-	int64_t start = now_us();
+	int64_t start = kt_clock_us();
 	int r = kt_guest_run(&ladder->guest, &kt_guest_real, GUEST_TIMEOUT_MS, err);
 
 	ladder->state->real_mode = r == 0;
@@ -214,7 +207,7 @@ static int rung_real_mode(struct ladder *ladder, struct kt_error *err)
 /* In a machine of its own: nothing that real mode left behind can help or harm it. */
 static int rung_long_mode(struct ladder *ladder, struct kt_error *err)
 {
-	int64_t start = now_us();
+	int64_t start = kt_clock_us();
 	int r;
 
 	kt_guest_done(&ladder->guest);
@@ -329,7 +322,7 @@ void kt_kvm_climb(struct kt_climb *climb)
 						    .climb = climb, .kvm = -1, .guest = KT_GUEST_NONE,
 						    .state = state};
 	struct kt_error err = {.reason = KT_REASON_NONE};
-	int64_t start = now_us();
+	int64_t start = kt_clock_us();
 
 	*state = (struct kt_state_kvm){.probed = true, .api_version = -1};
 	kt_device_name(climb->paths->host, climb->paths->dev, KT_KVM_NODE, state->device, sizeof(state->device));
@@ -341,7 +334,7 @@ void kt_kvm_climb(struct kt_climb *climb)
 			       "Kontain's own module answers on %s; there is no KVM: %s", state->device, err.text);
 	else
 		kt_verdict_fail(&state->verdict, &err);
-	state->duration_us = (unsigned)(now_us() - start);
+	state->duration_us = (unsigned)(kt_clock_us() - start);
 	note_access(&ladder, &climb->probe->checks);
 }
 

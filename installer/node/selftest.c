@@ -10,6 +10,7 @@
 
 #include "judge.h"
 #include "kmrun.h"
+#include "kontain/clock.h"
 #include "kontain/node.h"
 #include "kontain/own.h"
 #include "payloads.h"
@@ -166,25 +167,17 @@ static int prove(const struct kt_selftest *test, struct kt_state_proof *proof, b
 	return r;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_proof)
 {
 	struct kt_state_proof proof = {.ran = true, .at = time(NULL)};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	bool own_passed = false;
-	int64_t start = now_ms();
+	int64_t start = kt_clock_ms();
 	int r = prove(test, &proof, &own_passed, &err);
 	const char *own = own_passed ? ", and the bundle's self-test passed" : "";
 	const char *dynamic = proof.dynamic_ok == KT_ANSWER_YES ? ", one through runtime/libc.so too" : "";
 
-	proof.duration_ms = (unsigned)(now_ms() - start);
+	proof.duration_ms = (unsigned)(kt_clock_ms() - start);
 	if (r < 0)
 		kt_verdict_fail(&proof.verdict, &err);
 	else if (proof.emulated)

@@ -83,17 +83,14 @@ static int orphan_visit(void *context, int dir, const char *version)
 	return kt_store_discard(orphans->store, place, orphans->err);
 }
 
-static int drop_orphans(const struct kt_store *store, const struct kt_users *users, struct kt_error *err)
+static int drop_orphans(const struct kt_store *store, const struct kt_users *users, const struct kt_pins *pins,
+			struct kt_error *err)
 {
 	KT_OWN(used_done) struct used used = {.store = store};
 	struct kt_error mine = {.code = 0};
-	struct kt_pins pins;
-	struct orphans orphans = {.store = store, .used = &used, .users = users, .pins = &pins, .err = &mine};
-	int r = kt_store_read_pins(store, &pins, err);
+	struct orphans orphans = {.store = store, .used = &used, .users = users, .pins = pins, .err = &mine};
+	int r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
 
-	if (r < 0)
-		return r;
-	r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
 	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
 		char folder[KT_PLACE_MAX];
 
@@ -128,6 +125,7 @@ static int is_pointed_at(const struct kt_store *store, const char *version)
 
 int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_error *err)
 {
+	struct kt_pins pins;
 	char place[KT_PLACE_MAX];
 	int r;
 
@@ -141,7 +139,9 @@ int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_err
 			       store->root);
 	kt_place_set(version, place);
 	r = kt_store_discard(store, place, err);
-	return r < 0 ? r : drop_orphans(store, NULL, err);
+	if (r == 0)
+		r = kt_store_read_pins(store, &pins, err);
+	return r < 0 ? r : drop_orphans(store, NULL, &pins, err);
 }
 
 struct keep {
@@ -295,5 +295,5 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the sets in %s", store->root);
 	if (ret_removed)
 		*ret_removed = keep.removed;
-	return prune->is_dry_run ? 0 : drop_orphans(store, prune->users, err);
+	return prune->is_dry_run ? 0 : drop_orphans(store, prune->users, &keep.pins, err);
 }

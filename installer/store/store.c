@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kontain/clock.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/proc.h"
@@ -285,14 +286,6 @@ int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char 
 	return r < 0 ? r : 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* One attempt: an owned descriptor that holds the lock, -EAGAIN when another holds it. */
 static int lock_try(const struct kt_store *store)
 {
@@ -338,13 +331,13 @@ static int claim_check(const struct kt_store *store, enum kt_claim *ret_claim, s
 
 int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err)
 {
-	int64_t deadline = now_ms() + wait_ms;
+	int64_t deadline = kt_clock_ms() + wait_ms;
 	enum kt_claim claim;
 	int fd, r = claim_check(store, &claim, err);
 
 	if (r < 0)
 		return r;
-	while ((fd = lock_try(store)) == -EAGAIN && now_ms() < deadline)
+	while ((fd = lock_try(store)) == -EAGAIN && kt_clock_ms() < deadline)
 		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
 	if (fd == -EAGAIN)
 		return kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer is at work in %s", store->root);

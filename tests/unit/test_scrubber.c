@@ -39,7 +39,7 @@ static void test_when_it_is_due(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct kt_scrubber scrubber = {.pidfd = -1, .spread_percent = rows[i].spread_percent};
+		struct kt_scrubber scrubber = {.spread_percent = rows[i].spread_percent};
 		struct kt_inventory inventory = {.is_whole = rows[i].is_whole,
 						 .is_unread = rows[i].is_unread,
 						 .verified_at = rows[i].verified_at};
@@ -54,7 +54,7 @@ static void test_when_it_is_due(void **state)
 static void test_vain_ones_wait(void **state)
 {
 	static const int64_t waits_s[] = {30, 60, 120, 240, 300, 300};
-	struct kt_scrubber scrubber = {.pidfd = -1, .spread_percent = 100};
+	struct kt_scrubber scrubber = {.spread_percent = 100};
 	struct kt_inventory inventory = {.current = "1", .is_whole = true, .is_unread = true};
 	int64_t now_ms = 5;
 
@@ -109,7 +109,6 @@ static void test_damage_is_counted_once(void **state)
 		assert_int_equal(scrubber.mismatches, rounds[i].mismatches);
 		assert_string_equal(scrubber.last_mismatch, rounds[i].last);
 	}
-	kt_scrubber_done(&scrubber);
 }
 
 int main(void)
