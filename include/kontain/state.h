@@ -74,8 +74,8 @@ struct kt_state_proof {
 	bool integer_ok;
 	bool sse_ok;
 	enum kt_answer dynamic_ok; /* through runtime/libc.so; NONE: the set has none, or nothing can be said of it here */
-	bool emulated;          /* integer ran, SSE2 did not */
-	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix */
+	bool emulated;          /* integer code ran, and KVM could not emulate an instruction of another program */
+	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix; "" where that has no room for it */
 	char release[96];       /* what uname said under km */
 	unsigned duration_ms;
 	int64_t at;             /* Unix seconds */

@@ -176,9 +176,10 @@ void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_
 	if (r < 0)
 		kt_verdict_fail(&proof.verdict, &err);
 	else if (proof.emulated)
-		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
-			       "emulated: integer code only; a program ran under km (%s)%s%s", proof.release, dynamic,
-			       own);
+		kt_verdict_set(&proof.verdict, true, KT_REASON_READY, "emulated: %s ran under km (%s)%s%s",
+			       proof.sse_ok ? "not every instruction runs; integer and SSE2 code"
+					    : "integer code only; a program",
+			       proof.release, dynamic, own);
 	else
 		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
 			       "integer and SSE2 code ran under km (%s)%s%s", proof.release, dynamic, own);

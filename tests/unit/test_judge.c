@@ -62,7 +62,8 @@ static void test_payload(void **state)
 		 "the integer program exited with 42 but km reported 0"},
 		{"ended at once", false, 0, "", "", KT_REASON_KM_EXIT_WRONG, "km reported 0; output: none"},
 		{"another status", false, 77, "", "", KT_REASON_KM_EXIT_WRONG, "km reported 77"},
-		{"wrong sums", false, 43, "", "", KT_REASON_KM_EXIT_WRONG, "gave wrong results (status 43)"},
+		{"wrong sums", false, 43, "", "", KT_REASON_KM_EXIT_WRONG, "its sums came out wrong (status 43)"},
+		{"43 behind the line", false, 43, LINE ".kontain.KVM\n", "", KT_REASON_KM_EXIT_WRONG, "42 but km reported 43"},
 		{"no uname", false, 44, "", "", KT_REASON_KM_EXIT_WRONG, "call of uname failed (status 44)"},
 		{"no write", false, 45, "", "", KT_REASON_KM_EXIT_WRONG, "call of write failed (status 45)"},
 		/* what 1, 2 and 3 mean, only km's words say */

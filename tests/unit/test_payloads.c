@@ -46,14 +46,23 @@ static void tracee_write(pid_t pid, uint64_t at, const void *bytes, size_t size)
 	assert_int_equal(process_vm_writev(pid, &local, 1, &remote, 1, 0), (ssize_t)size);
 }
 
-/* A call has been served: what km's handler and its uname do. */
-static void answer(pid_t pid, const struct answers *answers)
+/* A call begins: km's handler puts registers below the stack pointer, before anything is served. */
+static void enter(pid_t pid)
 {
-	static const char garbage[RED_ZONE] = {'g', 'a', 'r', 'b', 'a', 'g', 'e'};
+	struct user_regs_struct registers;
+	char garbage[RED_ZONE];
+
+	memset(garbage, '#', sizeof(garbage));
+	assert_int_equal(ptrace(PTRACE_GETREGS, pid, NULL, &registers), 0);
+	tracee_write(pid, registers.rsp - RED_ZONE, garbage, sizeof(garbage));
+}
+
+/* A call was served by the host: km's own answer. */
+static void leave(pid_t pid, const struct answers *answers)
+{
 	struct user_regs_struct registers;
 
 	assert_int_equal(ptrace(PTRACE_GETREGS, pid, NULL, &registers), 0);
-	tracee_write(pid, registers.rsp - RED_ZONE, garbage, sizeof(garbage));
 	if (registers.orig_rax == SYS_uname && answers->release)
 		tracee_write(pid, registers.rdi + offsetof(struct utsname, release), answers->release,
 			     strlen(answers->release) + 1);
@@ -66,7 +75,7 @@ static void answer(pid_t pid, const struct answers *answers)
 /* From its first stop to its end. */
 static int follow(pid_t pid, const struct answers *answers)
 {
-	bool is_served = false;
+	bool is_inside = false;
 	int status;
 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -79,9 +88,11 @@ static int follow(pid_t pid, const struct answers *answers)
 			return status;
 		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
 			continue;
-		if (is_served)
-			answer(pid, answers);
-		is_served = !is_served;
+		if (is_inside)
+			leave(pid, answers);
+		else
+			enter(pid);
+		is_inside = !is_inside;
 	}
 }
 
