@@ -36,7 +36,7 @@
 #include <unistd.h>
 
 #define RULES_MAX 8
-#define CODE_MAX  16
+#define CODE_MAX  32
 #define USAGE     2
 #define UNUSED    3
 #define EXECVE    1 /* in the place of an ioctl's number; none of KVM's is 1 */
