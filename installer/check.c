@@ -32,6 +32,7 @@ static void check_store(const struct kt_installer *installer, struct kt_observed
 int kt_verb_check(struct kt_installer *installer)
 {
 	const struct kt_options *options = &installer->options;
+	bool allow_emulated = installer->config.allow_emulated;
 	struct kt_observed observed = {.store_open = false};
 	struct kt_state state;
 
@@ -48,6 +49,6 @@ int kt_verb_check(struct kt_installer *installer)
 	if (options->json)
 		kt_print_document(&state);
 	else if (!options->quiet)
-		kt_doctor_print(&state, stdout);
-	return kt_doctor_is_fit(&state) ? KT_EXIT_DONE : KT_EXIT_FAILED;
+		kt_doctor_print(&state, allow_emulated, stdout);
+	return kt_doctor_is_fit(&state, allow_emulated) ? KT_EXIT_DONE : KT_EXIT_FAILED;
 }

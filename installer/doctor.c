@@ -1,4 +1,4 @@
-/* A row: what was looked at, how it stands, what was seen. The reasons' remedies speak of any node; where this one
+/* A row: the check, its result, what was seen. The reasons' remedies speak of any node; where this one
  * tells more of itself (its hypervisor, who asks), there is a more exact word. */
 #include "doctor.h"
 
@@ -72,8 +72,7 @@ static void print_paragraph(FILE *out, const char *head, const char *text)
 static const char *remedy(const struct kt_state *state, enum kt_reason reason)
 {
 	if (reason == KT_REASON_PERMISSION_DENIED && geteuid() != 0)
-		return "Run check as root, as the agent is: this user may not do that, and what lies behind was not "
-		       "seen.";
+		return "Permission denied for this user: later checks were skipped. Run check as root.";
 	for (size_t i = 0; reason == KT_REASON_NOT_OFFERED_BY_HYPERVISOR && i < sizeof nesting / sizeof *nesting; i++)
 		if (strcmp(state->host.hypervisor, nesting[i].hypervisor) == 0)
 			return nesting[i].advice;
@@ -97,17 +96,30 @@ static const struct kt_verdict *verdict_broken(const struct kt_state *state)
 	return state->host.verdict.ok ? NULL : &state->host.verdict;
 }
 
-bool kt_doctor_is_fit(const struct kt_state *state)
+bool kt_doctor_is_fit(const struct kt_state *state, bool allow_emulated)
 {
-	return kt_checks_broken(&state->checks) == NULL && verdict_broken(state) == NULL;
+	return kt_checks_broken(&state->checks) == NULL && verdict_broken(state) == NULL &&
+	       (allow_emulated || state->kvm.compiled_code != KT_ANSWER_NO);
 }
 
-void kt_doctor_print(const struct kt_state *state, FILE *out)
+/* What the proof will find where KVM emulates, and only it has the verdict. */
+static void print_emulated(FILE *out, const struct kt_state *state, bool allow_emulated)
+{
+	if (allow_emulated)
+		print_paragraph(out, "note", "This KVM emulates: integer code runs, compiled programs do not. "
+					     "proof.allowEmulated is set, so the node becomes Ready all the same.");
+	else
+		print_broken(out, state, KT_REASON_GUEST_EMULATED,
+			     "this KVM emulates: integer code runs, compiled programs do not, so the node will not "
+			     "become Ready unless proof.allowEmulated is true");
+}
+
+void kt_doctor_print(const struct kt_state *state, bool allow_emulated, FILE *out)
 {
 	const struct kt_rung *rung = kt_checks_broken(&state->checks);
 	const struct kt_verdict *verdict = verdict_broken(state);
 
-	print_row(out, "looked at", "is", "seen");
+	print_row(out, "CHECK", "STATUS", "DETAILS");
 	for (size_t i = 0; i < state->checks.count; i++) {
 		const struct kt_rung *row = &state->checks.list[i];
 
@@ -118,7 +130,8 @@ void kt_doctor_print(const struct kt_state *state, FILE *out)
 		print_broken(out, state, rung->reason, rung->message);
 	else if (verdict != NULL)
 		print_broken(out, state, verdict->reason, verdict->message);
-	else
-		print_paragraph(out, "ok", "This host is fit for km. Only a payload under a landed km proves it: see "
-					   "install and status.");
+	else if (state->kvm.compiled_code == KT_ANSWER_NO)
+		print_emulated(out, state, allow_emulated);
+	if (kt_doctor_is_fit(state, allow_emulated))
+		print_paragraph(out, "ok", "All checks passed. Run \"install\" to verify with a payload.");
 }

@@ -7,11 +7,11 @@
 
 #include "kontain/state.h"
 
-/* No row is broken, and KVM and host have their verdicts. */
-bool kt_doctor_is_fit(const struct kt_state *state);
+/* No row is broken, KVM and host have their verdicts, and compiled code runs, or need not. */
+bool kt_doctor_is_fit(const struct kt_state *state, bool allow_emulated);
 
 /* Plain ASCII, at most KT_DOCTOR_WIDTH columns. */
 #define KT_DOCTOR_WIDTH 100
-void kt_doctor_print(const struct kt_state *state, FILE *out);
+void kt_doctor_print(const struct kt_state *state, bool allow_emulated, FILE *out);
 
 #endif

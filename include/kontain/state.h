@@ -32,6 +32,13 @@ struct kt_state_versions {
 	char km_digest[KT_DIGEST_HEX];   /* SHA-256 of bin/km of the current set */
 };
 
+/* To a question that was perhaps not asked. */
+enum kt_answer {
+	KT_ANSWER_NONE,
+	KT_ANSWER_NO,
+	KT_ANSWER_YES,
+};
+
 struct kt_state_kvm {
 	bool probed;
 	struct kt_verdict verdict;
@@ -39,6 +46,7 @@ struct kt_state_kvm {
 	int api_version;        /* KVM_GET_API_VERSION; -1 when not asked */
 	bool real_mode;         /* a guest ran to its exit */
 	bool long_mode;
+	enum kt_answer compiled_code; /* a guest ran SSE2 and rdtscp; NO: KVM emulates and cannot. A fact, not a condition */
 	bool nonroot_access;    /* the host's own node is open to others: a fact, not a condition */
 	unsigned duration_us;
 };
@@ -61,21 +69,14 @@ struct kt_state_host {
 	char lockdown[16];      /* none, integrity, confidentiality, absent, unknown */
 };
 
-/* To a question that was perhaps not asked. */
-enum kt_answer {
-	KT_ANSWER_NONE,
-	KT_ANSWER_NO,
-	KT_ANSWER_YES,
-};
-
 struct kt_state_proof {
 	bool ran;
 	struct kt_verdict verdict;
 	bool integer_ok;
 	bool sse_ok;
 	enum kt_answer dynamic_ok; /* through runtime/libc.so; NONE: the set has none, or nothing can be said of it here */
-	bool emulated;          /* integer ran, SSE2 did not */
-	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix */
+	bool emulated;          /* integer code ran, and KVM could not emulate an instruction of another program */
+	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix; "" where that has no room for it */
 	char release[96];       /* what uname said under km */
 	unsigned duration_ms;
 	int64_t at;             /* Unix seconds */

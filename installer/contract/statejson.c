@@ -64,6 +64,7 @@ static const struct kt_field kvm_rows[] = {
 	KT_FIELD(struct kt_state_kvm, api_version, "apiVersion", KT_FIELD_INT),
 	KT_FIELD(struct kt_state_kvm, real_mode, "realMode", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_kvm, long_mode, "longMode", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_kvm, compiled_code, "compiledCode", KT_FIELD_ANSWER),
 	KT_FIELD(struct kt_state_kvm, nonroot_access, "nonRootAccess", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_kvm, duration_us, "durationMicroseconds", KT_FIELD_UINT),
 };
