@@ -19,6 +19,7 @@ struct kt_places {
 	/* Where the filesystem is mounted on which the store's root is the root itself, "" otherwise: the device and path of
 	 * the folder below that mount. A copy of it in another namespace is not a mount of the store by anybody. */
 	char above[4096];
+	uint64_t mount;        /* that the root lies on: what is mounted below it is not the store's */
 	char path[4096];       /* of the root, as this process reaches it */
 };
 

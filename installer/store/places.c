@@ -31,10 +31,16 @@ void kt_places_done(struct kt_places *places)
 	*places = (struct kt_places){.entries = NULL};
 }
 
-static int entry_add(struct kt_places *places, int dir, const char *name, struct stat *ret_info)
+/* *ret_is_folder: it is one, and to be walked into. */
+static int entry_add(struct kt_places *places, int dir, const char *name, bool *ret_is_folder)
 {
-	if (fstatat(dir, name, ret_info, AT_SYMLINK_NOFOLLOW) < 0)
+	struct statx info;
+
+	*ret_is_folder = false;
+	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, &info) < 0)
 		return errno == ENOENT ? 0 : -errno;
+	if (info.stx_mnt_id != places->mount)
+		return 0;
 	if (places->entry_count == places->entry_room) {
 		size_t room = places->entry_room * 2 + 256;
 		struct kt_place_entry *grown = realloc(places->entries, room * sizeof(*grown));
@@ -44,17 +50,20 @@ static int entry_add(struct kt_places *places, int dir, const char *name, struct
 		places->entries = grown;
 		places->entry_room = room;
 	}
-	places->entries[places->entry_count++] = (struct kt_place_entry){
-		.inode = ret_info->st_ino, .device = ret_info->st_dev, .name = places->name_count - 1};
+	places->entries[places->entry_count++] =
+		(struct kt_place_entry){.inode = info.stx_ino,
+					.device = makedev(info.stx_dev_major, info.stx_dev_minor),
+					.name = places->name_count - 1};
+	*ret_is_folder = S_ISDIR(info.stx_mode);
 	return 0;
 }
 
 static int tree_visit(void *context, int dir, const char *name)
 {
-	struct stat info = {.st_mode = 0};
-	int r = entry_add(context, dir, name, &info);
+	bool is_folder;
+	int r = entry_add(context, dir, name, &is_folder);
 
-	return r == 0 && S_ISDIR(info.st_mode) ? kt_each_entry(dir, name, tree_visit, context) : r;
+	return r == 0 && is_folder ? kt_each_entry(dir, name, tree_visit, context) : r;
 }
 
 struct builder {
@@ -220,6 +229,7 @@ static int find_root(const struct kt_store *store, int proc, struct kt_places *p
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on", store->root);
 	places->path[length] = '\0';
+	places->mount = info.stx_mnt_id;
 	for (size_t i = 0; i < mounts.count; i++) {
 		const struct kt_mount_line *mount = &mounts.lines[i];
 

@@ -330,6 +330,29 @@ static int keep_visit(void *context, int dir, const char *version)
 	return keep->how->is_dry_run ? 0 : kt_store_retire(keep->store, place, false, keep->err);
 }
 
+/* A set without its manifest is not there: what a crash left, or a runtime made for a pod's hostPath. Yet its links would
+ * keep components from going. */
+static int remnant_visit(void *context, int dir, const char *version)
+{
+	struct keep *keep = context;
+	char place[KT_PLACE_MAX];
+	int r;
+
+	(void)dir;
+	if (!kt_version_is_valid(version))
+		return 0;
+	r = kt_set_exists(keep->store, version);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = is_pointed_at(keep->store, version);
+	kt_place_set(version, place);
+	if (r == 0 && !kt_pins_have(&keep->pins, place))
+		r = is_held(&keep->asked, place, NULL, keep->err);
+	else if (r == 0)
+		r = 1;
+	return r == 0 ? kt_store_retire(keep->store, place, false, keep->err) : r < 0 ? r : 0;
+}
+
 static int read_pointed(struct keep *keep)
 {
 	static const char *const pointers[] = {KT_STORE_CURRENT, KT_STORE_PREVIOUS};
@@ -366,6 +389,8 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 	r = read_pointed(&keep);
 	if (r == 0)
 		r = kt_set_list(store, keep_visit, &keep);
+	if (r == 0 && !prune->is_dry_run)
+		r = kt_each_entry(store->dir, KT_STORE_SETS, remnant_visit, &keep);
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	if (r < 0)
