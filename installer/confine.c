@@ -7,7 +7,7 @@
  *                             ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
  *   probe      its row        as the hands                  reads all, writes nothing but devices
  *   land, selftest, remove,   as the hands                  all
- *   scrub      their rows
+ *   scrub, sweep  their rows
  *
  * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what lies
  * in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
@@ -37,21 +37,23 @@ enum {
 	LAND = 1 << 3, /* proves what it landed: what a selftest needs, too */
 	REMOVE = 1 << 4,
 	SCRUB = 1 << 5,
+	SWEEP = 1 << 6,
 	PROVERS = HANDS | SELFTEST | LAND,
-	KEEPERS = HANDS | LAND | REMOVE,
+	KEEPERS = HANDS | LAND | REMOVE | SWEEP,
 };
 
 static const struct {
 	const char *verb;
 	unsigned bit;
-} verbs[] = {{"probe", PROBE}, {"selftest", SELFTEST}, {"land", LAND}, {"remove", REMOVE}, {"scrub", SCRUB}};
+} verbs[] = {{"probe", PROBE}, {"selftest", SELFTEST}, {"land", LAND}, {"remove", REMOVE}, {"scrub", SCRUB},
+	     {"sweep", SWEEP}};
 
 static const struct {
 	unsigned number;
 	unsigned who;
 } capabilities[] = {
 	{CAP_CHOWN, HANDS | LAND},	 /* landed files are root's */
-	{CAP_DAC_OVERRIDE, HANDS | PROBE | SELFTEST | LAND | REMOVE | SCRUB}, /* a store in a folder of odd modes */
+	{CAP_DAC_OVERRIDE, HANDS | PROBE | SELFTEST | LAND | REMOVE | SCRUB | SWEEP}, /* a store in a folder of odd modes */
 	{CAP_FOWNER, KEEPERS},		 /* fchmod of what another uid copied */
 	{CAP_KILL, PROVERS},		 /* end a proof that runs as nobody */
 	{CAP_MKNOD, PROVERS},		 /* the proof's own device node */

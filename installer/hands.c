@@ -38,7 +38,7 @@
 /* Started and not waited for: timeout_ms says whether to start one. */
 #define SCRUB "scrub"
 
-static const char *const verbs[] = {"probe", "selftest", "land", "remove", SCRUB, LOOK};
+static const char *const verbs[] = {"probe", "selftest", "land", "remove", "sweep", SCRUB, LOOK};
 
 struct request {
 	char verb[16];

@@ -9,6 +9,7 @@
 #include "kontain/bundle.h"
 #include "kontain/digest.h"
 #include "kontain/fs.h"
+#include "kontain/log.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
 #include "observe.h"
@@ -16,19 +17,53 @@
 #include "switch.h"
 #include "verbs.h"
 
-/* A version that does not work here is taken away and remembered. One that met a cause which may pass (a KVM that only
- * emulates, a time-out) stays where it is, unseen: the next attempt copies nothing. What was refused before it was
- * staged left nothing, and a set of that name is another's. */
-static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version, bool is_staged,
-		    const char *manifest_sha256, const struct kt_error *failure)
+/* A version that does not work here is taken away, as far as this landing brought it, and remembered. One that met a
+ * cause which may pass (a KVM that only emulates, a time-out) stays where it is, unseen: the next attempt copies nothing.
+ * What was refused before it was staged left nothing, and a set of that name is another's. */
+static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version,
+		    const struct kt_staged *staged, const char *manifest_sha256, const struct kt_error *failure)
 {
 	struct kt_error ignored;
 
 	if (kt_reason_get(failure->reason)->transient)
 		return;
-	if (is_staged && strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
-		kt_store_drop_set(store, version, &ignored);
+	if (strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
+		kt_store_drop_staged(store, version, staged, &ignored);
 	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
+}
+
+static void tell_removed(void *context, const char *version, enum kt_fate fate, const struct kt_user *user)
+{
+	const bool *is_logged = context;
+
+	(void)user;
+	if (fate == KT_FATE_REMOVED && *is_logged)
+		kt_log(KT_LOG_INFO, "removing an old version", "version", version, NULL);
+}
+
+/* What config's store.keep leaves, beside what is current, previous, pinned or used. Whatever stands in its way is no
+ * fault of the landing. */
+static void retain(const struct kt_installer *installer, struct kt_store *store, const char *spared, bool is_logged)
+{
+	struct kt_prune prune = {.keep_count = installer->config.store_keep, .spared = spared, .tell = tell_removed,
+				 .context = &is_logged};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	if (kt_store_prune(store, &prune, NULL, &err) != 0 && is_logged)
+		kt_log(KT_LOG_WARN, "cannot remove old versions", "reason", kt_reason_name(err.reason), "err", err.text,
+		       NULL);
+}
+
+/* A disk that is full of old versions is not full: they go, and it is looked again. */
+static int stage(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
+		 struct kt_progress *progress, bool is_logged, struct kt_staged *ret_staged, struct kt_error *err)
+{
+	int failed = kt_store_stage(store, bundle, kt_progress_tell, progress, ret_staged, err);
+
+	if (failed == 0 || err->reason != KT_REASON_DISK_FULL)
+		return failed;
+	retain(installer, store, bundle->manifest.version, is_logged);
+	return kt_store_stage(store, bundle, kt_progress_tell, progress, ret_staged, err);
 }
 
 static int land_bundle(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
@@ -37,8 +72,7 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	const char *version = bundle->manifest.version;
 	struct kt_inventory before;
 	struct kt_progress progress;
-	uint64_t written = 0;
-	bool is_staged;
+	struct kt_staged staged = {.has_new_set = false};
 	int failed = kt_store_inventory(store, &before, err);
 
 	if (failed)
@@ -46,13 +80,14 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	if (before.is_foreign)
 		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s: %s", store->root, before.damage);
 	kt_progress_init(&progress, version, installer->options.quiet, is_logged);
-	failed = kt_store_stage(store, bundle, kt_progress_tell, &progress, &written, err);
-	is_staged = failed == 0;
-	kt_progress_done(&progress, is_staged);
-	if (is_staged)
+	failed = stage(installer, store, bundle, &progress, is_logged, &staged, err);
+	kt_progress_done(&progress, failed == 0);
+	if (failed == 0)
 		failed = kt_switch_to(installer, store, &before, version, err);
 	if (failed)
-		give_up(store, &before, version, is_staged, manifest_sha256, err);
+		give_up(store, &before, version, &staged, manifest_sha256, err);
+	else
+		retain(installer, store, version, is_logged);
 	return failed;
 }
 
@@ -116,32 +151,42 @@ int kt_verb_land(struct kt_installer *installer)
 	return answer(kt_land(installer, true, &err), &err);
 }
 
-int kt_refuse_used(const struct kt_installer *installer, const struct kt_store *store, struct kt_error *err)
-{
-	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
-	int failed = installer->options.force
-			     ? 0
-			     : kt_store_find_users(store, installer->options.host, &users, err);
-
-	return failed ? failed : kt_users_refuse(&users, store->root, err);
-}
-
-int kt_remove(const struct kt_installer *installer, struct kt_error *err)
+int kt_remove(const struct kt_installer *installer, bool *ret_root_kept, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, err);
 
+	*ret_root_kept = false;
 	if (failed)
 		return failed == -ENOENT ? 0 : failed;
 	failed = kt_store_lock(&store, 0, err);
-	if (failed == 0)
-		failed = kt_refuse_used(installer, &store, err);
-	return failed ? failed : kt_store_uninstall(&store, err);
+	return failed ? failed : kt_store_uninstall(&store, installer->options.force, ret_root_kept, err);
 }
 
 int kt_verb_remove(struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	bool is_root_kept;
 
-	return answer(kt_remove(installer, &err), &err);
+	return answer(kt_remove(installer, &is_root_kept, &err), &err);
+}
+
+int kt_verb_sweep(struct kt_installer *installer)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	struct kt_state_kept kept = {.count = 0};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, &err);
+
+	if (failed == 0)
+		failed = kt_store_lock(&store, 0, &err);
+	if (failed == 0)
+		failed = kt_store_clear_kept(&store, &kept, &err);
+	if (failed)
+		return answer(failed, &err);
+
+	KT_OWN(kt_free_mem) char *document = kt_kept_print(&kept);
+
+	puts(document != NULL ? document : "{}");
+	return KT_EXIT_DONE;
 }

@@ -30,16 +30,20 @@ int kt_verb_list(struct kt_installer *installer)
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_inventory inventory;
 	struct kt_pins pins;
+	struct kt_state_kept kept = {.count = 0};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	struct kt_state state;
 
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
 	    kt_store_inventory(&store, &inventory, &err) != 0 || kt_store_read_pins(&store, &pins, &err) != 0)
 		return kt_print_error(&err);
+	if (kt_store_list_kept(&store, true, &kept, &err) != 0) /* who may not ask tells what there is, and nobody */
+		(void)kt_store_list_kept(&store, false, &kept, &err);
 	if (installer->options.json) {
 		kt_state_init(&state);
 		kt_state_stamp(&state);
 		kt_inventory_versions(&inventory, &state.versions);
+		state.store.kept = kept;
 		kt_print_state(&installer->options, &state);
 		return KT_EXIT_DONE;
 	}
@@ -48,6 +52,7 @@ int kt_verb_list(struct kt_installer *installer)
 	for (size_t i = 0; i < pins.count; i++)
 		if (strchr(pins.names[i], '/') != NULL)
 			printf("%-24s %-9s pinned\n", pins.names[i], "");
+	kt_print_kept(&kept, "");
 	if (inventory.set_count == 0)
 		printf("no version is landed in %s\n", store.root);
 	return KT_EXIT_DONE;

@@ -33,6 +33,7 @@ static const struct {
 	{"land", kt_verb_land, false},
 	{"scrub", kt_verb_scrub, false},
 	{"remove", kt_verb_remove, false},
+	{"sweep", kt_verb_sweep, false},
 };
 
 static int usage(const struct kt_error *err)

@@ -208,7 +208,7 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 		      struct kt_observed *observed, struct kt_state_store *ret_store)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
-	struct kt_error err = {.reason = KT_REASON_NONE};
+	struct kt_error err = {.reason = KT_REASON_NONE}, ignored;
 
 	memset(&observed->inventory, 0, sizeof observed->inventory);
 	observed->store_open = false;
@@ -228,6 +228,7 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 	}
 	observed->store_open = true;
 	describe_store(&store, ret_store);
+	(void)kt_store_list_kept(&store, false, &ret_store->kept, &ignored);
 	observed->is_held = kt_store_is_held(&store, desired->manifest_sha256);
 	if (desired->version[0] != '\0' &&
 	    kt_store_recall_failure(&store, desired->manifest_sha256, &observed->failure) == 1)

@@ -35,6 +35,17 @@ static void print_verified(const struct kt_state_store *store)
 	       store->last_mismatch[0] != '\0' ? "; last found amiss: " : "", store->last_mismatch);
 }
 
+void kt_print_kept(const struct kt_state_kept *kept, const char *prefix)
+{
+	size_t told = kept->count < KT_STATE_KEPT_MAX ? kept->count : KT_STATE_KEPT_MAX;
+
+	for (size_t i = 0; i < told; i++)
+		printf("%s%s: %s\n", prefix, kept->list[i].name,
+		       kept->list[i].user[0] != '\0' ? kept->list[i].user : "removed once nobody uses it");
+	if (kept->count > told)
+		printf("%sand %zu more\n", prefix, kept->count - told);
+}
+
 static void print_text(const struct kt_state *state)
 {
 	const char *remedy = kt_reason_get(state->node.reason)->remedy;
@@ -51,6 +62,7 @@ static void print_text(const struct kt_state *state)
 		print_versions(&state->versions);
 	if (state->versions.current[0] != '\0')
 		print_verified(&state->store);
+	kt_print_kept(&state->store.kept, "kept               ");
 	if (state->proof.ran)
 		print_line("proof", &state->proof.verdict);
 	if (state->rollout.reason != KT_REASON_NONE && state->rollout.reason != state->node.reason)

@@ -35,23 +35,23 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 int kt_verb_prune(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
-	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	struct kt_state_kept kept = {.count = 0};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	struct teller teller = {.options = &installer->options};
 	struct kt_prune prune = {.keep_count = installer->options.keep,
 				 .older_than_s = installer->options.older_than_days * 86400UL,
-				 .users = &users,
+				 .ret_kept = &kept,
 				 .is_dry_run = installer->options.dry_run,
 				 .tell = tell,
 				 .context = &teller};
 
 	if (kt_installer_open_store(installer, KT_STORE_WRITE, &store, &err) != 0 ||
 	    kt_store_lock(&store, 0, &err) != 0 ||
-	    kt_store_find_users(&store, installer->options.host, &users, &err) != 0 ||
 	    kt_store_prune(&store, &prune, &teller.removed, &err) != 0)
 		return kt_print_error(&err);
 	if (installer->options.quiet)
 		return KT_EXIT_DONE;
+	kt_print_kept(&kept, "kept ");
 	if (!prune.is_dry_run)
 		printf("%zu versions removed\n", teller.removed);
 	else if (teller.removed == 0)

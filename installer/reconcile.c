@@ -140,11 +140,12 @@ static int act_in_child(struct kt_reconciler *reconciler, const char *verb, unsi
 static int act(struct kt_reconciler *reconciler, enum kt_step step, struct kt_error *err)
 {
 	const struct kt_installer *installer = reconciler->installer;
+	bool is_root_kept;
 
 	if (step == KT_STEP_LAND)
 		return reconciler->is_attended ? kt_land(installer, false, err)
 					       : act_in_child(reconciler, "land", LAND_TIMEOUT_MS, err);
-	return reconciler->is_attended ? kt_remove(installer, err)
+	return reconciler->is_attended ? kt_remove(installer, &is_root_kept, err)
 				       : act_in_child(reconciler, "remove", REMOVE_TIMEOUT_MS, err);
 }
 
@@ -184,6 +185,7 @@ void kt_reconcile_look(struct kt_reconciler *reconciler, struct kt_state *ret_st
 
 void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, enum kt_step *ret_step)
 {
+	const struct kt_installer *installer = reconciler->installer;
 	struct kt_observed observed;
 	struct kt_plan plan;
 
@@ -198,6 +200,8 @@ void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, 
 			reconciler->acted(reconciler->context);
 		look(reconciler, &observed, ret_state, &plan);
 	}
+	if (!is_stuck(reconciler)) /* it would be asked about, too, and may not let go of who asks */
+		kt_keeper_tend(&reconciler->keeper, installer, &ret_state->store.kept, kt_clock_ms());
 	if (reconciler->scrubber != NULL)
-		kt_scrubber_tend(reconciler->scrubber, reconciler->installer, &observed.inventory);
+		kt_scrubber_tend(reconciler->scrubber, installer, &observed.inventory);
 }

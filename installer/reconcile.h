@@ -4,6 +4,7 @@
 
 #include "attempts.h"
 #include "desired.h"
+#include "keeper.h"
 #include "observe.h"
 #include "scrubber.h"
 #include "stuck.h"
@@ -14,6 +15,7 @@ struct kt_reconciler {
 	struct kt_desired_cache cache;
 	struct kt_desired desired;
 	struct kt_attempts attempts;
+	struct kt_keeper keeper;
 	struct kt_scrubber *scrubber; /* borrowed; NULL: nothing is verified in the background */
 	struct kt_stuck *stuck;   /* borrowed; NULL where nothing is repeated */
 	struct kt_state_kvm kvm;  /* as last seen: what is told while something is stuck */

@@ -3,9 +3,21 @@
 #include <time.h>
 
 #include "kontain/fs.h"
+#include "kontain/own.h"
+#include "observe.h"
 #include "print.h"
 #include "reconcile.h"
 #include "verbs.h"
+
+/* Who may not look into others tells what there is, and nobody. */
+static void name_users(const struct kt_installer *installer, struct kt_state_kept *kept)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	struct kt_error ignored;
+
+	if (kept->count > 0 && kt_installer_open_store(installer, KT_STORE_READ, &store, &ignored) == 0)
+		(void)kt_store_list_kept(&store, true, kept, &ignored);
+}
 
 int kt_verb_status(struct kt_installer *installer)
 {
@@ -16,6 +28,7 @@ int kt_verb_status(struct kt_installer *installer)
 
 	installer->options.dry_run = true; /* to look is not to act: no module is loaded */
 	kt_reconcile_look(&reconciler, &state, &plan);
+	name_users(installer, &state.store.kept);
 	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
 	    kt_state_believable(&published, state.boot_id, time(NULL), &err) == 0) {
 		state.rollout = published.rollout;

@@ -11,6 +11,7 @@ int kt_verb_uninstall(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	bool is_root_kept;
 	int failed = kt_installer_open_store(installer, KT_STORE_READ, &store, &err);
 
 	if (failed == -ENOENT) {
@@ -20,13 +21,14 @@ int kt_verb_uninstall(struct kt_installer *installer)
 	if (failed)
 		return kt_print_error(&err);
 	if (installer->options.dry_run) {
-		if (kt_refuse_used(installer, &store, &err) != 0)
+		if (!installer->options.force && kt_store_refuse_used(&store, &err) != 0)
 			return kt_print_error(&err);
 		printf("would remove what kontain-installer made in %s\n", store.root);
 		return KT_EXIT_DONE;
 	}
-	if (kt_remove(installer, &err) != 0)
+	if (kt_remove(installer, &is_root_kept, &err) != 0)
 		return kt_print_error(&err);
-	printf("removed what kontain-installer made in %s\n", store.root);
+	printf("removed what kontain-installer made in %s%s\n", store.root,
+	       is_root_kept ? "; the empty folder stays, as it is mounted somewhere" : "");
 	return KT_EXIT_DONE;
 }

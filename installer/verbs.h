@@ -22,5 +22,6 @@ int kt_verb_selftest(struct kt_installer *installer); /* {"proof"}, of set --to 
 int kt_verb_land(struct kt_installer *installer);     /* {} or {"error"} */
 int kt_verb_scrub(struct kt_installer *installer);    /* prints nothing: what it found is noted in the store */
 int kt_verb_remove(struct kt_installer *installer);   /* {} or {"error"} */
+int kt_verb_sweep(struct kt_installer *installer);    /* {"kept"}: what is still used of what was replaced; or {"error"} */
 
 #endif

@@ -16,6 +16,7 @@ struct kt_config {
 	bool unfit_not_ready;     /* unfitNodes: settled | notReady */
 	size_t root_count;
 	char roots[KT_CONFIG_ROOTS_MAX][KT_CONFIG_PATH_MAX]; /* absolute, normalised */
+	unsigned store_keep;        /* versions beside current and previous, 0..1000 */
 	unsigned verify_interval_s; /* 60..604800 */
 	bool allow_emulated;
 	unsigned proof_interval_s; /* 5..3600 */

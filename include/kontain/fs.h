@@ -38,6 +38,18 @@ int kt_fs_replace_link(int dir, const char *name, const char *target, struct kt_
 /* Reads a link; target is NUL-terminated, -ENAMETOOLONG when it does not fit. */
 int kt_fs_read_link(int dir, const char *path, char *target, size_t size);
 
+/* Renames to a name that must be free: -EEXIST when it is not. Where renameat2(2) takes no flags (zfs before 2.2, some
+ * FUSE servers, a filter) the name is looked at first: callers hold the lock of what they rename in. */
+int kt_fs_rename_new(int dir, const char *name, int to_dir, const char *to);
+
+/* Exchanges two names in one step; -EOPNOTSUPP where that cannot be had (as above). */
+int kt_fs_exchange(int dir, const char *name, int other_dir, const char *other);
+
+/* Could this directory be renamed? Asked of the filesystem by a rename that no filesystem may do: to `taken`, a directory
+ * that is not empty (rename(2)). 0, or why not: -EXDEV (of an overlay's lower layer, another filesystem), -EBUSY (a mount
+ * point) ... Nothing is changed. What is no directory is 0. */
+int kt_fs_can_move(int dir, const char *name, int to_dir, const char *taken);
+
 /* mkdir -p beneath dir, 0755 each. Existing directories are fine. */
 int kt_fs_make_dirs(int dir, const char *path);
 

@@ -82,6 +82,17 @@ struct kt_state_proof {
 	int64_t at;             /* Unix seconds */
 };
 
+/* What was replaced or removed while somebody used it: its bytes stay until nobody does. */
+#define KT_STATE_KEPT_MAX 8
+struct kt_state_kept_tree {
+	char name[128]; /* in the root: ".kept-1-versions-km-0.10.3" */
+	char user[128]; /* "process 123 (km) runs from it"; "" when nobody was asked yet */
+};
+struct kt_state_kept {
+	size_t count; /* of all; the list has the first of them */
+	struct kt_state_kept_tree list[KT_STATE_KEPT_MAX];
+};
+
 struct kt_state_store {
 	bool found;
 	struct kt_verdict verdict;
@@ -95,6 +106,7 @@ struct kt_state_store {
 	unsigned verify_interval_s;
 	uint64_t mismatches;    /* files found lost or changed, since this agent's start */
 	char last_mismatch[320]; /* the last of them: "<Reason>: <place and what>", "" for none */
+	struct kt_state_kept kept;
 };
 
 /* How the agent goes round. All of it is 0 where there is none. */

@@ -211,6 +211,41 @@ int kt_fs_replace_link(int dir, const char *name, const char *target, struct kt_
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot link %s to %s", name, target) : 0;
 }
 
+/* What is answered where flags are not known: by filesystems EINVAL, by kernels and filters ENOSYS or EOPNOTSUPP. */
+static bool is_flag_unknown(int code)
+{
+	return code == EINVAL || code == ENOSYS || code == EOPNOTSUPP;
+}
+
+int kt_fs_rename_new(int dir, const char *name, int to_dir, const char *to)
+{
+	struct stat info;
+
+	if (renameat2(dir, name, to_dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (!is_flag_unknown(errno))
+		return -errno;
+	if (fstatat(to_dir, to, &info, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	if (errno != ENOENT || renameat(dir, name, to_dir, to) < 0)
+		return -errno;
+	return 0;
+}
+
+int kt_fs_exchange(int dir, const char *name, int other_dir, const char *other)
+{
+	if (renameat2(dir, name, other_dir, other, RENAME_EXCHANGE) == 0)
+		return 0;
+	return is_flag_unknown(errno) ? -EOPNOTSUPP : -errno;
+}
+
+int kt_fs_can_move(int dir, const char *name, int to_dir, const char *taken)
+{
+	if (renameat(dir, name, to_dir, taken) == 0)
+		return -EINVAL; /* `taken` was empty: the caller's mistake */
+	return errno == ENOTEMPTY || errno == EEXIST || errno == EISDIR ? 0 : -errno;
+}
+
 int kt_fs_read_link(int dir, const char *path, char *target, size_t size)
 {
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);

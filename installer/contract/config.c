@@ -40,6 +40,7 @@ static const struct key keys[] = {
 	{"", "desired", KEY_CHOICE, AT(desired_absent), .choices = {"present", "absent"}},
 	{"", "unfitNodes", KEY_CHOICE, AT(unfit_not_ready), .choices = {"settled", "notReady"}},
 	{"store", "roots", KEY_ROOTS, AT(roots)},
+	{"store", "keep", KEY_UINT, AT(store_keep), 0, 1000},
 	{"store", "verifyIntervalSeconds", KEY_UINT, AT(verify_interval_s), 60, 604800},
 	{"proof", "allowEmulated", KEY_BOOL, AT(allow_emulated)},
 	{"proof", "intervalSeconds", KEY_UINT, AT(proof_interval_s), 5, 3600},

@@ -134,6 +134,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_STORE_UNSAFE] =
 		{"StoreUnsafe", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Give the store's folder to root and take write permission from group and others."},
+	[KT_REASON_STORE_UNSUPPORTED] =
+		{"StoreUnsupported", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Name a folder on a filesystem that can do what the message says in store.roots, or do as it says by hand."},
 	[KT_REASON_STORE_DAMAGED] =
 		{"StoreDamaged", RETRY, TRANSIENT,
 		 .remedy = "Find out what changed what the message names; the agent with its bundle, or install, lands it anew."},

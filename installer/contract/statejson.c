@@ -114,6 +114,11 @@ static const struct kt_field store_rows[] = {
 	KT_FIELD_STRING(struct kt_state_store, last_mismatch, "lastMismatch", NULL),
 };
 
+static const struct kt_field kept_rows[] = {
+	KT_FIELD_STRING(struct kt_state_kept_tree, name, "name", NULL),
+	KT_FIELD_STRING(struct kt_state_kept_tree, user, "user", NULL),
+};
+
 static const struct kt_field rounds_rows[] = {
 	KT_FIELD(struct kt_state_rounds, count, "count", KT_FIELD_UINT64),
 	KT_FIELD_STRING(struct kt_state_rounds, cause, "cause", NULL),
@@ -169,6 +174,25 @@ static int versions_print(json_t *object, const struct kt_state_versions *versio
 	return object_add(object, "km", km_rows, COUNT(km_rows), versions) ? 0 : -ENOMEM;
 }
 
+/* {"kept": {"count", "list"}} */
+static int kept_print(json_t *object, const struct kt_state_kept *kept)
+{
+	json_t *told = json_object(), *list = json_array();
+
+	if (json_object_set_new(object, "kept", told) < 0 ||
+	    json_object_set_new(told, "count", json_integer((json_int_t)kept->count)) < 0 ||
+	    json_object_set_new(told, "list", list) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < kept->count && i < KT_STATE_KEPT_MAX; i++) {
+		json_t *tree = json_object();
+
+		if (json_array_append_new(list, tree) < 0 ||
+		    kt_fields_print(tree, kept_rows, COUNT(kept_rows), &kept->list[i]) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int state_fill(json_t *root, const struct kt_state *state)
 {
 	if (json_object_set_new(root, "apiVersion", json_string(API_VERSION)) < 0 ||
@@ -180,7 +204,8 @@ static int state_fill(json_t *root, const struct kt_state *state)
 		json_t *object = object_add(root, section->key, section->rows, section->row_count,
 					    (const char *)state + section->offset);
 
-		if (!object || (section->rows == version_rows && versions_print(object, &state->versions) < 0))
+		if (!object || (section->rows == version_rows && versions_print(object, &state->versions) < 0) ||
+		    (section->rows == store_rows && kept_print(object, &state->store.kept) < 0))
 			return -ENOMEM;
 	}
 	return kt_checks_print(root, &state->checks);
@@ -233,6 +258,13 @@ char *kt_proof_print(const struct kt_state_proof *proof)
 	return document_print(root);
 }
 
+char *kt_kept_print(const struct kt_state_kept *kept)
+{
+	KT_OWN(kt_json_release) json_t *root = json_object();
+
+	return root && kept_print(root, kept) == 0 ? document_print(root) : NULL;
+}
+
 static const struct kt_field error_rows[] = {
 	KT_FIELD(struct kt_error, code, "code", KT_FIELD_INT),
 	KT_FIELD(struct kt_error, reason, "reason", KT_FIELD_REASON),
@@ -283,6 +315,31 @@ static int versions_take(const json_t *object, struct kt_state_versions *version
 	return kt_fields_parse(km, "versions.km", km_rows, COUNT(km_rows), versions, err);
 }
 
+/* A writer that keeps nothing aside need not say so. */
+static int kept_take(const json_t *object, struct kt_state_kept *kept, struct kt_error *err)
+{
+	const json_t *told = json_object_get(object, "kept"), *list = json_object_get(told, "list");
+	json_int_t count = json_integer_value(json_object_get(told, "count"));
+
+	if (!told)
+		return 0;
+	if (!json_is_array(list) || json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
+	    count > KT_JSON_INT_MAX || (count > 0) != (json_array_size(list) > 0))
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
+			       "store.kept: a count, and a list of the first %d of as many, is wanted", KT_STATE_KEPT_MAX);
+	kept->count = (size_t)count;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *tree = json_array_get(list, i);
+		int r = json_is_object(tree) ? kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i],
+							       err) :
+					       kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int text_match(const json_t *root, const char *key, const char *wanted, struct kt_error *err)
 {
 	const char *text = json_string_value(json_object_get(root, key));
@@ -308,6 +365,8 @@ static int state_take(const json_t *root, struct kt_state *state, struct kt_erro
 	}
 	if (r == 0)
 		r = versions_take(json_object_get(root, "versions"), &state->versions, err);
+	if (r == 0)
+		r = kept_take(json_object_get(root, "store"), &state->store.kept, err);
 	if (r == 0)
 		r = kt_checks_take(root, &state->checks, err);
 	if (r == 0 && (state->observed_at <= 0 || state->next_update_by <= 0))
@@ -357,6 +416,19 @@ int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_pr
 		r = object_take(root, "proof", proof_rows, COUNT(proof_rows), &proof, err);
 	if (r == 0)
 		*ret_proof = proof;
+	return r;
+}
+
+int kt_kept_parse(const char *bytes, size_t size, struct kt_state_kept *ret_kept, struct kt_error *err)
+{
+	KT_OWN(kt_json_release) json_t *root = NULL;
+	struct kt_state_kept kept = {.count = 0};
+	int r = kt_json_load(bytes, size, &root, err);
+
+	if (r == 0)
+		r = kept_take(root, &kept, err);
+	if (r == 0)
+		*ret_kept = kept;
 	return r;
 }
 

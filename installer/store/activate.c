@@ -14,6 +14,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "door.h"
 #include "set.h"
 
 static int root_sync(const struct kt_store *store, struct kt_error *err)
@@ -35,9 +36,10 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 	if (r == 0 && strcmp(target, wanted) == 0)
 		return 0;
 	if (r == -EINVAL && kt_is_skeleton(store->dir, folder)) {
-		r = kt_store_discard(store, folder, err);
+		r = kt_store_retire(store, folder, false, err);
 		if (r < 0)
 			return r;
+		(void)kt_store_clear(store, false, NULL, NULL); /* what a pod has mounted stays, until a later start finds it free */
 	} else if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG) {
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
 	} else if (r != -ENOENT) {

@@ -1,13 +1,14 @@
 /* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their place.
  *
  * Order, each step safe to run again:
- *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept; nothing is written yet.
+ *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept, the filesystem able to
+ *         exchange each folder; nothing is written yet.
  *         The contract is asked before a digest is taken: what breaks it is refused again at each attempt, cheaply
  *   mark the root ours, lock
  *   stage the set legacy-<digest> from the folders themselves (copied, verified, synced)
  *   current -> the set, synced; links where no folder is
  *   each folder exchanged for its link (RENAME_EXCHANGE, synced): its name leads to the same content before and after
- *   the old folders, now partials, are removed: a running km keeps its inodes
+ *   the old folders, kept aside by now (door.h), are removed, each once nobody uses it
  * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the same. */
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "door.h"
 #include "set.h"
 
 #define LEGACY       "legacy-"
@@ -262,21 +264,26 @@ static int contract_look(const struct kt_store *store, struct kt_error *err)
 /* The folder's name never goes away: it is the folder, then the link. */
 static int folder_exchange(const struct kt_store *store, const char *folder, struct kt_error *err)
 {
-	char partial[64], target[KT_PLACE_MAX];
-	int r;
+	char target[KT_PLACE_MAX];
 
-	(void)snprintf(partial, sizeof(partial), KT_STORE_PARTIAL "adopted-%s", folder);
 	(void)snprintf(target, sizeof(target), KT_STORE_CURRENT "/%s", folder);
-	r = kt_fs_remove_tree(store->dir, partial, err);
-	if (r < 0)
-		return r;
-	if (symlinkat(target, store->dir, partial) < 0 ||
-	    renameat2(store->dir, partial, store->dir, folder, RENAME_EXCHANGE) < 0 || fsync(store->dir) < 0)
-		return errno == EBUSY ? kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved: it is a mount point",
-						store->root, folder) :
-					kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot exchange %s/%s for its link",
-						      store->root, folder);
-	return 0;
+	return kt_store_exchange_link(store, folder, target, err);
+}
+
+/* Can each folder be exchanged here? Known before anything is written. */
+static int exchange_look(const struct kt_store *store, struct kt_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
+		const char *folder = kt_component_folder(kt_component_names[i]);
+
+		r = folder_look(store->dir, folder);
+		if (r < 0)
+			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
+		r = r > 0 ? kt_store_can_exchange(store, folder, err) : 0;
+	}
+	return r;
 }
 
 static int folders_exchange(struct kt_store *store, const char *version, struct kt_error *err)
@@ -325,6 +332,8 @@ static int look(const struct kt_store *store, struct kt_bundle *bundle, struct k
 	char current[KT_VERSION_MAX];
 	int r = contract_look(store, err);
 
+	if (r == 0)
+		r = exchange_look(store, err);
 	if (r == 0)
 		r = describe(store, true, bundle, err);
 	if (r < 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0)

@@ -11,6 +11,7 @@
 #define KT_STORE_OWNER   ".owner"
 #define KT_STORE_LOCK    ".lock"
 #define KT_STORE_PARTIAL ".partial-"
+#define KT_STORE_KEPT    ".kept-"
 #define KT_STORE_FAILED  ".failed-"
 #define KT_STORE_HELD    ".held-"
 #define KT_STORE_PINNED  ".pinned"
@@ -65,12 +66,8 @@ int kt_sync_dir(int dir, const char *path);
 /* syncfs(2) of the store's filesystem; since Linux 5.8 it tells of failed write-back. */
 int kt_store_sync(const struct kt_store *store, struct kt_error *err);
 
-/* Removes every .partial-*. */
+/* Removes every .partial-*, and every .kept-* that nobody uses (door.h). Lock held. */
 int kt_store_sweep(const struct kt_store *store, struct kt_error *err);
-/* Makes a path vanish in one step (renamed to a partial, synced), then removes it. A missing path is 0. */
-int kt_store_discard(const struct kt_store *store, const char *path, struct kt_error *err);
-/* Puts a synced partial into its place and syncs both directories; what lies there already is exchanged and removed. */
-int kt_store_publish(const struct kt_store *store, const char *partial, const char *place, struct kt_error *err);
 
 /* Did we make this root, or may we (it is empty but for skeletons)? Names the first foreign entry. */
 enum kt_claim { KT_CLAIM_OURS, KT_CLAIM_EMPTY, KT_CLAIM_FOREIGN };

@@ -21,6 +21,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "door.h"
 #include "record.h"
 #include "set.h"
 
@@ -43,6 +44,8 @@ struct landing {
 	size_t count;
 	enum kt_set_state set;
 	struct kt_copy copy;
+	struct kt_staged staged;
+	bool has_replaced;
 };
 
 static void landing_done(struct landing *landing)
@@ -226,6 +229,20 @@ static int item_open_landed(const struct landing *landing, struct item *item, st
 				 0;
 }
 
+/* What lies where something is to go, damaged or a skeleton, must be replaceable: known before the first byte. */
+static int places_check(const struct landing *landing, struct kt_error *err)
+{
+	char place[KT_PLACE_MAX];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < landing->count; i++) {
+		kt_place_version(landing->items[i].component->name, landing->items[i].component->version, place);
+		r = landing->items[i].is_there ? 0 : kt_store_can_publish(landing->store, place, err);
+	}
+	kt_place_set(landing->bundle->manifest.version, place);
+	return r < 0 || landing->set == KT_SET_SAME ? r : kt_store_can_publish(landing->store, place, err);
+}
+
 /* The directories that renames will go to: made now, so that the tree's sync makes them last. */
 static int places_make(const struct landing *landing, struct kt_error *err)
 {
@@ -289,16 +306,23 @@ static int components_publish(struct landing *landing, struct kt_error *err)
 		r = kt_store_publish(landing->store, item->partial, place, err);
 		if (r < 0)
 			return r;
+		landing->has_replaced |= r > 0;
+		if (r == 0)
+			memcpy(landing->staged.places[landing->staged.place_count++], place, sizeof(place));
 	}
 	return 0;
 }
 
-static int set_publish(const struct landing *landing, struct kt_error *err)
+static int set_publish(struct landing *landing, struct kt_error *err)
 {
 	char place[KT_PLACE_MAX];
+	int r;
 
 	kt_place_set(landing->bundle->manifest.version, place);
-	return kt_store_publish(landing->store, PARTIAL_SET, place, err);
+	r = kt_store_publish(landing->store, PARTIAL_SET, place, err);
+	landing->has_replaced |= r > 0;
+	landing->staged.has_new_set = r == 0;
+	return r < 0 ? r : 0;
 }
 
 static bool is_complete(const struct landing *landing)
@@ -330,6 +354,8 @@ static int landing_run(struct landing *landing, struct kt_error *err)
 	if (r == 0)
 		r = room_check(landing, err);
 	if (r == 0)
+		r = places_check(landing, err);
+	if (r == 0)
 		r = places_make(landing, err);
 	if (r == 0)
 		r = components_stage(landing, err);
@@ -347,7 +373,7 @@ static int landing_run(struct landing *landing, struct kt_error *err)
 }
 
 int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
-		   uint64_t *ret_bytes_written, struct kt_error *err)
+		   struct kt_staged *ret_staged, struct kt_error *err)
 {
 	KT_OWN(landing_done)
 	struct landing landing = {
@@ -367,7 +393,10 @@ int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_st
 		(void)kt_store_sweep(store, NULL);
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	}
-	if (ret_bytes_written)
-		*ret_bytes_written = landing.copy.done_bytes;
+	if (landing.has_replaced) /* what cannot be removed now is by a later start */
+		(void)kt_store_sweep(store, NULL);
+	landing.staged.bytes_written = landing.copy.done_bytes;
+	if (ret_staged)
+		*ret_staged = landing.staged;
 	return 0;
 }

@@ -137,16 +137,17 @@ static int pack(const char *path, const char *version, char **named)
 
 /* Verbs */
 
-static int stage(struct kt_store *store, const char *path, char ret_version[KT_VERSION_MAX], struct kt_error *err)
+static int stage(struct kt_store *store, const char *path, char ret_version[KT_VERSION_MAX],
+		 struct kt_staged *ret_staged, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
-	uint64_t written = 0;
+	struct kt_staged staged = {.bytes_written = 0};
 	int r = kt_bundle_open(path, &bundle, err);
 
 	if (r == 0)
-		r = kt_store_stage(store, &bundle, NULL, NULL, &written, err);
+		r = kt_store_stage(store, &bundle, NULL, NULL, ret_staged ? ret_staged : &staged, err);
 	if (r == 0)
-		(void)printf("written=%llu\n", (unsigned long long)written);
+		(void)printf("written=%llu\n", (unsigned long long)(ret_staged ? ret_staged : &staged)->bytes_written);
 	(void)snprintf(ret_version, KT_VERSION_MAX, "%s", bundle.manifest.version);
 	return r;
 }
@@ -155,13 +156,13 @@ static int verb_stage(struct kt_store *store, char **args, struct kt_error *err)
 {
 	char version[KT_VERSION_MAX];
 
-	return stage(store, args[0], version, err);
+	return stage(store, args[0], version, NULL, err);
 }
 
 static int verb_land(struct kt_store *store, char **args, struct kt_error *err)
 {
 	char version[KT_VERSION_MAX];
-	int r = stage(store, args[0], version, err);
+	int r = stage(store, args[0], version, NULL, err);
 
 	return r < 0 ? r : kt_store_activate(store, version, err);
 }
@@ -176,14 +177,19 @@ static int verb_restore(struct kt_store *store, char **args, struct kt_error *er
 	return kt_store_restore(store, args[0], args[1] ? args[1] : "", err);
 }
 
+/* A landing that fails after it was staged: what a failed proof leads to. */
 static int verb_drop(struct kt_store *store, char **args, struct kt_error *err)
 {
-	return kt_store_drop_set(store, args[0], err);
+	struct kt_staged staged;
+	char version[KT_VERSION_MAX];
+	int r = stage(store, args[0], version, &staged, err);
+
+	return r < 0 ? r : kt_store_drop_staged(store, version, &staged, err);
 }
 
 static int verb_prune(struct kt_store *store, char **args, struct kt_error *err)
 {
-	struct kt_prune prune = {.keep_count = (unsigned)atoi(args[0])}; /* whoever holds it: see "users" */
+	struct kt_prune prune = {.keep_count = (unsigned)atoi(args[0])};
 	size_t removed = 0;
 	int r = kt_store_prune(store, &prune, &removed, err);
 
@@ -207,7 +213,7 @@ static int verb_adopt(struct kt_store *store, char **args, struct kt_error *err)
 static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
 {
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
-	int r = kt_store_find_users(store, prefix, &users, err);
+	int r = kt_store_find_users(store, &users, err);
 
 	(void)args;
 	for (size_t i = 0; r == 0 && i < users.count; i++)
@@ -220,8 +226,9 @@ static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
 
 static int verb_uninstall(struct kt_store *store, char **args, struct kt_error *err)
 {
-	(void)args;
-	return kt_store_uninstall(store, err);
+	bool is_root_kept = false;
+
+	return kt_store_uninstall(store, args[0] != NULL, &is_root_kept, err); /* "force" */
 }
 
 static int verb_hold(struct kt_store *store, char **args, struct kt_error *err)

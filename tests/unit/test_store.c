@@ -143,13 +143,15 @@ static void test_nothing_is_done_without_the_lock(void **state)
 	struct kt_bundle bundle = {.dir = -1};
 	struct kt_error err = {.code = 0};
 	size_t removed = 0;
+	bool is_root_kept = false;
 
 	assert_true(kt_store_stage(&fixture->store, &bundle, NULL, NULL, NULL, &err) < 0);
 	assert_true(kt_store_activate(&fixture->store, "1.0", &err) < 0);
 	assert_true(kt_store_restore(&fixture->store, "", "", &err) < 0);
-	assert_true(kt_store_drop_set(&fixture->store, "1.0", &err) < 0);
+	assert_true(kt_store_drop_staged(&fixture->store, "1.0", &(struct kt_staged){.has_new_set = true}, &err) < 0);
+	assert_true(kt_store_clear_kept(&fixture->store, NULL, &err) < 0);
 	assert_true(kt_store_prune(&fixture->store, &(struct kt_prune){.keep_count = 0}, &removed, &err) < 0);
-	assert_true(kt_store_uninstall(&fixture->store, &err) < 0);
+	assert_true(kt_store_uninstall(&fixture->store, true, &is_root_kept, &err) < 0);
 }
 
 static void test_versions_that_are_not_there(void **state)
