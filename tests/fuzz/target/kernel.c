@@ -5,7 +5,7 @@
 
 #include "../../../installer/node/refusal.h"
 #include "../../../installer/node/security.h"
-#include "../../../installer/uevent.h"
+#include "../../../installer/agent/uevent.h"
 #include "fuzz.h"
 #include "kontain/own.h"
 

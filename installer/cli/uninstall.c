@@ -1,0 +1,32 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "kontain/own.h"
+#include "jobs/land.h"
+#include "agent/observe.h"
+#include "print.h"
+#include "commands.h"
+
+int kt_verb_uninstall(struct kt_installer *installer)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	int failed = kt_installer_open_store(installer, KT_STORE_READ, &store, &err);
+
+	if (failed == -ENOENT) {
+		puts("nothing to do: there is no installation");
+		return KT_EXIT_DONE;
+	}
+	if (failed)
+		return kt_print_error(&err);
+	if (installer->options.dry_run) {
+		if (kt_refuse_used(installer, &store, &err) != 0)
+			return kt_print_error(&err);
+		printf("would remove what kontain-installer made in %s\n", store.root);
+		return KT_EXIT_DONE;
+	}
+	if (kt_remove(installer, &err) != 0)
+		return kt_print_error(&err);
+	printf("removed what kontain-installer made in %s\n", store.root);
+	return KT_EXIT_DONE;
+}
