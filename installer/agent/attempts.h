@@ -1,8 +1,8 @@
 /* The attempts at one bundle by this process: what the last one failed of, and when the next may be made. What a bundle
  * itself did is remembered by the store (store/failure.c); this is for all else, so that a cause which lasts does not
  * have the same 300 MB copied at every tick. The clock is the caller's. */
-#ifndef KT_INSTALLER_ATTEMPTS_H
-#define KT_INSTALLER_ATTEMPTS_H
+#ifndef KT_AGENT_ATTEMPTS_H
+#define KT_AGENT_ATTEMPTS_H
 
 #include "plan.h"
 

@@ -20,58 +20,58 @@ static unsigned hold_after(size_t falls)
 	return holds[i].hold_s;
 }
 
-static void forget_oldest(struct kt_steady *steady, size_t count)
+static void forget_oldest(struct kt_damping *damping, size_t count)
 {
-	steady->fall_count -= count;
-	memmove(steady->falls_ms, steady->falls_ms + count, steady->fall_count * sizeof *steady->falls_ms);
+	damping->fall_count -= count;
+	memmove(damping->falls_ms, damping->falls_ms + count, damping->fall_count * sizeof *damping->falls_ms);
 }
 
-static void forget_old(struct kt_steady *steady, int64_t now_ms)
+static void forget_old(struct kt_damping *damping, int64_t now_ms)
 {
 	size_t old = 0;
 
-	while (old < steady->fall_count && now_ms - steady->falls_ms[old] >= KT_STEADY_WINDOW_MS)
+	while (old < damping->fall_count && now_ms - damping->falls_ms[old] >= KT_DAMPING_WINDOW_MS)
 		old++;
-	forget_oldest(steady, old);
+	forget_oldest(damping, old);
 }
 
-static void fall(struct kt_steady *steady, int64_t now_ms)
+static void fall(struct kt_damping *damping, int64_t now_ms)
 {
-	if (steady->fall_count == KT_STEADY_FALLS_MAX)
-		forget_oldest(steady, 1);
-	steady->falls_ms[steady->fall_count++] = now_ms;
+	if (damping->fall_count == KT_DAMPING_FALLS_MAX)
+		forget_oldest(damping, 1);
+	damping->falls_ms[damping->fall_count++] = now_ms;
 }
 
-static void hold(struct kt_steady *steady, int64_t now_ms)
+static void hold(struct kt_damping *damping, int64_t now_ms)
 {
-	steady->hold_s = hold_after(steady->fall_count);
-	steady->hold_until_ms = now_ms + (int64_t)steady->hold_s * 1000;
+	damping->hold_s = hold_after(damping->fall_count);
+	damping->hold_until_ms = now_ms + (int64_t)damping->hold_s * 1000;
 }
 
-bool kt_steady_is_shaky(const struct kt_steady *steady)
+bool kt_damping_is_shaky(const struct kt_damping *damping)
 {
-	return !steady->is_shown && hold_after(steady->fall_count) > 0;
+	return !damping->is_shown && hold_after(damping->fall_count) > 0;
 }
 
-bool kt_steady_take(struct kt_steady *steady, bool is_so, bool is_disturbed, int64_t now_ms)
+bool kt_damping_take(struct kt_damping *damping, bool is_so, bool is_disturbed, int64_t now_ms)
 {
 	bool show;
 
-	forget_old(steady, now_ms);
-	if (steady->has_seen && steady->was_so && !is_so)
-		fall(steady, now_ms);
-	if (is_so && (!steady->was_so || (is_disturbed && steady->hold_s > 0))) {
-		hold(steady, now_ms);
-		if (!steady->was_so && steady->hold_s > 0)
-			steady->held_count++;
+	forget_old(damping, now_ms);
+	if (damping->has_seen && damping->was_so && !is_so)
+		fall(damping, now_ms);
+	if (is_so && (!damping->was_so || (is_disturbed && damping->hold_s > 0))) {
+		hold(damping, now_ms);
+		if (!damping->was_so && damping->hold_s > 0)
+			damping->held_count++;
 	}
-	if (!is_so || now_ms >= steady->hold_until_ms)
-		steady->hold_s = 0;
-	show = is_so && steady->hold_s == 0;
-	if (steady->has_seen && show != steady->is_shown)
-		steady->change_count++;
-	steady->has_seen = true;
-	steady->was_so = is_so;
-	steady->is_shown = show;
+	if (!is_so || now_ms >= damping->hold_until_ms)
+		damping->hold_s = 0;
+	show = is_so && damping->hold_s == 0;
+	if (damping->has_seen && show != damping->is_shown)
+		damping->change_count++;
+	damping->has_seen = true;
+	damping->was_so = is_so;
+	damping->is_shown = show;
 	return show;
 }

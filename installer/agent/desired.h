@@ -1,6 +1,6 @@
 /* config and bundle -> kt_desired. */
-#ifndef KT_INSTALLER_DESIRED_H
-#define KT_INSTALLER_DESIRED_H
+#ifndef KT_AGENT_DESIRED_H
+#define KT_AGENT_DESIRED_H
 
 #include "cli/options.h"
 #include "plan.h"

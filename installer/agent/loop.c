@@ -45,8 +45,8 @@ struct agent {
 	struct kt_watch watch; /* owned */
 	struct kt_stuck stuck; /* owned */
 	struct kt_scrubber scrubber;
-	struct kt_pace pace;
-	struct kt_steady steady;
+	struct kt_debounce debounce;
+	struct kt_damping damping;
 	struct told told;
 	enum kt_cause cause; /* of this round */
 	bool was_disturbed;  /* something happened to the device before it */
@@ -91,9 +91,9 @@ static int make_folder(const char *path, struct kt_error *err)
 /* By us and by all that ran for us. */
 static int64_t taken_us(const struct agent *agent)
 {
-	const struct kt_hands *hands = agent->installer->hands;
+	const struct kt_runner *hands = agent->installer->runner;
 
-	return kt_clock_cpu_us(RUSAGE_SELF) + (hands != NULL ? kt_hands_cpu_us(hands) : kt_clock_cpu_us(RUSAGE_CHILDREN));
+	return kt_clock_cpu_us(RUSAGE_SELF) + (hands != NULL ? kt_runner_cpu_us(hands) : kt_clock_cpu_us(RUSAGE_CHILDREN));
 }
 
 /* ---- what is told ---- */
@@ -111,23 +111,23 @@ static void publish(const struct kt_installer *installer, struct kt_state *state
 /* A node that was down too often in a short time is not ready before it has held for a while, though it is proven. */
 static void hold_back(struct agent *agent, struct kt_state *state)
 {
-	struct kt_steady *steady = &agent->steady;
+	struct kt_damping *damping = &agent->damping;
 	int64_t now_ms = kt_clock_boot_ms();
-	bool show = kt_steady_take(steady, state->node.ok, agent->was_disturbed, now_ms);
+	bool show = kt_damping_take(damping, state->node.ok, agent->was_disturbed, now_ms);
 
 	agent->was_disturbed = false;
 	agent->held_until = 0;
 	if (state->node.ok && !show) {
-		agent->held_until = time(NULL) + (steady->hold_until_ms - now_ms + 999) / 1000;
+		agent->held_until = time(NULL) + (damping->hold_until_ms - now_ms + 999) / 1000;
 		kt_verdict_set(&state->node, false, KT_REASON_UNSTEADY,
 			       "proven again, and held back until it holds for %u s: it failed %zu times within %d min",
-			       steady->hold_s, steady->fall_count, KT_STEADY_WINDOW_MS / 60000);
+			       damping->hold_s, damping->fall_count, KT_DAMPING_WINDOW_MS / 60000);
 		if (state->rollout.reason == KT_REASON_READY)
 			kt_verdict_set(&state->rollout, !agent->installer->config.unfit_not_ready, KT_REASON_UNSTEADY,
 				       "%s", state->node.message);
 	}
-	state->rounds.ready_changes = steady->change_count;
-	state->rounds.held_back = steady->held_count;
+	state->rounds.ready_changes = damping->change_count;
+	state->rounds.held_back = damping->held_count;
 	state->rounds.held_until = agent->held_until;
 }
 
@@ -212,8 +212,8 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 	bool is_freed = false;
 
 	for (;;) {
-		bool is_quiet = agent->pace.first_event_ms == 0;
-		int64_t left_ms = kt_pace_due_ms(&agent->pace) - kt_clock_boot_ms();
+		bool is_quiet = agent->debounce.first_event_ms == 0;
+		int64_t left_ms = kt_debounce_due_ms(&agent->debounce) - kt_clock_boot_ms();
 
 		if (left_ms <= 0)
 			return is_quiet ? by_the_clock : cause;
@@ -230,7 +230,7 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 		}
 		if (is_quiet) /* the first of a burst gives it its name */
 			cause = seen;
-		kt_pace_event(&agent->pace, kt_clock_boot_ms());
+		kt_debounce_event(&agent->debounce, kt_clock_boot_ms());
 	}
 }
 
@@ -244,7 +244,7 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 	bool is_held;
 
 	agent->round_count++;
-	kt_pace_begin(&agent->pace);
+	kt_debounce_begin(&agent->debounce);
 	kt_watch_arm(&agent->watch);
 	kt_reconcile(&agent->reconciler, state, NULL);
 	hold_back(agent, state);
@@ -255,9 +255,9 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 
 	seconds = rest_s(&agent->reconciler, state);
 	due_ms = ended_ms + spread_ms(seconds);
-	is_held = agent->steady.hold_s > 0 && agent->steady.hold_until_ms < due_ms;
-	kt_pace_end(&agent->pace, state->rounds.cpu_us / 1000, ended_ms, is_held ? agent->steady.hold_until_ms : due_ms,
-		    kt_steady_is_shaky(&agent->steady));
+	is_held = agent->damping.hold_s > 0 && agent->damping.hold_until_ms < due_ms;
+	kt_debounce_end(&agent->debounce, state->rounds.cpu_us / 1000, ended_ms, is_held ? agent->damping.hold_until_ms : due_ms,
+		    kt_damping_is_shaky(&agent->damping));
 	publish(agent->installer, state, (unsigned)((due_ms - ended_ms) / 1000) + ROUND_SLACK_S);
 	tell(&agent->told, state);
 	return is_held                                               ? KT_CAUSE_HOLD
@@ -274,7 +274,7 @@ static void open_watch(struct agent *agent)
 		kt_log(KT_LOG_WARN, "not told of every change, which is then seen some seconds later", "err", problem, NULL);
 }
 
-int kt_verb_run(struct kt_installer *installer)
+int kt_command_run(struct kt_installer *installer)
 {
 	KT_OWN(agent_done) struct agent agent = {.installer = installer, .cause = KT_CAUSE_START};
 	char landlock[KT_LANDLOCK_TEXT_MAX] = "";
@@ -284,16 +284,16 @@ int kt_verb_run(struct kt_installer *installer)
 	agent.reconciler = (struct kt_reconciler){.installer = installer, .stuck = &agent.stuck, .announce = announce,
 						  .acted = acted, .context = &agent};
 	kt_stuck_init(&agent.stuck);
-	if (installer->hands == NULL)
+	if (installer->runner == NULL)
 		kt_stuck_inherit();
 	kt_scrubber_init(&agent.scrubber);
-	if (installer->hands != NULL) /* with --once it would end with the round */
+	if (installer->runner != NULL) /* with --once it would end with the round */
 		agent.reconciler.scrubber = &agent.scrubber;
 	signals_take();
 	open_watch(&agent);
 	if (make_folder(installer->options.state, &err) != 0)
 		return kt_print_error(&err);
-	if (installer->hands != NULL && kt_confine_head_files(installer, landlock, &err) != 0)
+	if (installer->runner != NULL && kt_rights_agent_files(installer, landlock, &err) != 0)
 		return kt_print_error(&err);
 	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL, NULL);
 	for (;;) {

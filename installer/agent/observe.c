@@ -94,8 +94,8 @@ int kt_installer_call(const struct kt_installer *installer, const char *verb, co
 				     /* what it has to say of its progress belongs into our log */
 				     .passes_errors = strcmp(verb, "land") == 0};
 
-	if (installer->hands != NULL)
-		return kt_hands_call(installer->hands, verb, to, timeout_ms, ret_result, err);
+	if (installer->runner != NULL)
+		return kt_runner_call(installer->runner, verb, to, timeout_ms, ret_result, err);
 	arguments_fill(installer, verb, to, argv);
 	return kt_child_run(&spec, ret_result, err);
 }

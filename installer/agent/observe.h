@@ -1,6 +1,6 @@
 /* What is so on this node: store, host, KVM, proof. The dangerous parts run in children. */
-#ifndef KT_INSTALLER_OBSERVE_H
-#define KT_INSTALLER_OBSERVE_H
+#ifndef KT_AGENT_OBSERVE_H
+#define KT_AGENT_OBSERVE_H
 
 #include "cli/options.h"
 #include "plan.h"

@@ -1,6 +1,6 @@
 /* The upgrade policy: what is wanted and what was seen -> what to do, and how the node stands. Pure. */
-#ifndef KT_INSTALLER_PLAN_H
-#define KT_INSTALLER_PLAN_H
+#ifndef KT_AGENT_PLAN_H
+#define KT_AGENT_PLAN_H
 
 #include <stdbool.h>
 

@@ -24,8 +24,8 @@ static bool is_stuck(const struct kt_reconciler *reconciler)
 {
 	if (reconciler->stuck == NULL)
 		return false;
-	return reconciler->installer->hands != NULL
-		       ? kt_hands_look(reconciler->installer->hands, reconciler->stuck, STUCK_GRACE_MS)
+	return reconciler->installer->runner != NULL
+		       ? kt_runner_look(reconciler->installer->runner, reconciler->stuck, STUCK_GRACE_MS)
 		       : kt_stuck_look(reconciler->stuck, STUCK_GRACE_MS);
 }
 

@@ -1,6 +1,6 @@
 /* One round: config -> desired, observe, plan, act, observe again. */
-#ifndef KT_INSTALLER_RECONCILE_H
-#define KT_INSTALLER_RECONCILE_H
+#ifndef KT_AGENT_RECONCILE_H
+#define KT_AGENT_RECONCILE_H
 
 #include "attempts.h"
 #include "desired.h"

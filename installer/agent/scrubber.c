@@ -67,13 +67,13 @@ void kt_scrubber_tend(struct kt_scrubber *scrubber, const struct kt_installer *i
 	int r;
 
 	if (scrubber->is_running)
-		scrubber->is_running = kt_hands_scrub(installer->hands, false, NULL) == 1;
+		scrubber->is_running = kt_runner_scrub(installer->runner, false, NULL) == 1;
 	if (scrubber->is_running)
 		return;
 	if (!kt_scrubber_is_due(scrubber, inventory, interval_s, time(NULL), now_ms))
 		return;
 	kt_scrubber_began(scrubber, interval_s, now_ms);
-	r = kt_hands_scrub(installer->hands, true, &err);
+	r = kt_runner_scrub(installer->runner, true, &err);
 	scrubber->is_running = r == 1;
 	if (r < 0)
 		kt_log(KT_LOG_WARN, "cannot verify the store", "reason", kt_reason_name(err.reason), "err", err.text, NULL);

@@ -1,6 +1,6 @@
 /* The deep verification in the background: when it is due, the process that does it, and what was found amiss. */
-#ifndef KT_INSTALLER_SCRUBBER_H
-#define KT_INSTALLER_SCRUBBER_H
+#ifndef KT_AGENT_SCRUBBER_H
+#define KT_AGENT_SCRUBBER_H
 
 #include "cli/options.h"
 #include "plan.h"

@@ -1,6 +1,6 @@
 /* The kernel's announcements of devices (NETLINK_KOBJECT_UEVENT, lib/kobject_uevent.c). */
-#ifndef KT_INSTALLER_UEVENT_H
-#define KT_INSTALLER_UEVENT_H
+#ifndef KT_AGENT_UEVENT_H
+#define KT_AGENT_UEVENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* What wakes the agent between two rounds: the device folder, the store's folders, the kernel. */
-#ifndef KT_INSTALLER_WATCH_H
-#define KT_INSTALLER_WATCH_H
+#ifndef KT_AGENT_WATCH_H
+#define KT_AGENT_WATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -29,7 +29,7 @@ static void check_store(const struct kt_installer *installer, struct kt_observed
 	}
 }
 
-int kt_verb_check(struct kt_installer *installer)
+int kt_command_check(struct kt_installer *installer)
 {
 	const struct kt_options *options = &installer->options;
 	struct kt_observed observed = {.store_open = false};

@@ -1,6 +1,6 @@
 /* How `check` shows its rows to a person: a table, and for the first row that is broken what to do. */
-#ifndef KT_INSTALLER_DOCTOR_H
-#define KT_INSTALLER_DOCTOR_H
+#ifndef KT_CLI_DOCTOR_H
+#define KT_CLI_DOCTOR_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -47,7 +47,7 @@ static int print_dry_run(const struct kt_plan *plan, const struct kt_state *stat
 	return KT_EXIT_DONE;
 }
 
-int kt_verb_install(struct kt_installer *installer)
+int kt_command_install(struct kt_installer *installer)
 {
 	struct kt_reconciler reconciler = {.installer = installer, .is_attended = true};
 	struct kt_error err = {.reason = KT_REASON_NONE};

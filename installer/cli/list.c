@@ -25,7 +25,7 @@ static void print_set(const struct kt_store *store, const struct kt_inventory *i
 	putchar('\n');
 }
 
-int kt_verb_list(struct kt_installer *installer)
+int kt_command_list(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_inventory inventory;

@@ -17,22 +17,22 @@ static const struct {
 	int (*run)(struct kt_installer *installer);
 	bool is_resident; /* two processes, confined before anything is read */
 } verbs[] = {
-	{"run", kt_verb_run, true},
-	{"install", kt_verb_install, false},
-	{"check", kt_verb_check, false},
-	{"status", kt_verb_status, false},
-	{"list", kt_verb_list, false},
-	{"verify", kt_verb_verify, false},
-	{"rollback", kt_verb_rollback, false},
-	{"prune", kt_verb_prune, false},
-	{"pin", kt_verb_pin, false},
-	{"unpin", kt_verb_unpin, false},
-	{"uninstall", kt_verb_uninstall, false},
-	{"probe", kt_verb_probe, false},
-	{"selftest", kt_verb_selftest, false},
-	{"land", kt_verb_land, false},
-	{"scrub", kt_verb_scrub, false},
-	{"remove", kt_verb_remove, false},
+	{"run", kt_command_run, true},
+	{"install", kt_command_install, false},
+	{"check", kt_command_check, false},
+	{"status", kt_command_status, false},
+	{"list", kt_command_list, false},
+	{"verify", kt_command_verify, false},
+	{"rollback", kt_command_rollback, false},
+	{"prune", kt_command_prune, false},
+	{"pin", kt_command_pin, false},
+	{"unpin", kt_command_unpin, false},
+	{"uninstall", kt_command_uninstall, false},
+	{"probe", kt_job_probe, false},
+	{"selftest", kt_job_selftest, false},
+	{"land", kt_job_land, false},
+	{"scrub", kt_job_scrub, false},
+	{"remove", kt_job_remove, false},
 };
 
 static int usage(const struct kt_error *err)
@@ -50,9 +50,9 @@ static int run_verb(size_t i, int argc, char *argv[])
 	if (kt_options_parse(argc, argv, options, &err) != 0)
 		return usage(&err);
 	kt_log_init("kontain-installer", options->quiet ? KT_LOG_ERROR : options->verbose ? KT_LOG_DEBUG : KT_LOG_INFO);
-	if (verbs[i].is_resident && !options->once && kt_hands_start(&installer, &err) != 0)
+	if (verbs[i].is_resident && !options->once && kt_runner_start(&installer, &err) != 0)
 		return kt_print_error(&err);
-	if (kt_confine_verb(verbs[i].name, options, &err) != 0)
+	if (kt_rights_job(verbs[i].name, options, &err) != 0)
 		return kt_print_error(&err);
 	kt_config_init(&installer.config);
 	if (options->config != NULL && kt_config_load(options->config, &installer.config, &err) != 0)

@@ -1,6 +1,6 @@
 /* The command line: what every verb is told. All strings are borrowed from argv. */
-#ifndef KT_INSTALLER_OPTIONS_H
-#define KT_INSTALLER_OPTIONS_H
+#ifndef KT_CLI_OPTIONS_H
+#define KT_CLI_OPTIONS_H
 
 #include <stdbool.h>
 
@@ -36,14 +36,14 @@ struct kt_options {
 	unsigned older_than_days;
 };
 
-struct kt_hands;
+struct kt_runner;
 
 /* Everything a verb works with. */
 struct kt_installer {
 	struct kt_options options;
 	struct kt_config config;
 	struct kt_node_paths paths;
-	struct kt_hands *hands; /* borrowed; set in the resident agent: they run its verbs */
+	struct kt_runner *runner; /* borrowed; set in the resident agent: they run its verbs */
 };
 
 /* argv from the verb on. The text of a failure is one line for a person. */

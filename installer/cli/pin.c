@@ -24,12 +24,12 @@ static int pin(struct kt_installer *installer, bool is_pinned)
 	return KT_EXIT_DONE;
 }
 
-int kt_verb_pin(struct kt_installer *installer)
+int kt_command_pin(struct kt_installer *installer)
 {
 	return pin(installer, true);
 }
 
-int kt_verb_unpin(struct kt_installer *installer)
+int kt_command_unpin(struct kt_installer *installer)
 {
 	return pin(installer, false);
 }

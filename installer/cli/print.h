@@ -1,6 +1,6 @@
 /* How a state is shown to a person, or as its document. */
-#ifndef KT_INSTALLER_PRINT_H
-#define KT_INSTALLER_PRINT_H
+#ifndef KT_CLI_PRINT_H
+#define KT_CLI_PRINT_H
 
 #include "options.h"
 #include "agent/plan.h"

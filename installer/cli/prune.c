@@ -32,7 +32,7 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 	}
 }
 
-int kt_verb_prune(struct kt_installer *installer)
+int kt_command_prune(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};

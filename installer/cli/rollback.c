@@ -58,7 +58,7 @@ static int roll_back(struct kt_installer *installer, const char **ret_version, b
 	return switch_and_hold(installer, &store, &inventory, version, err);
 }
 
-int kt_verb_rollback(struct kt_installer *installer)
+int kt_command_rollback(struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	const char *version = NULL;

@@ -7,7 +7,7 @@
 #include "agent/reconcile.h"
 #include "commands.h"
 
-int kt_verb_status(struct kt_installer *installer)
+int kt_command_status(struct kt_installer *installer)
 {
 	struct kt_reconciler reconciler = {.installer = installer};
 	struct kt_state state, published;

@@ -7,7 +7,7 @@
 #include "print.h"
 #include "commands.h"
 
-int kt_verb_uninstall(struct kt_installer *installer)
+int kt_command_uninstall(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};

@@ -109,7 +109,7 @@ static int answer(int failed, const struct kt_error *err)
 	return failed ? kt_exit_status(err) : KT_EXIT_DONE;
 }
 
-int kt_verb_land(struct kt_installer *installer)
+int kt_job_land(struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
@@ -139,7 +139,7 @@ int kt_remove(const struct kt_installer *installer, struct kt_error *err)
 	return failed ? failed : kt_store_uninstall(&store, err);
 }
 
-int kt_verb_remove(struct kt_installer *installer)
+int kt_job_remove(struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 

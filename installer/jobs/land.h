@@ -1,6 +1,6 @@
 /* Landing a bundle and taking everything away: what the agent runs in a child, and a person's command itself. */
-#ifndef KT_INSTALLER_LAND_H
-#define KT_INSTALLER_LAND_H
+#ifndef KT_JOBS_LAND_H
+#define KT_JOBS_LAND_H
 
 #include "kontain/store.h"
 #include "cli/options.h"

@@ -14,7 +14,7 @@ static void tell(void *context, const struct kt_probe *probe)
 		*failed = true;
 }
 
-int kt_verb_probe(struct kt_installer *installer)
+int kt_job_probe(struct kt_installer *installer)
 {
 	struct kt_probe probe = {.kvm.api_version = -1};
 	bool failed = false;

@@ -1,6 +1,6 @@
 /* How far a long landing is: one line on a terminal, rewritten in place; events in the log otherwise. */
-#ifndef KT_INSTALLER_PROGRESS_H
-#define KT_INSTALLER_PROGRESS_H
+#ifndef KT_JOBS_PROGRESS_H
+#define KT_JOBS_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

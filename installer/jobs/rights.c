@@ -137,7 +137,7 @@ static int keep_capabilities(unsigned who, struct kt_error *err)
 
 /* ---- who gives up what ---- */
 
-int kt_confine_network(struct kt_error *err)
+int kt_rights_network(struct kt_error *err)
 {
 	if (unshare(CLONE_NEWNET) != 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL,
@@ -145,7 +145,7 @@ int kt_confine_network(struct kt_error *err)
 	return 0;
 }
 
-int kt_confine_hands(struct kt_error *err)
+int kt_rights_runner(struct kt_error *err)
 {
 	const struct kt_filter_table *const tables[] = {&refused_table};
 	int failed = keep_capabilities(HANDS, err);
@@ -153,7 +153,7 @@ int kt_confine_hands(struct kt_error *err)
 	return failed ? failed : kt_filter_refuse(tables, TABLE_SIZE(tables), err);
 }
 
-int kt_confine_head(struct kt_error *err)
+int kt_rights_agent(struct kt_error *err)
 {
 	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &head_table, &kt_filter_sanitizer};
 	int failed = keep_capabilities(0, err);
@@ -194,7 +194,7 @@ static int allow_roots(struct kt_landlock *set, const struct kt_installer *insta
 	return failed;
 }
 
-int kt_confine_head_files(const struct kt_installer *installer, char ret_text[KT_LANDLOCK_TEXT_MAX],
+int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT_LANDLOCK_TEXT_MAX],
 			  struct kt_error *err)
 {
 	const struct kt_options *options = &installer->options;
@@ -231,7 +231,7 @@ static int confine_probe_files(const struct kt_options *options, struct kt_error
 	return failed ? failed : kt_landlock_enforce(&set, err);
 }
 
-int kt_confine_verb(const char *verb, const struct kt_options *options, struct kt_error *err)
+int kt_rights_job(const char *verb, const struct kt_options *options, struct kt_error *err)
 {
 	int failed = 0;
 

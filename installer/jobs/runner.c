@@ -55,7 +55,7 @@ struct reply {
 	int64_t cpu_us;
 };
 
-struct kt_hands {
+struct kt_runner {
 	int ask; /* owned */
 	int answer;
 	int64_t cpu_us;
@@ -95,7 +95,7 @@ static int read_text(int fd, size_t size, char **ret_text)
 
 /* ---- the head's side ---- */
 
-static int exchange(struct kt_hands *hands, const struct request *request, struct reply *ret_reply, struct kt_error *err)
+static int exchange(struct kt_runner *hands, const struct request *request, struct reply *ret_reply, struct kt_error *err)
 {
 	int r = kt_fs_write_full(hands->ask, request, sizeof(*request));
 
@@ -106,7 +106,7 @@ static int exchange(struct kt_hands *hands, const struct request *request, struc
 	return 0;
 }
 
-int kt_hands_call(struct kt_hands *hands, const char *verb, const char *to, unsigned timeout_ms,
+int kt_runner_call(struct kt_runner *hands, const char *verb, const char *to, unsigned timeout_ms,
 		  struct kt_child_result *ret_result, struct kt_error *err)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
@@ -137,7 +137,7 @@ int kt_hands_call(struct kt_hands *hands, const char *verb, const char *to, unsi
 	return 0;
 }
 
-bool kt_hands_look(struct kt_hands *hands, struct kt_stuck *stuck, unsigned grace_ms)
+bool kt_runner_look(struct kt_runner *hands, struct kt_stuck *stuck, unsigned grace_ms)
 {
 	struct request request = {.verb = LOOK, .timeout_ms = grace_ms};
 	struct reply reply;
@@ -154,7 +154,7 @@ bool kt_hands_look(struct kt_hands *hands, struct kt_stuck *stuck, unsigned grac
 	return reply.r;
 }
 
-int kt_hands_scrub(struct kt_hands *hands, bool start, struct kt_error *err)
+int kt_runner_scrub(struct kt_runner *hands, bool start, struct kt_error *err)
 {
 	struct request request = {.verb = SCRUB, .timeout_ms = start};
 	struct reply reply;
@@ -165,7 +165,7 @@ int kt_hands_scrub(struct kt_hands *hands, bool start, struct kt_error *err)
 	return r < 0 ? r : reply.r;
 }
 
-int64_t kt_hands_cpu_us(const struct kt_hands *hands)
+int64_t kt_runner_cpu_us(const struct kt_runner *hands)
 {
 	return hands->cpu_us;
 }
@@ -281,7 +281,7 @@ __attribute__((noreturn)) static void hands_main(const struct kt_installer *inst
 	desk.stuck.companion = &desk.scrub;
 	/* PID 1 of a container ignores a signal that it has no handler for. */
 	if (sigaction(SIGCHLD, &on_child, NULL) != 0 || sigaction(SIGTERM, &on_end, NULL) != 0 ||
-	    sigaction(SIGINT, &on_end, NULL) != 0 || kt_confine_hands(&err) != 0) {
+	    sigaction(SIGINT, &on_end, NULL) != 0 || kt_rights_runner(&err) != 0) {
 		kt_log(KT_LOG_ERROR, "cannot start", "reason", kt_reason_name(err.reason), "err", err.text, NULL);
 		_exit(KT_EXIT_FAILED);
 	}
@@ -318,25 +318,25 @@ static int refuse_sockets(struct kt_error *err)
 
 static int head_begin(struct kt_installer *installer, pid_t hands_pid, int ask, int answer, struct kt_error *err)
 {
-	struct kt_hands *hands = malloc(sizeof(*hands));
+	struct kt_runner *hands = malloc(sizeof(*hands));
 
 	if (!hands)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	*hands = (struct kt_hands){.ask = ask, .answer = answer};
-	installer->hands = hands; /* for as long as the process lives */
+	*hands = (struct kt_runner){.ask = ask, .answer = answer};
+	installer->runner = hands; /* for as long as the process lives */
 	(void)prctl(PR_SET_NAME, HEAD_NAME);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != hands_pid)
 		return kt_fail(err, ECHILD, KT_REASON_INTERNAL, "the process that runs the verbs is gone");
-	return kt_confine_head(err);
+	return kt_rights_agent(err);
 }
 
-int kt_hands_start(struct kt_installer *installer, struct kt_error *err)
+int kt_runner_start(struct kt_installer *installer, struct kt_error *err)
 {
 	pid_t hands_pid = getpid();
 	int ask[2], answer[2], failed = refuse_sockets(err);
 
 	if (failed == 0)
-		failed = kt_confine_network(err);
+		failed = kt_rights_network(err);
 	if (failed)
 		return failed;
 	if (pipe2(ask, O_CLOEXEC) < 0 || pipe2(answer, O_CLOEXEC) < 0)

@@ -26,7 +26,7 @@ static void stand_back(void)
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
-int kt_verb_scrub(struct kt_installer *installer)
+int kt_job_scrub(struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_verify how = {.is_noted = true};

@@ -32,7 +32,7 @@ static int prove(const struct kt_installer *installer, struct kt_state_proof *re
 	return 0;
 }
 
-int kt_verb_selftest(struct kt_installer *installer)
+int kt_job_selftest(struct kt_installer *installer)
 {
 	KT_OWN(kt_free_mem) char *answer = NULL;
 	struct kt_state_proof proof = {.ran = true};

@@ -1,6 +1,6 @@
 /* A child that was killed and does not go: it is in the kernel, and nothing is to join it there. */
-#ifndef KT_INSTALLER_STUCK_H
-#define KT_INSTALLER_STUCK_H
+#ifndef KT_JOBS_STUCK_H
+#define KT_JOBS_STUCK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Making a set that lies in the store the current one, with proof before and after. Lock held. */
-#ifndef KT_INSTALLER_SWITCH_H
-#define KT_INSTALLER_SWITCH_H
+#ifndef KT_JOBS_SWITCH_H
+#define KT_JOBS_SWITCH_H
 
 #include "cli/options.h"
 #include "kontain/store.h"

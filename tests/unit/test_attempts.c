@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/attempts.h"
+#include "../../installer/agent/attempts.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/steady.h"
+#include "../../installer/agent/damping.h"
 
 struct look {
 	int at_s;
@@ -66,29 +66,29 @@ static void test_rows(void **context)
 {
 	(void)context;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct kt_steady steady = {.has_seen = false};
+		struct kt_damping damping = {.has_seen = false};
 
 		for (size_t j = 0; j == 0 || rows[i].looks[j].at_s > 0; j++) {
 			const struct look *look = &rows[i].looks[j];
-			bool told = kt_steady_take(&steady, look->is_so, look->is_disturbed,
+			bool told = kt_damping_take(&damping, look->is_so, look->is_disturbed,
 						   INT64_C(1000000) + look->at_s * 1000);
 
-			if (told != look->told || steady.hold_s != look->hold_s)
+			if (told != look->told || damping.hold_s != look->hold_s)
 				fail_msg("%s: at %d s: told %d, holds for %u s", rows[i].name, look->at_s, told,
-					 steady.hold_s);
-			if (steady.hold_s > 0)
-				assert_true(steady.hold_until_ms > INT64_C(1000000) + look->at_s * 1000);
+					 damping.hold_s);
+			if (damping.hold_s > 0)
+				assert_true(damping.hold_until_ms > INT64_C(1000000) + look->at_s * 1000);
 		}
-		if (steady.change_count != rows[i].changes || steady.held_count != rows[i].held)
-			fail_msg("%s: %u changes, %u held back", rows[i].name, (unsigned)steady.change_count,
-				 (unsigned)steady.held_count);
+		if (damping.change_count != rows[i].changes || damping.held_count != rows[i].held)
+			fail_msg("%s: %u changes, %u held back", rows[i].name, (unsigned)damping.change_count,
+				 (unsigned)damping.held_count);
 	}
 }
 
 /* However it comes and goes: not so is told at once, and what holds is believed within the bound. */
 static void test_promises(void **context)
 {
-	struct kt_steady steady = {.has_seen = false};
+	struct kt_damping damping = {.has_seen = false};
 	uint64_t random = 88172645463325252ULL;
 	int64_t now_ms = 5;
 
@@ -99,19 +99,19 @@ static void test_promises(void **context)
 		random ^= random << 17;
 
 		bool is_so = random & 1;
-		bool told = kt_steady_take(&steady, is_so, random & 2, now_ms);
+		bool told = kt_damping_take(&damping, is_so, random & 2, now_ms);
 
 		if (!is_so)
 			assert_false(told);
-		assert_true(steady.fall_count <= KT_STEADY_FALLS_MAX);
-		if (steady.hold_s > 0)
-			assert_true(steady.hold_until_ms > now_ms && steady.hold_until_ms <= now_ms + 300 * 1000);
+		assert_true(damping.fall_count <= KT_DAMPING_FALLS_MAX);
+		if (damping.hold_s > 0)
+			assert_true(damping.hold_until_ms > now_ms && damping.hold_until_ms <= now_ms + 300 * 1000);
 		now_ms += (int64_t)(random >> 8 & 0xffff);
 	}
-	assert_true(steady.held_count > 0);
-	assert_true(kt_steady_take(&steady, false, false, now_ms) == false);
-	(void)kt_steady_take(&steady, true, true, now_ms + 1);
-	assert_true(kt_steady_take(&steady, true, false, now_ms + 1 + 300 * 1000));
+	assert_true(damping.held_count > 0);
+	assert_true(kt_damping_take(&damping, false, false, now_ms) == false);
+	(void)kt_damping_take(&damping, true, true, now_ms + 1);
+	assert_true(kt_damping_take(&damping, true, false, now_ms + 1 + 300 * 1000));
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/pace.h"
+#include "../../installer/agent/debounce.h"
 
 static const struct {
 	const char *name;
@@ -34,18 +34,18 @@ static void test_rows(void **context)
 {
 	(void)context;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct kt_pace pace = {.scheduled_ms = 1000};
+		struct kt_debounce debounce = {.scheduled_ms = 1000};
 		int64_t due_ms;
 
-		kt_pace_event(&pace, 900);
-		kt_pace_begin(&pace);
+		kt_debounce_event(&debounce, 900);
+		kt_debounce_begin(&debounce);
 		for (size_t j = 0; rows[i].events_ms[j] > 0 && rows[i].events_ms[j] < 1000 + rows[i].took_ms; j++)
-			kt_pace_event(&pace, rows[i].events_ms[j]);
-		kt_pace_end(&pace, rows[i].cpu_ms, 1000 + rows[i].took_ms, 61000, rows[i].is_shaky);
+			kt_debounce_event(&debounce, rows[i].events_ms[j]);
+		kt_debounce_end(&debounce, rows[i].cpu_ms, 1000 + rows[i].took_ms, 61000, rows[i].is_shaky);
 		for (size_t j = 0; rows[i].events_ms[j] > 0; j++)
 			if (rows[i].events_ms[j] >= 1000 + rows[i].took_ms)
-				kt_pace_event(&pace, rows[i].events_ms[j]);
-		due_ms = kt_pace_due_ms(&pace);
+				kt_debounce_event(&debounce, rows[i].events_ms[j]);
+		due_ms = kt_debounce_due_ms(&debounce);
 		if (due_ms != rows[i].due_ms)
 			fail_msg("%s: due at %d", rows[i].name, (int)due_ms);
 	}
@@ -54,17 +54,17 @@ static void test_rows(void **context)
 /* An event a millisecond, for a minute, and rounds of 40 ms: they take at most a tenth of the time. */
 static void test_storm(void **context)
 {
-	struct kt_pace pace = {.scheduled_ms = 1};
+	struct kt_debounce debounce = {.scheduled_ms = 1};
 	int64_t busy_ms = 0, now_ms = 1;
 
 	(void)context;
 	while (now_ms < 60000) {
-		if (now_ms < kt_pace_due_ms(&pace)) {
-			kt_pace_event(&pace, ++now_ms);
+		if (now_ms < kt_debounce_due_ms(&debounce)) {
+			kt_debounce_event(&debounce, ++now_ms);
 			continue;
 		}
-		kt_pace_begin(&pace);
-		kt_pace_end(&pace, 40, now_ms + 40, now_ms + 60000, false);
+		kt_debounce_begin(&debounce);
+		kt_debounce_end(&debounce, 40, now_ms + 40, now_ms + 60000, false);
 		busy_ms += 40;
 		now_ms += 40;
 	}

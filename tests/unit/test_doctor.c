@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/doctor.h"
+#include "../../installer/cli/doctor.h"
 #include "kontain/own.h"
 
 static void fill(struct kt_state *state)

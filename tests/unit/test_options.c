@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/options.h"
+#include "../../installer/cli/options.h"
 
 #define ARGUMENTS_MAX 8
 

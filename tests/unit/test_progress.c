@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "../../installer/progress.h"
+#include "../../installer/jobs/progress.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
 

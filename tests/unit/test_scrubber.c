@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/scrubber.h"
+#include "../../installer/agent/scrubber.h"
 
 #define NOW   1000000
 #define HOURS (60 * 60)

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/stuck.h"
+#include "../../installer/jobs/stuck.h"
 
 /* The tracer: attaches to the process, says so, and lets go when it is told. */
 struct tracer {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/uevent.h"
+#include "../../installer/agent/uevent.h"
 
 #define MESSAGE(name, text, ours) {name, text, sizeof(text) - 1, ours}
 
