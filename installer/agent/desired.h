@@ -2,7 +2,7 @@
 #ifndef KT_AGENT_DESIRED_H
 #define KT_AGENT_DESIRED_H
 
-#include "cli/options.h"
+#include "jobs/installer.h"
 #include "plan.h"
 
 /* Looks at the bundle's manifest again only when its file has changed: a bundle of an image never does,

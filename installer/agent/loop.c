@@ -12,16 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent.h"
+#include "damping.h"
+#include "debounce.h"
 #include "jobs/rights.h"
+#include "jobs/root.h"
 #include "jobs/runner.h"
 #include "kontain/clock.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
-#include "debounce.h"
-#include "cli/print.h"
 #include "reconcile.h"
-#include "damping.h"
-#include "cli/commands.h"
 #include "watch.h"
 
 /* What a round may take beyond its rest: probe and proof with their deadlines, on a node that is busy. */
@@ -40,7 +40,7 @@ struct told {
 };
 
 struct agent {
-	const struct kt_installer *installer; /* borrowed */
+	struct kt_installer *installer; /* borrowed; a round chooses its root */
 	struct kt_reconciler reconciler;
 	struct kt_watch watch; /* owned */
 	struct kt_stuck stuck; /* owned */
@@ -91,9 +91,9 @@ static int make_folder(const char *path, struct kt_error *err)
 /* By us and by all that ran for us. */
 static int64_t taken_us(const struct agent *agent)
 {
-	const struct kt_runner *hands = agent->installer->runner;
+	const struct kt_runner *runner = agent->installer->runner;
 
-	return kt_clock_cpu_us(RUSAGE_SELF) + (hands != NULL ? kt_runner_cpu_us(hands) : kt_clock_cpu_us(RUSAGE_CHILDREN));
+	return kt_clock_cpu_us(RUSAGE_SELF) + (runner != NULL ? kt_runner_cpu_us(runner) : kt_clock_cpu_us(RUSAGE_CHILDREN));
 }
 
 /* ---- what is told ---- */
@@ -120,7 +120,7 @@ static void hold_back(struct agent *agent, struct kt_state *state)
 	if (state->node.ok && !show) {
 		agent->held_until = time(NULL) + (damping->hold_until_ms - now_ms + 999) / 1000;
 		kt_verdict_set(&state->node, false, KT_REASON_UNSTEADY,
-			       "proven again, and held back until it holds for %u s: it failed %zu times within %d min",
+			       "passing again; not Ready until stable for %u s: it failed %zu times within %d min",
 			       damping->hold_s, damping->fall_count, KT_DAMPING_WINDOW_MS / 60000);
 		if (state->rollout.reason == KT_REASON_READY)
 			kt_verdict_set(&state->rollout, !agent->installer->config.unfit_not_ready, KT_REASON_UNSTEADY,
@@ -177,7 +177,7 @@ static void tell(struct told *told, const struct kt_state *state)
 	       kt_reason_name(state->rollout.reason), "settled", state->rollout.ok ? "true" : "false", "cause",
 	       rounds->cause, "took", took, NULL);
 	if (state->node.reason != state->rollout.reason && !state->rollout.ok)
-		kt_log(KT_LOG_WARN, "the version asked for is not current", "version", state->versions.desired,
+		kt_log(KT_LOG_WARN, "desired version is not active", "version", state->versions.desired,
 		       "reason", kt_reason_name(state->rollout.reason), "message", state->rollout.message, NULL);
 }
 
@@ -236,6 +236,15 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 
 /* ---- the loop ---- */
 
+/* The runner's choice is for its jobs, too. */
+static void choose_root(struct kt_installer *installer)
+{
+	if (installer->runner != NULL)
+		kt_runner_root(installer->runner, installer->root);
+	else
+		kt_root_choose(installer);
+}
+
 /* The round itself, published and told; returns why the next one comes if nothing happens. */
 static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 {
@@ -245,6 +254,7 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 
 	agent->round_count++;
 	kt_debounce_begin(&agent->debounce);
+	choose_root(agent->installer);
 	kt_watch_arm(&agent->watch);
 	kt_reconcile(&agent->reconciler, state, NULL);
 	hold_back(agent, state);
@@ -271,15 +281,15 @@ static void open_watch(struct agent *agent)
 
 	kt_watch_open(&agent->watch, agent->installer, &problem);
 	if (problem != NULL)
-		kt_log(KT_LOG_WARN, "not told of every change, which is then seen some seconds later", "err", problem, NULL);
+		kt_log(KT_LOG_WARN, "change notifications are unavailable; polling instead", "err", problem, NULL);
 }
 
-int kt_command_run(struct kt_installer *installer)
+int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_error *err)
 {
 	KT_OWN(agent_done) struct agent agent = {.installer = installer, .cause = KT_CAUSE_START};
 	char landlock[KT_LANDLOCK_TEXT_MAX] = "";
-	struct kt_error err = {.reason = KT_REASON_NONE};
 	struct kt_state state;
+	int failed;
 
 	agent.reconciler = (struct kt_reconciler){.installer = installer, .stuck = &agent.stuck, .announce = announce,
 						  .acted = acted, .context = &agent};
@@ -291,17 +301,19 @@ int kt_command_run(struct kt_installer *installer)
 		agent.reconciler.scrubber = &agent.scrubber;
 	signals_take();
 	open_watch(&agent);
-	if (make_folder(installer->options.state, &err) != 0)
-		return kt_print_error(&err);
-	if (installer->runner != NULL && kt_rights_agent_files(installer, landlock, &err) != 0)
-		return kt_print_error(&err);
+	failed = make_folder(installer->options.state, err);
+	if (failed == 0 && installer->runner != NULL)
+		failed = kt_rights_agent_files(installer, landlock, err);
+	if (failed)
+		return failed;
 	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL, NULL);
 	for (;;) {
 		enum kt_cause by_the_clock = go_round(&agent, &state);
 
-		if (installer->options.once)
-			return (agent.reconciler.desired.absent ? state.rollout.ok : state.node.ok) ? KT_EXIT_DONE
-												    : KT_EXIT_FAILED;
+		if (installer->options.once) {
+			*ret_is_fine = agent.reconciler.desired.absent ? state.rollout.ok : state.node.ok;
+			return 0;
+		}
 		agent.cause = rest(&agent, by_the_clock);
 	}
 }

@@ -6,16 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jobs/call.h"
+#include "jobs/jobs.h"
+#include "jobs/land.h"
 #include "jobs/runner.h"
 #include "kontain/child.h"
 #include "kontain/clock.h"
+#include "kontain/message.h"
 #include "kontain/own.h"
-#include "kontain/statejson.h"
-#include "jobs/land.h"
-
-/* A landing moves some 300 MB: minutes on a slow disk, never longer than this. */
-#define LAND_TIMEOUT_MS   (15 * 60 * 1000)
-#define REMOVE_TIMEOUT_MS (5 * 60 * 1000)
 
 /* What was killed just now may take a moment to go. */
 #define STUCK_GRACE_MS 1000
@@ -41,8 +39,7 @@ static void observe_beside_stuck(const struct kt_reconciler *reconciler, struct 
 	observed->host = reconciler->host;
 	observed->checks = reconciler->checks;
 	kt_verdict_set(&observed->kvm.verdict, false, KT_REASON_STUCK_IN_KERNEL,
-		       "process %d (%s) was killed and is still in the kernel since %s: until it is gone no probe and no "
-		       "proof is started beside it",
+		       "process %d (%s) was killed but is stuck in the kernel since %s; checks are suspended",
 		       (int)stuck->pid, stuck->program, since);
 }
 
@@ -71,7 +68,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 		kt_scrubber_note(reconciler->scrubber, &observed->inventory);
 	memset(&observed->proof, 0, sizeof observed->proof);
 	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
-		kt_observe_proof(installer, NULL, &observed->proof);
+		kt_proof_ask(installer, NULL, &observed->proof);
 	if (is_stuck(reconciler))
 		observe_beside_stuck(reconciler, observed);
 }
@@ -115,23 +112,23 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "done");
 }
 
-/* Runs a hidden verb that prints {} when done, or its error. */
-static int act_in_child(struct kt_reconciler *reconciler, const char *verb, unsigned timeout_ms, struct kt_error *err)
+/* Runs a job that answers {} when done, or its error. */
+static int act_in_child(struct kt_reconciler *reconciler, const char *job, struct kt_error *err)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
 	struct kt_error parse = {.reason = KT_REASON_NONE};
 	struct kt_error failure = {.reason = KT_REASON_NONE};
-	int failed = kt_installer_call(reconciler->installer, verb, NULL, timeout_ms, &result, err);
+	int failed = kt_job_call(reconciler->installer, job, NULL, 0, &result, err);
 
 	if (failed)
 		return failed;
 	if (result.timed_out)
 		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR, "%s was stopped after %u s: the disk is too slow or stuck",
-			       verb, timeout_ms / 1000);
+			       job, kt_job_find(job)->timeout_max_ms / 1000);
 	if (result.exit_status == 0)
 		return 0;
 	if (kt_error_parse(result.output, result.output_size, &failure, &parse) != 0)
-		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s ended with status %d, signal %d: %.200s", verb,
+		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s ended with status %d, signal %d: %.200s", job,
 			       result.exit_status, result.signal, result.errors);
 	*err = failure;
 	return -(failure.code != 0 ? failure.code : EPROTO);
@@ -143,9 +140,9 @@ static int act(struct kt_reconciler *reconciler, enum kt_step step, struct kt_er
 
 	if (step == KT_STEP_LAND)
 		return reconciler->is_attended ? kt_land(installer, false, err)
-					       : act_in_child(reconciler, "land", LAND_TIMEOUT_MS, err);
+					       : act_in_child(reconciler, "land", err);
 	return reconciler->is_attended ? kt_remove(installer, err)
-				       : act_in_child(reconciler, "remove", REMOVE_TIMEOUT_MS, err);
+				       : act_in_child(reconciler, "remove", err);
 }
 
 static void take_step(struct kt_reconciler *reconciler, enum kt_step step)

@@ -4,9 +4,9 @@
 
 #include "attempts.h"
 #include "desired.h"
+#include "jobs/stuck.h"
 #include "observe.h"
 #include "scrubber.h"
-#include "jobs/stuck.h"
 
 struct kt_reconciler {
 	const struct kt_installer *installer; /* borrowed */

@@ -7,9 +7,9 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "jobs/runner.h"
 #include "kontain/clock.h"
 #include "kontain/log.h"
-#include "jobs/runner.h"
 
 /* A clock that is being set may step back this far. */
 #define CLOCK_SLACK_S 60
@@ -66,15 +66,14 @@ void kt_scrubber_tend(struct kt_scrubber *scrubber, const struct kt_installer *i
 	int64_t now_ms = kt_clock_ms();
 	int r;
 
-	if (scrubber->is_running)
-		scrubber->is_running = kt_runner_scrub(installer->runner, false, NULL) == 1;
+	scrubber->is_running = kt_runner_is_verifying(installer->runner);
 	if (scrubber->is_running)
 		return;
 	if (!kt_scrubber_is_due(scrubber, inventory, interval_s, time(NULL), now_ms))
 		return;
 	kt_scrubber_began(scrubber, interval_s, now_ms);
-	r = kt_runner_scrub(installer->runner, true, &err);
-	scrubber->is_running = r == 1;
+	r = kt_runner_verify(installer->runner, &err);
+	scrubber->is_running = kt_runner_is_verifying(installer->runner);
 	if (r < 0)
 		kt_log(KT_LOG_WARN, "cannot verify the store", "reason", kt_reason_name(err.reason), "err", err.text, NULL);
 }

@@ -9,9 +9,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "jobs/root.h"
 #include "kontain/clock.h"
 #include "kontain/own.h"
-#include "observe.h"
 #include "uevent.h"
 
 #define FOLDER_EVENTS                                                                                                 \
@@ -120,8 +120,7 @@ static void arm_store(struct kt_watch *watch)
 	} else {
 		/* the one that would be made, for the slow look */
 		snprintf(watch->store_path, sizeof watch->store_path, "%s%s", watch->installer->options.host,
-			 watch->installer->options.root != NULL ? watch->installer->options.root
-								: watch->installer->config.roots[0]);
+			 watch->installer->root);
 	}
 	for (size_t i = 0; i < watch->store_count; i++)
 		if (!has_watch(found.watches, found.count, watch->store_watches[i]))

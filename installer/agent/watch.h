@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "cli/options.h"
+#include "jobs/installer.h"
 
 /* Root, sets/, the current set and its five components. */
 #define KT_WATCH_STORE_MAX 10

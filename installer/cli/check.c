@@ -1,10 +1,10 @@
 /* Can this host run Kontain payloads? Needs no installation and changes nothing: no module is loaded either. */
 #include <stdio.h>
 
-#include "doctor.h"
 #include "agent/observe.h"
-#include "print.h"
 #include "commands.h"
+#include "doctor.h"
+#include "print.h"
 
 /* The store where there is one: what is not there yet is no fault. */
 static void check_store(const struct kt_installer *installer, struct kt_observed *observed, struct kt_state *state)
@@ -29,15 +29,16 @@ static void check_store(const struct kt_installer *installer, struct kt_observed
 	}
 }
 
-int kt_command_check(struct kt_installer *installer)
+int kt_command_check(const struct kt_installer *installer)
 {
 	const struct kt_options *options = &installer->options;
+	struct kt_installer looking = *installer;
 	struct kt_observed observed = {.store_open = false};
 	struct kt_state state;
 
-	installer->options.dry_run = true;
+	looking.config.load_modules = false; /* to check is not to act */
 	kt_state_init(&state);
-	kt_observe_node(installer, &observed);
+	kt_observe_node(&looking, &observed);
 	state.kvm = observed.kvm;
 	state.host = observed.host;
 	state.checks = observed.checks;

@@ -1,26 +1,34 @@
-/* One function and one file a verb; each returns the program's exit status. */
+/* The one table of commands: dispatch, options, help, man page and shell completion come from it. One function and one
+ * file a command; each returns the program's exit status. */
 #ifndef KT_CLI_COMMANDS_H
 #define KT_CLI_COMMANDS_H
 
-#include "options.h"
+#include "jobs/installer.h"
 
-int kt_command_run(struct kt_installer *installer);
-int kt_command_install(struct kt_installer *installer);
-int kt_command_check(struct kt_installer *installer);
-int kt_command_status(struct kt_installer *installer);
-int kt_command_list(struct kt_installer *installer);
-int kt_command_verify(struct kt_installer *installer);
-int kt_command_rollback(struct kt_installer *installer);
-int kt_command_prune(struct kt_installer *installer);
-int kt_command_pin(struct kt_installer *installer);
-int kt_command_unpin(struct kt_installer *installer);
-int kt_command_uninstall(struct kt_installer *installer);
+struct kt_command {
+	const char *name;
+	const char *argument; /* as the help names it; NULL: it takes none */
+	const char *summary;  /* one line */
+	int (*run)(const struct kt_installer *installer);
+	bool is_resident;     /* two processes, confined before anything is read */
+};
 
-/* Hidden: what the agent, a person's install and the tests run in a child. Each prints one JSON document. */
-int kt_job_probe(struct kt_installer *installer);    /* {"kvm", "host", "checks"}; with -v also before each rung */
-int kt_job_selftest(struct kt_installer *installer); /* {"proof"}, of set --to V or of the live links */
-int kt_job_land(struct kt_installer *installer);     /* {} or {"error"} */
-int kt_job_scrub(struct kt_installer *installer);    /* prints nothing: what it found is noted in the store */
-int kt_job_remove(struct kt_installer *installer);   /* {} or {"error"} */
+extern const struct kt_command kt_commands[];
+extern const size_t kt_command_count;
+
+/* NULL: there is no such command. */
+const struct kt_command *kt_command_find(const char *name);
+
+int kt_command_run(const struct kt_installer *installer);
+int kt_command_install(const struct kt_installer *installer);
+int kt_command_check(const struct kt_installer *installer);
+int kt_command_status(const struct kt_installer *installer);
+int kt_command_list(const struct kt_installer *installer);
+int kt_command_verify(const struct kt_installer *installer);
+int kt_command_rollback(const struct kt_installer *installer);
+int kt_command_prune(const struct kt_installer *installer);
+int kt_command_pin(const struct kt_installer *installer);
+int kt_command_unpin(const struct kt_installer *installer);
+int kt_command_uninstall(const struct kt_installer *installer);
 
 #endif

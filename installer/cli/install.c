@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/own.h"
-#include "print.h"
 #include "agent/reconcile.h"
 #include "commands.h"
+#include "jobs/root.h"
+#include "kontain/own.h"
+#include "print.h"
 
 /* What another installed is moved away before the round looks. */
-static int set_aside(struct kt_installer *installer, struct kt_error *err)
+static int set_aside(const struct kt_installer *installer, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_inventory inventory;
@@ -47,17 +48,18 @@ static int print_dry_run(const struct kt_plan *plan, const struct kt_state *stat
 	return KT_EXIT_DONE;
 }
 
-int kt_command_install(struct kt_installer *installer)
+int kt_command_install(const struct kt_installer *installer)
 {
-	struct kt_reconciler reconciler = {.installer = installer, .is_attended = true};
+	struct kt_installer asked = *installer;
+	struct kt_reconciler reconciler = {.installer = &asked, .is_attended = true};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	enum kt_step step = KT_STEP_NOTHING;
 	struct kt_state state;
 	struct kt_plan plan;
 
-	installer->config.desired_absent = false; /* the command asks, whatever the config is for */
+	asked.config.desired_absent = false; /* the command asks, whatever the config is for */
 	if (installer->options.bundle == NULL) {
-		kt_fail(&err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle is named");
+		kt_fail(&err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle given: use --bundle DIR");
 		return kt_print_error(&err);
 	}
 	if (installer->options.dry_run) {

@@ -1,10 +1,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/own.h"
 #include "agent/observe.h"
-#include "print.h"
 #include "commands.h"
+#include "jobs/root.h"
+#include "kontain/own.h"
+#include "print.h"
 
 static void print_set(const struct kt_store *store, const struct kt_inventory *inventory, const struct kt_pins *pins,
 		      const char *version)
@@ -25,7 +26,7 @@ static void print_set(const struct kt_store *store, const struct kt_inventory *i
 	putchar('\n');
 }
 
-int kt_command_list(struct kt_installer *installer)
+int kt_command_list(const struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_inventory inventory;

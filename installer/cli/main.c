@@ -1,39 +1,22 @@
 /* kontain-installer: the privileged half. It knows nothing of Kubernetes and has no network. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "commands.h"
+#include "help.h"
 #include "jobs/rights.h"
+#include "jobs/root.h"
 #include "jobs/runner.h"
+#include "jobs/spawn.h"
 #include "kontain/descriptors.h"
 #include "kontain/log.h"
+#include "near.h"
+#include "options.h"
 #include "print.h"
-#include "commands.h"
-
-static const struct {
-	const char *name;
-	int (*run)(struct kt_installer *installer);
-	bool is_resident; /* two processes, confined before anything is read */
-} verbs[] = {
-	{"run", kt_command_run, true},
-	{"install", kt_command_install, false},
-	{"check", kt_command_check, false},
-	{"status", kt_command_status, false},
-	{"list", kt_command_list, false},
-	{"verify", kt_command_verify, false},
-	{"rollback", kt_command_rollback, false},
-	{"prune", kt_command_prune, false},
-	{"pin", kt_command_pin, false},
-	{"unpin", kt_command_unpin, false},
-	{"uninstall", kt_command_uninstall, false},
-	{"probe", kt_job_probe, false},
-	{"selftest", kt_job_selftest, false},
-	{"land", kt_job_land, false},
-	{"scrub", kt_job_scrub, false},
-	{"remove", kt_job_remove, false},
-};
 
 static int usage(const struct kt_error *err)
 {
@@ -41,45 +24,132 @@ static int usage(const struct kt_error *err)
 	return KT_EXIT_USAGE;
 }
 
-static int run_verb(size_t i, int argc, char *argv[])
+static void begin_log(const struct kt_options *options)
+{
+	kt_log_init("kontain-installer", options->quiet ? KT_LOG_ERROR : options->verbose ? KT_LOG_DEBUG : KT_LOG_INFO);
+}
+
+/* The config, and what follows from it. */
+static int set_up(struct kt_installer *installer, struct kt_error *err)
+{
+	const struct kt_options *options = &installer->options;
+	int failed = 0;
+
+	installer->paths = (struct kt_node_paths){.host = options->host, .dev = options->dev};
+	if (installer->runner != NULL) /* it has read the config for both, and chooses a root each round */
+		return 0;
+	kt_config_init(&installer->config);
+	if (options->config != NULL)
+		failed = kt_config_load(options->config, &installer->config, err);
+	if (failed == 0)
+		kt_root_choose(installer);
+	return failed;
+}
+
+static int run_command(const struct kt_command *command, int argc, char *argv[])
 {
 	struct kt_installer installer = {.options = {.host = ""}};
-	struct kt_options *options = &installer.options;
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	if (kt_options_parse(argc, argv, options, &err) != 0)
+	if (kt_options_parse(argc, argv, &installer.options, &err) != 0)
 		return usage(&err);
-	kt_log_init("kontain-installer", options->quiet ? KT_LOG_ERROR : options->verbose ? KT_LOG_DEBUG : KT_LOG_INFO);
-	if (verbs[i].is_resident && !options->once && kt_runner_start(&installer, &err) != 0)
+	if (installer.options.help) {
+		kt_help_print_command(stdout, command);
+		return KT_EXIT_DONE;
+	}
+	begin_log(&installer.options);
+	if (command->is_resident && !installer.options.once && kt_runner_start(&installer, &err) != 0)
 		return kt_print_error(&err);
-	if (kt_rights_job(verbs[i].name, options, &err) != 0)
+	if (set_up(&installer, &err) != 0)
 		return kt_print_error(&err);
-	kt_config_init(&installer.config);
-	if (options->config != NULL && kt_config_load(options->config, &installer.config, &err) != 0)
+	return command->run(&installer);
+}
+
+/* As the runner starts it, with an order, or as a shell does, with options. */
+static int run_job(const struct kt_job *job, int argc, char *argv[])
+{
+	static struct kt_order order;
+	struct kt_installer installer = {.options = {.host = ""}};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	bool has_order = argc == 2 && strcmp(argv[1], KT_ORDER_OPTION) == 0;
+	const char *version;
+	int failed;
+
+	if (has_order)
+		failed = kt_spawn_take_order(&order, &installer, &err);
+	else
+		failed = kt_options_parse(argc, argv, &installer.options, &err);
+	if (failed)
+		return usage(&err);
+	begin_log(&installer.options);
+	failed = kt_rights_job(job, installer.options.dev, &err);
+	if (failed == 0 && !has_order)
+		failed = set_up(&installer, &err);
+	if (failed)
 		return kt_print_error(&err);
-	installer.paths = (struct kt_node_paths){.host = options->host, .dev = options->dev};
-	return verbs[i].run(&installer);
+	version = has_order ? order.request.version : installer.options.to;
+	return job->run(&installer, version != NULL ? version : "");
+}
+
+static int refuse_unknown(const char *word)
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	const char *near = NULL;
+
+	for (size_t i = 0; i < kt_command_count && near == NULL; i++)
+		if (kt_is_near(word, kt_commands[i].name))
+			near = kt_commands[i].name;
+	if (near != NULL)
+		kt_fail(&err, EINVAL, KT_REASON_NONE, "unknown command \"%s\"; did you mean \"%s\"?", word, near);
+	else
+		kt_fail(&err, EINVAL, KT_REASON_NONE, "unknown command \"%s\"; see --help", word);
+	return usage(&err);
+}
+
+/* help, help COMMAND */
+static int print_help(const char *word)
+{
+	const struct kt_command *command = word != NULL ? kt_command_find(word) : NULL;
+
+	if (word != NULL && command == NULL)
+		return refuse_unknown(word);
+	if (command != NULL)
+		kt_help_print_command(stdout, command);
+	else
+		kt_help_print(stdout);
+	return KT_EXIT_DONE;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
 int main(int argc, char *argv[])
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	const struct kt_command *command;
+	const struct kt_job *job;
 
 	if (kt_descriptors_settle() < 0)
 		return KT_EXIT_FAILED; /* and nowhere to say so */
 	clearenv(); /* OpenSSL would take a configuration from it, and modules that this names */
 	umask(022);
-	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
-		kt_options_help("kontain-installer");
-		return KT_EXIT_DONE;
+	if (argc < 2) {
+		kt_fail(&err, EINVAL, KT_REASON_NONE, "missing command; see --help");
+		return usage(&err);
 	}
-	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+	if (is_help(argv[1]))
+		return print_help(argc > 2 ? argv[2] : NULL);
+	if (strcmp(argv[1], "--version") == 0) {
 		puts("kontain-installer " KONTAIN_VERSION);
 		return KT_EXIT_DONE;
 	}
-	for (size_t i = 0; argc >= 2 && i < sizeof verbs / sizeof *verbs; i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return run_verb(i, argc - 1, argv + 1);
-	kt_fail(&err, 22, KT_REASON_NONE, argc < 2 ? "say what to do, see --help" : "%s: no such verb, see --help", argv[1]);
-	return usage(&err);
+	command = kt_command_find(argv[1]);
+	if (command != NULL)
+		return run_command(command, argc - 1, argv + 1);
+	job = kt_job_find(argv[1]);
+	if (job != NULL && job->run != NULL)
+		return run_job(job, argc - 1, argv + 1);
+	return refuse_unknown(argv[1]);
 }

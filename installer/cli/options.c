@@ -6,172 +6,238 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_DRY_RUN = 256, OPTION_ONCE, OPTION_FORCE, OPTION_STRICT, OPTION_TO, OPTION_KEEP, OPTION_OLDER_THAN };
+#include "commands.h"
+#include "jobs/jobs.h"
+#include "near.h"
 
-/* Options that mean something to some verbs alone; the others refuse them rather than ignore them. */
-static const struct {
-	int option;
-	const char *name;
-	const char *verbs; /* with a blank on either side of each */
-} limited[] = {
-	{'b', "--bundle", " run install land "},
-	{OPTION_TO, "--to", " rollback verify selftest "},
-	{OPTION_DRY_RUN, "--dry-run", " install rollback prune uninstall probe "},
-	{OPTION_ONCE, "--once", " run "},
-	{OPTION_FORCE, "--force", " install uninstall remove "},
-	{OPTION_KEEP, "--keep", " prune "},
-	{OPTION_OLDER_THAN, "--older-than", " prune "},
-	{OPTION_STRICT, "--strict", " verify "},
-};
+#define OPTIONS_MAX 32
 
-static const struct option long_options[] = {
-	{"root", required_argument, NULL, 'r'},
-	{"host", required_argument, NULL, 'h'},
-	{"state", required_argument, NULL, 's'},
-	{"config", required_argument, NULL, 'c'},
-	{"bundle", required_argument, NULL, 'b'},
-	{"dev", required_argument, NULL, 'd'},
-	{"to", required_argument, NULL, OPTION_TO},
-	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-	{"once", no_argument, NULL, OPTION_ONCE},
-	{"force", no_argument, NULL, OPTION_FORCE},
-	{"keep", required_argument, NULL, OPTION_KEEP},
-	{"older-than", required_argument, NULL, OPTION_OLDER_THAN},
-	{"strict", no_argument, NULL, OPTION_STRICT},
-	{NULL, 0, NULL, 0},
-};
+/* ---- what an option sets ---- */
 
-void kt_options_help(const char *program)
+static int set_root(struct kt_options *options, const char *value, struct kt_error *err)
 {
-	printf("usage: %s VERB [OPTION]...\n"
-	       "\n"
-	       "  run        keep this node as the bundle and the config say, and publish the state\n"
-	       "  install    land the bundle once, prove it, and say how the node stands\n"
-	       "  check      can this host run Kontain payloads? Changes nothing, needs no installation\n"
-	       "  status     how the node stands\n"
-	       "  list       the versions that are here\n"
-	       "  verify     compare every file of the current version with its digest\n"
-	       "  rollback   make the previous version current again\n"
-	       "  prune      remove the versions that are neither current, nor previous, nor in use, nor pinned\n"
-	       "  pin WHAT   keep VERSION, or COMPONENT/VERSION, from being pruned; unpin WHAT lifts it\n"
-	       "  uninstall  remove what was installed, unless it is in use\n"
-	       "\n"
-	       "  --bundle DIR   the bundle to land\n"
-	       "  --root DIR     the store, as the host names it (default: the config's, /opt/kontain)\n"
-	       "  --host DIR     where the host's file system is seen (default /)\n"
-	       "  --dev DIR      where the host's devices are (default HOST/dev)\n"
-	       "  --config FILE  settings; without it the defaults hold\n"
-	       "  --state FILE   the state document (default /run/kontain/state.json)\n"
-	       "  --once         (run) one round, then exit with its result\n"
-	       "  --to VERSION   (rollback, verify) another version than the previous, the current one\n"
-	       "  --strict       (verify) findings are errors\n"
-	       "  --keep N       (prune) keep N more versions, the newest (default 0)\n"
-	       "  --older-than DAYS  (prune) keep what was landed since (default 0: whatever its age)\n"
-	       "  --dry-run      (install, rollback, prune, uninstall) say what would change, change nothing\n"
-	       "  --force        (install) first move another's installation to a folder beside it\n"
-	       "                 (uninstall) remove it although it is in use\n"
-	       "  -o text|json   how to print\n"
-	       "  -q, -v         less, more\n"
-	       "  --help, --version\n"
-	       "\n"
-	       "exit status: 0 done, or ready; 1 not ready, failed or refused; 2 usage; 3 in use;\n"
-	       "4 another installer runs\n",
-	       program);
-}
-
-static int set_output(struct kt_options *options, const char *word, struct kt_error *err)
-{
-	if (strcmp(word, "json") == 0)
-		options->json = true;
-	else if (strcmp(word, "text") == 0)
-		options->json = false;
-	else
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "-o %s: say text or json", word);
+	if (value[0] != '/')
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\" requires an absolute path, not \"%s\"", value);
+	if (strlen(value) >= KT_CONFIG_PATH_MAX)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\": the path is longer than %d bytes",
+			       KT_CONFIG_PATH_MAX - 1);
+	options->root = value;
 	return 0;
 }
 
-static int set_number(unsigned *number, const char *name, const char *word, struct kt_error *err)
+static int set_host(struct kt_options *options, const char *value, struct kt_error *err)
 {
-	if (*word == '\0' || strlen(word) > 5 || word[strspn(word, "0123456789")] != '\0')
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s %s: give a number from 0 to 99999", name, word);
-	*number = (unsigned)strtoul(word, NULL, 10);
+	(void)err;
+	options->host = strcmp(value, "/") == 0 ? "" : value;
 	return 0;
 }
 
-static int set_option(struct kt_options *options, int option, const char *value, struct kt_error *err)
+static int set_dev(struct kt_options *options, const char *value, struct kt_error *err)
 {
-	switch (option) {
-	case 'r': options->root = value; break;
-	case 'h': options->host = strcmp(value, "/") == 0 ? "" : value; break;
-	case 's': options->state = value; break;
-	case 'c': options->config = value; break;
-	case 'b': options->bundle = value; break;
-	case 'd':
-		if (snprintf(options->dev, sizeof options->dev, "%s", value) >= (int)sizeof options->dev)
-			return kt_fail(err, EINVAL, KT_REASON_NONE, "--dev %s: the path is too long", value);
-		break;
-	case 'o': return set_output(options, value, err);
-	case 'q': options->quiet = true; break;
-	case 'v': options->verbose = true; break;
-	case OPTION_KEEP: return set_number(&options->keep, "--keep", value, err);
-	case OPTION_OLDER_THAN: return set_number(&options->older_than_days, "--older-than", value, err);
-	case OPTION_TO: options->to = value; break;
-	case OPTION_DRY_RUN: options->dry_run = true; break;
-	case OPTION_ONCE: options->once = true; break;
-	case OPTION_FORCE: options->force = true; break;
-	case OPTION_STRICT: options->strict = true; break;
+	if (snprintf(options->dev, sizeof options->dev, "%s", value) >= (int)sizeof options->dev)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--dev\": the path is longer than %zu bytes",
+			       sizeof options->dev - 1);
+	return 0;
+}
+
+static int set_output(struct kt_options *options, const char *value, struct kt_error *err)
+{
+	if (strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--output\": expected text or json, not \"%s\"", value);
+	options->json = strcmp(value, "json") == 0;
+	return 0;
+}
+
+static int set_number(unsigned *number, const char *name, const char *value, struct kt_error *err)
+{
+	if (*value == '\0' || strlen(value) > 5 || value[strspn(value, "0123456789")] != '\0')
+		return kt_fail(err, EINVAL, KT_REASON_NONE,
+			       "option \"--%s\": expected a number from 0 to 99999, not \"%s\"", name, value);
+	*number = (unsigned)strtoul(value, NULL, 10);
+	return 0;
+}
+
+static int set_keep(struct kt_options *options, const char *value, struct kt_error *err)
+{
+	return set_number(&options->keep, "keep", value, err);
+}
+
+static int set_older_than(struct kt_options *options, const char *value, struct kt_error *err)
+{
+	return set_number(&options->older_than_days, "older-than", value, err);
+}
+
+#define SETS_TEXT(member)                                                                               \
+	static int set_##member(struct kt_options *options, const char *value, struct kt_error *err)     \
+	{                                                                                                \
+		(void)err;                                                                               \
+		options->member = value;                                                                 \
+		return 0;                                                                                \
 	}
-	return 0;
-}
+#define SETS_FLAG(member)                                                                               \
+	static int set_##member(struct kt_options *options, const char *value, struct kt_error *err)     \
+	{                                                                                                \
+		(void)value;                                                                             \
+		(void)err;                                                                               \
+		options->member = true;                                                                  \
+		return 0;                                                                                \
+	}
 
-static int refuse_limited(const char *verb, int option, struct kt_error *err)
+SETS_TEXT(state)
+SETS_TEXT(config)
+SETS_TEXT(bundle)
+SETS_TEXT(to)
+SETS_FLAG(once)
+SETS_FLAG(strict)
+SETS_FLAG(dry_run)
+SETS_FLAG(force)
+SETS_FLAG(quiet)
+SETS_FLAG(verbose)
+SETS_FLAG(help)
+
+const struct kt_option kt_options[] = {
+	{"bundle", 0, "DIR", " run install ", "bundle to install", set_bundle},
+	{"root", 0, "DIR", NULL, "the store, as the host names it (default: store.roots of the config, else /opt/kontain)",
+	 set_root},
+	{"host", 0, "DIR", NULL, "where the host's file system is mounted (default: /)", set_host},
+	{"dev", 0, "DIR", NULL, "where the host's devices are (default: HOST/dev)", set_dev},
+	{"config", 0, "FILE", NULL, "settings (default: those of an empty file)", set_config},
+	{"state", 0, "FILE", NULL, "the state document (default: /run/kontain/state.json)", set_state},
+	{"once", 0, NULL, " run ", "reconcile once, then exit with the result", set_once},
+	{"to", 0, "VERSION", " rollback verify ", "version to act on (default: previous; for verify: current)", set_to},
+	{"strict", 0, NULL, " verify ", "treat findings as errors", set_strict},
+	{"keep", 0, "N", " prune ", "keep the N newest of the other versions (default: 0)", set_keep},
+	{"older-than", 0, "DAYS", " prune ", "remove only versions older than DAYS days (default: 0, whatever the age)",
+	 set_older_than},
+	{"dry-run", 0, NULL, " install rollback prune uninstall ", "print what would change, change nothing", set_dry_run},
+	{"force", 0, NULL, " install uninstall ",
+	 "install: first move an installation that is not ours to a folder beside it; uninstall: although it is in use",
+	 set_force},
+	{"output", 'o', "text|json", " install check status list verify rollback prune pin unpin uninstall ",
+	 "output format (default: text)", set_output},
+	{"quiet", 'q', NULL, NULL, "quiet", set_quiet},
+	{"verbose", 'v', NULL, NULL, "verbose", set_verbose},
+	{"help", 'h', NULL, NULL, "print help and exit", set_help},
+};
+
+const size_t kt_option_count = sizeof kt_options / sizeof *kt_options;
+_Static_assert(sizeof kt_options / sizeof *kt_options <= OPTIONS_MAX, "getopt's table has a row for each");
+
+/* ---- parsing ---- */
+
+#define LONG_FIRST 256 /* getopt's value of the first row */
+
+bool kt_option_is_for(const struct kt_option *option, const char *command)
 {
+	const struct kt_job *job = kt_job_find(command);
 	char word[32];
 
-	snprintf(word, sizeof word, " %s ", verb);
-	for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
-		if (limited[i].option == option && strstr(limited[i].verbs, word) == NULL)
-			return kt_fail(err, EINVAL, KT_REASON_NONE, "%s does not take %s, see --help", verb,
-				       limited[i].name);
+	if (option->only == NULL)
+		return true;
+	if (job != NULL)
+		return (option->set == set_to && job->takes_version) || (option->set == set_bundle && job->takes_bundle);
+	snprintf(word, sizeof word, " %s ", command);
+	return strstr(option->only, word) != NULL;
+}
+
+static void fill_tables(struct option long_options[], char letters[])
+{
+	*letters++ = ':';
+	for (size_t i = 0; i < kt_option_count; i++) {
+		const struct kt_option *row = &kt_options[i];
+
+		long_options[i] = (struct option){row->name, row->argument != NULL ? required_argument : no_argument, NULL,
+						  LONG_FIRST + (int)i};
+		if (row->letter == 0)
+			continue;
+		*letters++ = row->letter;
+		if (row->argument != NULL)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+}
+
+static const struct kt_option *row_of(int value)
+{
+	for (size_t i = 0; i < kt_option_count; i++)
+		if (value == LONG_FIRST + (int)i || (kt_options[i].letter != 0 && value == kt_options[i].letter))
+			return &kt_options[i];
+	return NULL;
+}
+
+/* word: as it stands in argv. letter: of a short one that is not known, which may stand among others in its word. */
+static int refuse_unknown(const char *word, int letter, struct kt_error *err)
+{
+	const char *near = NULL;
+	char name[64];
+
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2 * (strncmp(word, "--", 2) == 0), "="),
+		 word + 2 * (strncmp(word, "--", 2) == 0));
+	if (letter >= LONG_FIRST) /* getopt knows it: a value that it does not take */
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--%s\" takes no argument; see --help",
+			       row_of(letter)->name);
+	if (strncmp(word, "--", 2) != 0)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "unknown option \"-%c\"; see --help", letter);
+	for (size_t i = 0; i < kt_option_count && near == NULL; i++)
+		if (kt_is_near(name, kt_options[i].name))
+			near = kt_options[i].name;
+	if (near != NULL)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "unknown option \"--%s\"; did you mean \"--%s\"?", name, near);
+	return kt_fail(err, EINVAL, KT_REASON_NONE, "unknown option \"--%s\"; see --help", name);
+}
+
+static int take_option(const char *command, int value, const char *word, struct kt_options *options,
+		       struct kt_error *err)
+{
+	const struct kt_option *row = row_of(value == ':' ? optopt : value);
+
+	if (value == '?')
+		return refuse_unknown(word, optopt, err);
+	if (value == ':')
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--%s\" requires an argument; see --help", row->name);
+	if (!kt_option_is_for(row, command))
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s does not take --%s; see %s --help", command, row->name,
+			       command);
+	return row->set(options, optarg, err);
+}
+
+static int take_argument(const struct kt_command *command, int argc, char *const argv[], struct kt_options *options,
+			 struct kt_error *err)
+{
+	bool takes_one = command != NULL && command->argument != NULL;
+
+	if (takes_one && optind == argc)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s requires an argument: %s, see list", argv[0],
+			       command->argument);
+	if (takes_one)
+		options->to = argv[optind++];
+	if (optind < argc)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "unexpected argument \"%s\"; see --help", argv[optind]);
 	return 0;
 }
 
 int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_options, struct kt_error *err)
 {
 	struct kt_options options = {.host = "", .state = "/run/kontain/state.json"};
-	int option;
+	struct option long_options[OPTIONS_MAX + 1];
+	char letters[2 * OPTIONS_MAX + 2];
+	int value, failed = 0;
 
+	memset(long_options, 0, sizeof long_options);
+	fill_tables(long_options, letters);
 	optind = 1;
 	opterr = 0; /* one line, and it is ours */
-	while ((option = getopt_long(argc, argv, ":o:qv", long_options, NULL)) != -1) {
-		int failed = option == '?' || option == ':'
-				     ? kt_fail(err, EINVAL, KT_REASON_NONE, "%s: %s, see --help", argv[optind - 1],
-					       option == ':' ? "a value is wanted" : "no such option")
-				     : refuse_limited(argv[0], option, err);
-
-		if (failed == 0)
-			failed = set_option(&options, option, optarg, err);
-		if (failed)
-			return failed;
-	}
-	if (optind < argc && (strcmp(argv[0], "pin") == 0 || strcmp(argv[0], "unpin") == 0))
-		options.to = argv[optind++];
-	if (optind < argc)
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s: not expected here, see --help", argv[optind]);
-	if (options.root != NULL && options.root[0] != '/')
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "--root %s: give an absolute path", options.root);
+	optopt = 0;
+	while (failed == 0 && !options.help && (value = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
+		failed = take_option(argv[0], value, argv[optind - 1], &options, err);
+	if (failed == 0 && !options.help)
+		failed = take_argument(kt_command_find(argv[0]), argc, argv, &options, err);
+	if (failed)
+		return failed;
 	if (options.dev[0] == '\0' &&
 	    snprintf(options.dev, sizeof options.dev, "%s/dev", options.host) >= (int)sizeof options.dev)
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "--host %s: the path is too long", options.host);
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--host\": the path is longer than %zu bytes",
+			       sizeof options.dev - sizeof "/dev");
 	*ret_options = options;
 	return 0;
-}
-
-int kt_exit_status(const struct kt_error *err)
-{
-	switch (err->reason) {
-	case KT_REASON_LOCKED: return KT_EXIT_LOCKED;
-	case KT_REASON_IN_USE: return KT_EXIT_IN_USE;
-	default: return KT_EXIT_FAILED;
-	}
 }

@@ -1,56 +1,25 @@
-/* The command line: what every verb is told. All strings are borrowed from argv. */
+/* The one table of options: parsing, help, man page and shell completion come from it. */
 #ifndef KT_CLI_OPTIONS_H
 #define KT_CLI_OPTIONS_H
 
-#include <stdbool.h>
+#include "jobs/installer.h"
 
-#include "kontain/config.h"
-#include "kontain/error.h"
-#include "kontain/node.h"
-
-/* Exit statuses of the program. */
-enum {
-	KT_EXIT_DONE = 0,
-	KT_EXIT_FAILED = 1,  /* not ready, failed or refused */
-	KT_EXIT_USAGE = 2,
-	KT_EXIT_IN_USE = 3,
-	KT_EXIT_LOCKED = 4,
+struct kt_option {
+	const char *name;     /* without the dashes */
+	char letter;          /* 0: it has none */
+	const char *argument; /* as the help names it: DIR and FILE are completed as such, a|b as words; NULL: none */
+	const char *only;     /* the commands that take it, with a blank on either side of each; NULL: all of them */
+	const char *summary;
+	int (*set)(struct kt_options *options, const char *value, struct kt_error *err);
 };
 
-struct kt_options {
-	const char *host;    /* prefix of host paths: "" or "/host" */
-	const char *root;    /* NULL: the config's store.roots decide */
-	const char *state;
-	const char *config;  /* NULL: the defaults */
-	const char *bundle;  /* NULL: none is asked for */
-	char dev[KT_CONFIG_PATH_MAX];
-	const char *to;      /* a version, or what to pin; NULL: the verb's own choice */
-	bool json;
-	bool quiet;
-	bool verbose;
-	bool dry_run;
-	bool once;
-	bool force;
-	bool strict;
-	unsigned keep;       /* prune: sets that stay beside current and previous */
-	unsigned older_than_days;
-};
+extern const struct kt_option kt_options[];
+extern const size_t kt_option_count;
 
-struct kt_runner;
+/* Does this command, or job, take the option? */
+bool kt_option_is_for(const struct kt_option *option, const char *command);
 
-/* Everything a verb works with. */
-struct kt_installer {
-	struct kt_options options;
-	struct kt_config config;
-	struct kt_node_paths paths;
-	struct kt_runner *runner; /* borrowed; set in the resident agent: they run its verbs */
-};
-
-/* argv from the verb on. The text of a failure is one line for a person. */
+/* argv from the command on. The text of a failure is one line for a person. With --help nothing else is looked at. */
 int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_options, struct kt_error *err);
-void kt_options_help(const char *program);
-
-/* The exit status that belongs to a failure. */
-int kt_exit_status(const struct kt_error *err);
 
 #endif

@@ -1,12 +1,12 @@
 /* What prune is to leave: a version, or one of a component that some payload names as its interpreter. */
 #include <stdio.h>
 
-#include "kontain/own.h"
-#include "agent/observe.h"
-#include "print.h"
 #include "commands.h"
+#include "jobs/root.h"
+#include "kontain/own.h"
+#include "print.h"
 
-static int pin(struct kt_installer *installer, bool is_pinned)
+static int pin(const struct kt_installer *installer, bool is_pinned)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};
@@ -24,12 +24,12 @@ static int pin(struct kt_installer *installer, bool is_pinned)
 	return KT_EXIT_DONE;
 }
 
-int kt_command_pin(struct kt_installer *installer)
+int kt_command_pin(const struct kt_installer *installer)
 {
 	return pin(installer, true);
 }
 
-int kt_command_unpin(struct kt_installer *installer)
+int kt_command_unpin(const struct kt_installer *installer)
 {
 	return pin(installer, false);
 }

@@ -2,7 +2,7 @@
 #ifndef KT_CLI_PRINT_H
 #define KT_CLI_PRINT_H
 
-#include "options.h"
+#include "jobs/installer.h"
 #include "agent/plan.h"
 
 /* Prints the state to stdout as the options say; returns the exit status that belongs to it. */

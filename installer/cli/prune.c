@@ -1,10 +1,10 @@
 /* Taking old versions away, and a word on each that stays but for the two that always do. */
 #include <stdio.h>
 
-#include "kontain/own.h"
-#include "agent/observe.h"
-#include "print.h"
 #include "commands.h"
+#include "jobs/root.h"
+#include "kontain/own.h"
+#include "print.h"
 
 struct teller {
 	const struct kt_options *options;
@@ -32,7 +32,7 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 	}
 }
 
-int kt_command_prune(struct kt_installer *installer)
+int kt_command_prune(const struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/own.h"
-#include "agent/observe.h"
-#include "print.h"
-#include "jobs/switch.h"
 #include "commands.h"
+#include "jobs/root.h"
+#include "jobs/switch.h"
+#include "kontain/own.h"
+#include "print.h"
 
 /* The hold is there before the agent sees the links move, and gone again when they moved back. The version that is
  * current now is one that a person wants. */
@@ -30,7 +30,7 @@ static int switch_and_hold(const struct kt_installer *installer, struct kt_store
 	return failed;
 }
 
-static int roll_back(struct kt_installer *installer, const char **ret_version, bool *ret_done, struct kt_error *err)
+static int roll_back(const struct kt_installer *installer, const char **ret_version, bool *ret_done, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
@@ -58,7 +58,7 @@ static int roll_back(struct kt_installer *installer, const char **ret_version, b
 	return switch_and_hold(installer, &store, &inventory, version, err);
 }
 
-int kt_command_rollback(struct kt_installer *installer)
+int kt_command_rollback(const struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	const char *version = NULL;

@@ -2,19 +2,20 @@
 #include <string.h>
 #include <time.h>
 
-#include "kontain/fs.h"
-#include "print.h"
 #include "agent/reconcile.h"
 #include "commands.h"
+#include "kontain/fs.h"
+#include "print.h"
 
-int kt_command_status(struct kt_installer *installer)
+int kt_command_status(const struct kt_installer *installer)
 {
-	struct kt_reconciler reconciler = {.installer = installer};
+	struct kt_installer looking = *installer;
+	struct kt_reconciler reconciler = {.installer = &looking};
 	struct kt_state state, published;
 	struct kt_error err;
 	struct kt_plan plan;
 
-	installer->options.dry_run = true; /* to look is not to act: no module is loaded */
+	looking.config.load_modules = false; /* to look is not to act */
 	kt_reconcile_look(&reconciler, &state, &plan);
 	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
 	    kt_state_believable(&published, state.boot_id, time(NULL), &err) == 0) {

@@ -1,13 +1,13 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "kontain/own.h"
-#include "jobs/land.h"
-#include "agent/observe.h"
-#include "print.h"
 #include "commands.h"
+#include "jobs/land.h"
+#include "jobs/root.h"
+#include "kontain/own.h"
+#include "print.h"
 
-int kt_command_uninstall(struct kt_installer *installer)
+int kt_command_uninstall(const struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};

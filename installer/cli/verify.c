@@ -1,9 +1,9 @@
 #include <stdio.h>
 
-#include "kontain/own.h"
-#include "agent/observe.h"
-#include "print.h"
 #include "commands.h"
+#include "jobs/root.h"
+#include "kontain/own.h"
+#include "print.h"
 
 static void print_finding(void *context, const char *path, const char *text)
 {
@@ -13,7 +13,7 @@ static void print_finding(void *context, const char *path, const char *text)
 	printf("finding   %s: %s\n", path, text);
 }
 
-int kt_command_verify(struct kt_installer *installer)
+int kt_command_verify(const struct kt_installer *installer)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_inventory inventory;

@@ -8,13 +8,13 @@
 
 #include "kontain/bundle.h"
 #include "kontain/digest.h"
+#include "jobs.h"
 #include "kontain/fs.h"
+#include "kontain/message.h"
 #include "kontain/own.h"
-#include "kontain/statejson.h"
-#include "agent/observe.h"
 #include "progress.h"
+#include "root.h"
 #include "switch.h"
-#include "cli/commands.h"
 
 /* A version that does not work here is taken away and remembered. One that met a cause which may pass (a KVM that only
  * emulates, a time-out) stays where it is, unseen: the next attempt copies nothing. What was refused before it was
@@ -100,19 +100,20 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 	return failed;
 }
 
-/* Prints the answer of a verb that acts. */
+/* Prints the answer of a job that acts. */
 static int answer(int failed, const struct kt_error *err)
 {
 	KT_OWN(kt_free_mem) char *document = failed ? kt_error_print(err) : NULL;
 
-	fputs(document != NULL ? document : "{}\n", stdout);
+	puts(document != NULL ? document : "{}");
 	return failed ? kt_exit_status(err) : KT_EXIT_DONE;
 }
 
-int kt_job_land(struct kt_installer *installer)
+int kt_job_land(const struct kt_installer *installer, const char *version)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
+	(void)version;
 	return answer(kt_land(installer, true, &err), &err);
 }
 
@@ -139,9 +140,10 @@ int kt_remove(const struct kt_installer *installer, struct kt_error *err)
 	return failed ? failed : kt_store_uninstall(&store, err);
 }
 
-int kt_job_remove(struct kt_installer *installer)
+int kt_job_remove(const struct kt_installer *installer, const char *version)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
+	(void)version;
 	return answer(kt_remove(installer, &err), &err);
 }

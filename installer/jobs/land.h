@@ -3,7 +3,7 @@
 #define KT_JOBS_LAND_H
 
 #include "kontain/store.h"
-#include "cli/options.h"
+#include "installer.h"
 
 /* Lands --bundle and makes it current, proven; progress goes to stderr, with is_logged also its start and its end. On
  * failure the old version serves. */

@@ -2,7 +2,7 @@
 
 #include "kontain/own.h"
 #include "kontain/statejson.h"
-#include "cli/commands.h"
+#include "jobs.h"
 
 /* A line a document; the last one counts. Flushed, as what comes next may be the end of us. */
 static void tell(void *context, const struct kt_probe *probe)
@@ -14,11 +14,12 @@ static void tell(void *context, const struct kt_probe *probe)
 		*failed = true;
 }
 
-int kt_job_probe(struct kt_installer *installer)
+int kt_job_probe(const struct kt_installer *installer, const char *version)
 {
 	struct kt_probe probe = {.kvm.api_version = -1};
 	bool failed = false;
 
+	(void)version;
 	kt_node_probe(&installer->paths, installer->config.load_modules && !installer->options.dry_run,
 		      installer->options.verbose ? tell : NULL, &failed, &probe);
 	tell(&failed, &probe);

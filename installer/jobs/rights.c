@@ -1,13 +1,11 @@
 /* The privileged half, and who of it may do what:
  *
- *              capabilities   filter                        files (Landlock)
- *   head       none           only what reading,            reads bundle, store's roots, /proc, /sys, device folder;
- *                             waiting, writing takes        writes the state's folder
- *   hands      the table      refused: sockets, setns,      all: a confined process cannot mount, nor can its
- *                             ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
- *   probe      its row        as the hands                  reads all, writes nothing but devices
- *   land, selftest, remove,   as the hands                  all
- *   scrub      their rows
+ *              capabilities       filter                        files (Landlock)
+ *   agent      none               only what reading,            reads bundle, store's roots, /proc, /sys, device
+ *                                 waiting, writing takes        folder; writes the state's folder
+ *   runner     those of all jobs  refused: sockets, setns,      all: a confined process cannot mount, nor can its
+ *                                 ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
+ *   a job      its row (jobs.h)   as the runner                 its row
  *
  * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what lies
  * in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
@@ -30,42 +28,9 @@
 
 #define TABLE_SIZE(table) (sizeof(table) / sizeof((table)[0]))
 
-enum {
-	HANDS = 1 << 0,
-	PROBE = 1 << 1,
-	SELFTEST = 1 << 2,
-	LAND = 1 << 3, /* proves what it landed: what a selftest needs, too */
-	REMOVE = 1 << 4,
-	SCRUB = 1 << 5,
-	PROVERS = HANDS | SELFTEST | LAND,
-	KEEPERS = HANDS | LAND | REMOVE,
-};
-
-static const struct {
-	const char *verb;
-	unsigned bit;
-} verbs[] = {{"probe", PROBE}, {"selftest", SELFTEST}, {"land", LAND}, {"remove", REMOVE}, {"scrub", SCRUB}};
-
-static const struct {
-	unsigned number;
-	unsigned who;
-} capabilities[] = {
-	{CAP_CHOWN, HANDS | LAND},	 /* landed files are root's */
-	{CAP_DAC_OVERRIDE, HANDS | PROBE | SELFTEST | LAND | REMOVE | SCRUB}, /* a store in a folder of odd modes */
-	{CAP_FOWNER, KEEPERS},		 /* fchmod of what another uid copied */
-	{CAP_KILL, PROVERS},		 /* end a proof that runs as nobody */
-	{CAP_MKNOD, PROVERS},		 /* the proof's own device node */
-	{CAP_SETGID, PROVERS},		 /* the proof runs as nobody, */
-	{CAP_SETUID, PROVERS},
-	{CAP_SETPCAP, PROVERS},		 /* without capabilities */
-	{CAP_SYS_ADMIN, PROVERS},	 /* the proof's mount view */
-	{CAP_SYS_MODULE, HANDS | PROBE}, /* load kvm and its vendor module */
-	{CAP_SYS_PTRACE, KEEPERS},	 /* whose processes run from a version: /host/proc/PID/exe */
-};
-
 /* ---- filters ---- */
 
-/* What neither a verb nor km has any use for. */
+/* What neither a job nor km has any use for. */
 static const struct kt_filter_rule refused[] = {
 	/* back to the network: the one family left knows files only */
 	{.call = SYS_socket, .when = {{KT_FILTER_OTHER, 0, AF_UNIX, 0}}},
@@ -91,8 +56,8 @@ static const struct kt_filter_rule refused[] = {
 
 static const struct kt_filter_table refused_table = KT_FILTER_TABLE(refused);
 
-/* The head, beside what every program does. */
-static const struct kt_filter_rule head[] = {
+/* The agent, beside what every program does. */
+static const struct kt_filter_rule agent[] = {
 	/* the state file, replaced whole */
 	{.call = SYS_mkdir},	 {.call = SYS_mkdirat},	 {.call = SYS_rename},	  {.call = SYS_renameat},
 	{.call = SYS_renameat2}, {.call = SYS_unlink},	 {.call = SYS_unlinkat},  {.call = SYS_fsync},
@@ -105,7 +70,7 @@ static const struct kt_filter_rule head[] = {
 	{.call = SYS_pidfd_open},
 };
 
-static const struct kt_filter_table head_table = KT_FILTER_TABLE(head);
+static const struct kt_filter_table agent_table = KT_FILTER_TABLE(agent);
 
 /* ---- capabilities ---- */
 
@@ -115,20 +80,20 @@ static bool is_held(unsigned number)
 	return prctl(PR_CAPBSET_READ, number) == 1 && capng_have_capability(CAPNG_PERMITTED, number);
 }
 
-static int keep_capabilities(unsigned who, struct kt_error *err)
+static int keep_capabilities(uint64_t wanted, struct kt_error *err)
 {
-	bool held[TABLE_SIZE(capabilities)], has_bounds;
+	bool has_bounds;
 
 	if (capng_get_caps_process() != 0)
 		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot read this process's capabilities");
 	has_bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
-	for (size_t i = 0; i < TABLE_SIZE(capabilities); i++)
-		held[i] = capabilities[i].who & who && is_held(capabilities[i].number);
+	for (unsigned number = 0; number < 64; number++)
+		if (wanted >> number & 1 && !is_held(number))
+			wanted &= ~(UINT64_C(1) << number);
 	capng_clear(CAPNG_SELECT_ALL);
-	for (size_t i = 0; i < TABLE_SIZE(capabilities); i++)
-		if (held[i])
-			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
-				     capabilities[i].number);
+	for (unsigned number = 0; number < 64; number++)
+		if (wanted >> number & 1)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, number);
 	/* The bounding set first: it takes CAP_SETPCAP. Without that, and without new privileges, it bounds nothing. */
 	if ((has_bounds && capng_apply(CAPNG_SELECT_BOUNDS) != 0) || capng_apply(CAPNG_SELECT_CAPS) != 0)
 		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot drop capabilities: run as root");
@@ -148,14 +113,14 @@ int kt_rights_network(struct kt_error *err)
 int kt_rights_runner(struct kt_error *err)
 {
 	const struct kt_filter_table *const tables[] = {&refused_table};
-	int failed = keep_capabilities(HANDS, err);
+	int failed = keep_capabilities(kt_job_all_capabilities(), err);
 
 	return failed ? failed : kt_filter_refuse(tables, TABLE_SIZE(tables), err);
 }
 
 int kt_rights_agent(struct kt_error *err)
 {
-	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &head_table, &kt_filter_sanitizer};
+	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
 	int failed = keep_capabilities(0, err);
 
 	return failed ? failed : kt_filter_allow_only(tables, TABLE_SIZE(tables), err);
@@ -219,7 +184,7 @@ int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT
 }
 
 /* It parses the host's module index, and asks a device for answers; it has nothing to write. */
-static int confine_probe_files(const struct kt_options *options, struct kt_error *err)
+static int only_read_files(const char *dev, struct kt_error *err)
 {
 	KT_OWN(kt_landlock_done) struct kt_landlock set = {.ruleset = -1};
 	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);
@@ -227,24 +192,18 @@ static int confine_probe_files(const struct kt_options *options, struct kt_error
 	if (failed == 0)
 		failed = kt_landlock_allow(&set, "/", KT_LANDLOCK_READ, err);
 	if (failed == 0)
-		failed = kt_landlock_allow(&set, options->dev, KT_LANDLOCK_DEVICE, err);
+		failed = kt_landlock_allow(&set, dev, KT_LANDLOCK_DEVICE, err);
 	return failed ? failed : kt_landlock_enforce(&set, err);
 }
 
-int kt_rights_job(const char *verb, const struct kt_options *options, struct kt_error *err)
+int kt_rights_job(const struct kt_job *job, const char *dev, struct kt_error *err)
 {
-	int failed = 0;
+	/* Who is not root has nothing to give up, and is told by the job itself what that costs. */
+	int failed = geteuid() == 0 ? keep_capabilities(job->capabilities, err) : 0;
 
-	for (size_t i = 0; i < TABLE_SIZE(verbs); i++) {
-		if (strcmp(verbs[i].verb, verb) != 0)
-			continue;
-		/* Who is not root has nothing to give up, and is told by the verb itself what that costs. */
-		if (geteuid() == 0)
-			failed = keep_capabilities(verbs[i].bit, err);
-		if (failed == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-			failed = kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot give up new privileges");
-		if (failed == 0 && verbs[i].bit == PROBE)
-			failed = confine_probe_files(options, err);
-	}
+	if (failed == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		failed = kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot give up new privileges");
+	if (failed == 0 && job->files == KT_JOB_FILES_READ)
+		failed = only_read_files(dev, err);
 	return failed;
 }

@@ -1,4 +1,4 @@
-/* Hidden verb: reads every byte of the current set, when nobody else wants disk or CPU, and notes what it found. */
+/* Reads every byte of the current set, when nobody else wants disk or CPU, and notes what it found. */
 #include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -6,10 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
-#include "agent/observe.h"
-#include "cli/commands.h"
+#include "root.h"
 
 /* ioprio_set(2); the C library has neither the call nor these. */
 #define IOPRIO_WHO_PROCESS 1
@@ -26,7 +26,7 @@ static void stand_back(void)
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
-int kt_job_scrub(struct kt_installer *installer)
+int kt_job_scrub(const struct kt_installer *installer, const char *version)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	struct kt_verify how = {.is_noted = true};
@@ -34,15 +34,16 @@ int kt_job_scrub(struct kt_installer *installer)
 	time_t start = time(NULL);
 	char took[24];
 
+	(void)version;
 	stand_back();
 	nanosleep(&(struct timespec){.tv_sec = SETTLE_S}, NULL);
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
 	    kt_store_verify(&store, &how, &err) != 0) {
-		kt_log(KT_LOG_WARN, "verified, and not as landed", "reason", kt_reason_name(err.reason), "err", err.text,
+		kt_log(KT_LOG_WARN, "verification failed", "reason", kt_reason_name(err.reason), "err", err.text,
 		       NULL);
 		return KT_EXIT_FAILED;
 	}
 	snprintf(took, sizeof took, "%lld s", (long long)(time(NULL) - start));
-	kt_log(KT_LOG_INFO, "verified, every byte as landed", "path", store.root, "took", took, NULL);
+	kt_log(KT_LOG_INFO, "verification passed", "path", store.root, "took", took, NULL);
 	return KT_EXIT_DONE;
 }

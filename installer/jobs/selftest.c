@@ -3,16 +3,15 @@
  * while the selfTest may take what it likes and stands in a manifest that is costly to parse. */
 #include <stdio.h>
 
+#include "jobs.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
-#include "agent/observe.h"
-#include "cli/commands.h"
+#include "root.h"
 
-static int prove(const struct kt_installer *installer, struct kt_state_proof *ret_proof, struct kt_error *err)
+static int prove(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
-	const char *version = installer->options.to;
 	struct kt_selftest test = {
 		.version = version,
 		.dev = installer->options.dev,
@@ -32,17 +31,17 @@ static int prove(const struct kt_installer *installer, struct kt_state_proof *re
 	return 0;
 }
 
-int kt_job_selftest(struct kt_installer *installer)
+int kt_job_selftest(const struct kt_installer *installer, const char *version)
 {
 	KT_OWN(kt_free_mem) char *answer = NULL;
 	struct kt_state_proof proof = {.ran = true};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	if (prove(installer, &proof, &err) != 0)
+	if (prove(installer, version[0] != '\0' ? version : NULL, &proof, &err) != 0)
 		kt_verdict_fail(&proof.verdict, &err);
 	answer = kt_proof_print(&proof);
 	if (answer == NULL)
 		return KT_EXIT_FAILED;
-	fputs(answer, stdout);
+	puts(answer);
 	return KT_EXIT_DONE;
 }

@@ -73,7 +73,7 @@ static bool read_stat(const char *pid, pid_t *ret_parent, char ret_program[17])
 }
 
 /* A living child of parent, 0 for none. */
-static pid_t find_child(pid_t parent, pid_t spared, pid_t companion, bool of_ours, char ret_program[17])
+static pid_t find_child(pid_t parent, pid_t spared, pid_t background, bool of_ours, char ret_program[17])
 {
 	KT_OWN(kt_close_fd) int proc = kt_proc_open("");
 	int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -84,7 +84,7 @@ static pid_t find_child(pid_t parent, pid_t spared, pid_t companion, bool of_our
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid != spared && pid != companion && isdigit((unsigned char)entry->d_name[0]) &&
+		if (pid != spared && pid != background && isdigit((unsigned char)entry->d_name[0]) &&
 		    read_stat(entry->d_name, &its_parent, ret_program) &&
 		    its_parent == parent && (!of_ours || is_ours(pid)))
 			return pid;
@@ -115,13 +115,13 @@ static bool bury(pid_t spared)
 
 static void forget(struct kt_stuck *stuck)
 {
-	const pid_t *companion = stuck->companion;
+	const pid_t *background = stuck->background;
 	pid_t spared = stuck->spared;
 
 	kt_stuck_done(stuck);
 	kt_stuck_init(stuck);
 	stuck->spared = spared;
-	stuck->companion = companion;
+	stuck->background = background;
 }
 
 static void note(struct kt_stuck *stuck, pid_t child, const char *program)
@@ -152,7 +152,7 @@ static bool is_there(pid_t child)
 bool kt_stuck_look(struct kt_stuck *stuck, unsigned grace_ms)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
-	pid_t child, but = stuck->companion != NULL ? *stuck->companion : 0;
+	pid_t child, but = stuck->background != NULL ? *stuck->background : 0;
 	char program[17];
 
 	for (unsigned waited_ms = 0;; waited_ms += LOOK_EVERY_MS) {

@@ -2,14 +2,14 @@
 
 #include <errno.h>
 
-#include "agent/observe.h"
+#include "call.h"
 
 /* version NULL: through the live links; label names it in the message. */
 static int prove(const struct kt_installer *installer, const char *version, const char *label, struct kt_error *err)
 {
 	struct kt_state_proof proof = {.ran = false};
 
-	kt_observe_proof(installer, version, &proof);
+	kt_proof_ask(installer, version, &proof);
 	if (proof.verdict.ok)
 		return 0;
 	return kt_fail(err, EPROTO, proof.verdict.reason, "version %s: %s", label, proof.verdict.message);

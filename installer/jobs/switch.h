@@ -2,7 +2,7 @@
 #ifndef KT_JOBS_SWITCH_H
 #define KT_JOBS_SWITCH_H
 
-#include "cli/options.h"
+#include "installer.h"
 #include "kontain/store.h"
 
 /* Proves the set before anyone sees it, moves the links, proves it again through them, and moves them back when that

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* What is told of a thing that comes and goes: rows of what is seen, at which second, and what is told of it. */
 #include <setjmp.h>
 #include <stdarg.h>

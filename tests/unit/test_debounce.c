@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* When the next round is due, row by row: a round from 1000 to 1000 + took, the next one scheduled for 61000. */
 #include <setjmp.h>
 #include <stdarg.h>

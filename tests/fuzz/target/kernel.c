@@ -1,4 +1,4 @@
-/* links: kt_installer kt_node kt_contract kt_base */
+/* links: kt_agent kt_node kt_contract kt_base */
 /* What the kernel says of itself in messages and small files, which a container may have put something else over. */
 #include <stdlib.h>
 #include <string.h>
