@@ -34,6 +34,10 @@ void kt_config_init(struct kt_config *config);
  * the first problems, one a line; *ret_config is left alone. */
 int kt_config_parse(const char *bytes, size_t size, const char *source, struct kt_config *ret_config,
 		    struct kt_error *err);
+/* Owned: a document of one line that kt_config_parse reads as this config; NULL when memory is gone. */
+char *kt_config_print(const struct kt_config *config);
+/* The bytes alone, at most KT_CONFIG_BYTES_MAX. *ret_bytes is owned. */
+int kt_config_read(const char *path, char **ret_bytes, size_t *ret_size, struct kt_error *err);
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err);
 
 #endif

@@ -35,6 +35,10 @@ int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode 
 		  struct kt_error *err);
 void kt_store_done(struct kt_store *store);
 
+/* Which of these roots (one at least) is to be the store: the first that is there and can be used, else the first that can
+ * be made, else one whose trouble is to be told. Changes nothing. */
+size_t kt_store_choose(const char *host_prefix, const char *const roots[], size_t count);
+
 /* flock(2). wait_ms 0: Locked at once. */
 int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err);
 

@@ -265,24 +265,6 @@ char *kt_kept_print(const struct kt_state_kept *kept)
 	return root && kept_print(root, kept) == 0 ? document_print(root) : NULL;
 }
 
-static const struct kt_field error_rows[] = {
-	KT_FIELD(struct kt_error, code, "code", KT_FIELD_INT),
-	KT_FIELD(struct kt_error, reason, "reason", KT_FIELD_REASON),
-	KT_FIELD_STRING(struct kt_error, text, "text", NULL),
-};
-
-char *kt_error_print(const struct kt_error *failure)
-{
-	KT_OWN(kt_json_release) json_t *root = json_object();
-	struct kt_error told = *failure;
-
-	if (told.reason == KT_REASON_NONE)
-		told.reason = KT_REASON_INTERNAL;
-	if (!root || !object_add(root, "error", error_rows, COUNT(error_rows), &told))
-		return NULL;
-	return document_print(root);
-}
-
 /* ---- parsing ---- */
 
 static int object_take(const json_t *root, const char *key, const struct kt_field *rows, size_t count, void *into,
@@ -429,20 +411,5 @@ int kt_kept_parse(const char *bytes, size_t size, struct kt_state_kept *ret_kept
 		r = kept_take(root, &kept, err);
 	if (r == 0)
 		*ret_kept = kept;
-	return r;
-}
-
-int kt_error_parse(const char *bytes, size_t size, struct kt_error *ret_failure, struct kt_error *err)
-{
-	KT_OWN(kt_json_release) json_t *root = NULL;
-	struct kt_error failure = {.code = 0};
-	int r = kt_json_load(bytes, size, &root, err);
-
-	if (r == 0)
-		r = object_take(root, "error", error_rows, COUNT(error_rows), &failure, err);
-	if (r == 0 && (failure.code < 1 || failure.code > 4095)) /* errno values end there (errno(3), kernel's MAX_ERRNO) */
-		r = kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "error.code: an errno value is wanted");
-	if (r == 0)
-		*ret_failure = failure;
 	return r;
 }

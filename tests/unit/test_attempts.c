@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* The upgrade policy over time: plan.c, attempts.c and the store's memory of failures together, round by round, on a
  * clock that the test turns. Landings are the only thing played here: each bundle has an outcome. A boot is played by
  * editing the note's boot id, as it would read after one. */
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/attempts.h"
+#include "../../installer/agent/attempts.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* Which announcements of the kernel are about a device that payloads run on. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/uevent.h"
+#include "../../installer/agent/uevent.h"
 
 #define MESSAGE(name, text, ours) {name, text, sizeof(text) - 1, ours}
 

@@ -4,6 +4,7 @@
 
 #include "fuzz.h"
 #include "kontain/own.h"
+#include "kontain/message.h"
 #include "kontain/statejson.h"
 
 static void probe_take(const char *bytes, size_t size)

@@ -1,0 +1,55 @@
+/* Can this host run Kontain payloads? Needs no installation and changes nothing: no module is loaded either. */
+#include <stdio.h>
+
+#include "agent/observe.h"
+#include "commands.h"
+#include "doctor.h"
+#include "print.h"
+
+/* The store where there is one: what is not there yet is no fault. */
+static void check_store(const struct kt_installer *installer, struct kt_observed *observed, struct kt_state *state)
+{
+	static const struct kt_desired nothing = {.asked = false};
+	struct kt_rung *rung = kt_checks_add(&state->checks, "store");
+	struct kt_verdict *verdict = &state->store.verdict;
+	struct kt_error err = {.code = 0};
+
+	kt_observe_store(installer, &nothing, observed, &state->store);
+	if (verdict->ok) {
+		kt_rung_pass(rung);
+		snprintf(rung->value, sizeof rung->value, "%.60s on %s", state->store.root, state->store.filesystem);
+	} else if (verdict->reason == KT_REASON_NO_VERSION) {
+		rung->result = KT_RUNG_NOTE;
+		snprintf(rung->value, sizeof rung->value, "none yet");
+	} else {
+		err.reason = verdict->reason;
+		snprintf(err.text, sizeof err.text, "%s", verdict->message);
+		kt_rung_fail(rung, &err);
+		snprintf(rung->value, sizeof rung->value, "cannot be used");
+	}
+}
+
+int kt_command_check(const struct kt_installer *installer)
+{
+	const struct kt_options *options = &installer->options;
+	bool allow_emulated = installer->config.allow_emulated;
+	struct kt_installer looking = *installer;
+	struct kt_observed observed = {.store_open = false};
+	struct kt_state state;
+
+	looking.config.load_modules = false; /* to check is not to act */
+	kt_state_init(&state);
+	kt_observe_node(&looking, &observed);
+	state.kvm = observed.kvm;
+	state.host = observed.host;
+	state.checks = observed.checks;
+	check_store(installer, &observed, &state);
+	kt_state_stamp(&state);
+	kt_verdict_set(&state.node, false, KT_REASON_STARTING,
+		       "not proven: only a payload under a landed km proves a node, see install and status");
+	if (options->json)
+		kt_print_document(&state);
+	else if (!options->quiet)
+		kt_doctor_print(&state, allow_emulated, stdout);
+	return kt_doctor_is_fit(&state, allow_emulated) ? KT_EXIT_DONE : KT_EXIT_FAILED;
+}
