@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kontain/bundle.h"
+#include "kontain/clock.h"
 #include "kontain/digest.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
@@ -16,19 +17,23 @@
 #include "switch.h"
 #include "verbs.h"
 
-/* A version that does not work here is taken away and remembered. One that met a cause which may pass (a KVM that only
- * emulates, a time-out) stays where it is, unseen: the next attempt copies nothing. What was refused before it was
- * staged left nothing, and a set of that name is another's. */
+/* A version that does not work here is remembered and taken away. One that met a cause which may pass (a KVM that only
+ * emulates, a time-out), or that the agent tries again because it failed for the first times, stays where it is, unseen:
+ * the next attempt copies nothing. What was refused before it was staged left nothing, and a set of that name is
+ * another's. */
 static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version, bool is_staged,
-		    const char *manifest_sha256, const struct kt_error *failure)
+		    bool is_retried, const char *manifest_sha256, const struct kt_error *failure)
 {
 	struct kt_error ignored;
+	bool is_believed;
 
 	if (kt_reason_get(failure->reason)->transient)
 		return;
+	is_believed = kt_store_remember_failure(store, manifest_sha256, failure, kt_clock_boot_ms() / 1000, &ignored) == 1;
+	if (is_retried && !is_believed)
+		return;
 	if (is_staged && strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
 		kt_store_drop_set(store, version, &ignored);
-	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
 }
 
 static int land_bundle(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
@@ -52,7 +57,7 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	if (is_staged)
 		failed = kt_switch_to(installer, store, &before, version, err);
 	if (failed)
-		give_up(store, &before, version, is_staged, manifest_sha256, err);
+		give_up(store, &before, version, is_staged, is_logged, manifest_sha256, err);
 	return failed;
 }
 
@@ -95,8 +100,10 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 		failed = kt_store_lock(&store, 0, err);
 	if (failed == 0)
 		failed = land_bundle(installer, &store, &bundle, manifest_sha256, is_logged, err);
-	if (failed == 0) /* what was rolled back from before is history */
+	if (failed == 0) /* what was rolled back from before is history, and so is what this one failed of */
 		failed = kt_store_release(&store, NULL, err);
+	if (failed == 0)
+		failed = kt_store_forget_failure(&store, manifest_sha256, err);
 	return failed;
 }
 
