@@ -20,7 +20,7 @@ struct kt_observed {
 	bool store_open;
 	struct kt_error store_error;         /* why not; NoVersion: there is no store yet */
 	struct kt_inventory inventory;       /* zeroed when the store is not open */
-	bool failed_before;                  /* this bundle failed here, under this kernel and boot */
+	bool failed_before;                  /* this bundle failed here, and that is believed: store/failure.c */
 	struct kt_error failure;             /* why; also of an attempt that is not remembered */
 	bool is_held;                        /* a person rolled back from this bundle */
 	bool is_too_soon;                    /* such an attempt was made a moment ago */

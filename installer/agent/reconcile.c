@@ -61,8 +61,10 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	else
 		observe_node(reconciler, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
-	if (reconciler->is_attended) /* by hand, as the rollback was */
-		observed->is_held = false;
+	if (reconciler->is_attended) { /* a person asks, now: what was rolled back or failed before is no answer */
+		observed->is_held = observed->failed_before = false;
+		observed->failure = (struct kt_error){.reason = KT_REASON_NONE};
+	}
 	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, kt_clock_ms(), observed);
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_note(reconciler->scrubber, &observed->inventory);

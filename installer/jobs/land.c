@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kontain/bundle.h"
+#include "kontain/clock.h"
 #include "kontain/digest.h"
 #include "jobs.h"
 #include "kontain/fs.h"
@@ -18,19 +19,24 @@
 #include "root.h"
 #include "switch.h"
 
-/* A version that does not work here is taken away, as far as this landing brought it, and remembered. One that met a
- * cause which may pass (a KVM that only emulates, a time-out) stays where it is, unseen: the next attempt copies nothing.
- * What was refused before it was staged left nothing, and a set of that name is another's. */
+/* A version that does not work here is remembered and taken away, as far as this landing brought it. One that met a cause
+ * which may pass (a KVM that only emulates, a time-out), or that the agent tries again because it failed for the first
+ * times, stays where it is, unseen: the next attempt copies nothing. What was refused before it was staged left nothing,
+ * and a set of that name is another's. */
 static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version,
-		    const struct kt_staged *staged, const char *manifest_sha256, const struct kt_error *failure)
+		    const struct kt_staged *staged, bool is_retried, const char *manifest_sha256,
+		    const struct kt_error *failure)
 {
 	struct kt_error ignored;
+	bool is_believed;
 
 	if (kt_reason_get(failure->reason)->transient)
 		return;
+	is_believed = kt_store_remember_failure(store, manifest_sha256, failure, kt_clock_boot_ms() / 1000, &ignored) == 1;
+	if (is_retried && !is_believed)
+		return;
 	if (strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
 		kt_store_drop_staged(store, version, staged, &ignored);
-	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
 }
 
 static void tell_removed(void *context, const char *version, enum kt_fate fate, const struct kt_user *user)
@@ -86,7 +92,7 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	if (failed == 0)
 		failed = kt_switch_to(installer, store, &before, version, err);
 	if (failed)
-		give_up(store, &before, version, &staged, manifest_sha256, err);
+		give_up(store, &before, version, &staged, is_logged, manifest_sha256, err);
 	else
 		retain(installer, store, version, is_logged);
 	return failed;
@@ -131,8 +137,10 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 		failed = kt_store_lock(&store, 0, err);
 	if (failed == 0)
 		failed = land_bundle(installer, &store, &bundle, manifest_sha256, is_logged, err);
-	if (failed == 0) /* what was rolled back from before is history */
+	if (failed == 0) /* what was rolled back from before is history, and so is what this one failed of */
 		failed = kt_store_release(&store, NULL, err);
+	if (failed == 0)
+		failed = kt_store_forget_failure(&store, manifest_sha256, err);
 	return failed;
 }
 

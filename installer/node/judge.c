@@ -225,12 +225,12 @@ static int fail_native(const char *release, struct kt_error *err)
 		       "the payload ran, but natively: it was told the host's own release %s, without km's suffix", release);
 }
 
-/* The payload's last word, where it has one, is taken off its release. */
+/* The payload's last word is taken off a release that fills its field, which alone has one. */
 static bool word_take(char *release)
 {
-	char *word = strstr(release, " " KT_PAYLOAD_AS_FIRST);
+	char *word = release + RELEASE_CHARS;
 
-	if (!word || strcmp(word, " " KT_PAYLOAD_AS_FIRST) != 0)
+	if (strlen(release) < RELEASE_CHARS || strcmp(word, " " KT_PAYLOAD_AS_FIRST) != 0)
 		return false;
 	*word = '\0';
 	return true;

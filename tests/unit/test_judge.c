@@ -45,6 +45,8 @@ static void test_payload(void **state)
 		 KT_REASON_KM_PRETENDS, "5.4.0"},
 		{"more than the suffix", false, 42, LINE ".kontain.KVM.x\n", "", KT_REASON_KM_PRETENDS, ".x"},
 		{"something between", false, 42, LINE "x.kontain.KVM\n", "", KT_REASON_KM_PRETENDS, "x.kontain"},
+		{"a word that only a full release has", false, 42, LINE ".kontain.KVM as-process-1\n", "",
+		 KT_REASON_KM_PRETENDS, "as-process-1"},
 		{"suffix alone", false, 42, "kontain-proof integer .kontain.KVM\n", "", KT_REASON_KM_PRETENDS, ""},
 		{"silent", false, 42, "", "", KT_REASON_KM_SILENT, "(0 bytes)"},
 		{"silent, with words", false, 42, "", "oh dear\n", KT_REASON_KM_SILENT, "output: oh dear"},
