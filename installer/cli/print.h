@@ -11,6 +11,16 @@ int kt_print_state(const struct kt_options *options, const struct kt_state *stat
 /* The document alone. */
 void kt_print_document(const struct kt_state *state);
 
+/* What a command other than status did: for -o json its document, {"kind": "CommandResult", "command", "dryRun", "changed",
+ * "message", "items"}, whose items are begun before; the message alone else, unless quiet. Returns the exit status. */
+struct kt_document;
+void kt_print_result_begin(struct kt_document *document);
+int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command, bool is_changed,
+		    const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* "1 file", "2 files": the s. */
+const char *kt_plural(size_t count);
+
 /* One line "kontain-installer: <text>" on stderr; returns the exit status that belongs to it. */
 int kt_print_error(const struct kt_error *err);
 
