@@ -6,6 +6,7 @@
 #include "agent/reconcile.h"
 #include "commands.h"
 #include "jobs/root.h"
+#include "kontain/document.h"
 #include "kontain/own.h"
 #include "print.h"
 
@@ -24,7 +25,7 @@ static int set_aside(const struct kt_installer *installer, struct kt_error *err)
 		return failed;
 	failed = kt_store_set_aside(&store, place, sizeof place, err);
 	if (failed == 0 && !installer->options.quiet)
-		fprintf(stderr, "kontain-installer: what another installed in %s is now in %s\n", store.root, place);
+		fprintf(stderr, "kontain-installer: moved the existing installation from %s to %s\n", store.root, place);
 	return failed;
 }
 
@@ -36,16 +37,19 @@ static int print_obstacle(enum kt_reason reason, const char *text)
 	return kt_print_error(&err);
 }
 
-static int print_dry_run(const struct kt_plan *plan, const struct kt_state *state)
+static int print_dry_run(const struct kt_options *options, const struct kt_plan *plan, const struct kt_state *state)
 {
+	KT_OWN(kt_document_done) struct kt_document document = {.root = NULL};
+	bool is_first = state->versions.current[0] == '\0';
+
 	if (plan->reason != KT_REASON_NONE)
 		return print_obstacle(plan->reason, plan->why);
+	kt_print_result_begin(&document);
 	if (plan->step == KT_STEP_NOTHING)
-		printf("nothing to do: version %s is current\n", state->versions.current);
-	else
-		printf("would land version %s%s%s\n", state->versions.desired,
-		       state->versions.current[0] != '\0' ? " in place of " : "", state->versions.current);
-	return KT_EXIT_DONE;
+		return kt_print_result(options, &document, "install", false, "nothing to do: version %s is current",
+				       state->versions.current);
+	return kt_print_result(options, &document, "install", true, "would install version %s%s%s", state->versions.desired,
+			       is_first ? "" : " in place of ", state->versions.current);
 }
 
 int kt_command_install(const struct kt_installer *installer)
@@ -64,7 +68,7 @@ int kt_command_install(const struct kt_installer *installer)
 	}
 	if (installer->options.dry_run) {
 		kt_reconcile_look(&reconciler, &state, &plan);
-		return print_dry_run(&plan, &state);
+		return print_dry_run(&installer->options, &plan, &state);
 	}
 	if (installer->options.force && set_aside(installer, &err) != 0)
 		return kt_print_error(&err);

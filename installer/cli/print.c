@@ -1,10 +1,12 @@
 #include "print.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kontain/clock.h"
+#include "kontain/document.h"
 #include "kontain/own.h"
 
 static void print_line(const char *name, const struct kt_verdict *verdict)
@@ -21,7 +23,7 @@ static void print_versions(const struct kt_state_versions *versions)
 	if (versions->previous[0] != '\0')
 		printf(", previous %s", versions->previous);
 	if (versions->desired[0] != '\0' && strcmp(versions->desired, versions->current) != 0)
-		printf(", asked for %s", versions->desired);
+		printf(", desired %s", versions->desired);
 	putchar('\n');
 }
 
@@ -31,8 +33,8 @@ static void print_verified(const struct kt_state_store *store)
 
 	if (store->verified_at != 0)
 		kt_clock_text(store->verified_at, when);
-	printf("%-9s %-8s %s%s%s\n", "verified", "", when[0] != '\0' ? when : "not since it was landed",
-	       store->last_mismatch[0] != '\0' ? "; last found amiss: " : "", store->last_mismatch);
+	printf("%-9s %-8s %s%s%s\n", "verified", "", when[0] != '\0' ? when : "never",
+	       store->last_mismatch[0] != '\0' ? "; last mismatch: " : "", store->last_mismatch);
 }
 
 void kt_print_kept(const struct kt_state_kept *kept, const char *prefix)
@@ -85,6 +87,55 @@ int kt_print_state(const struct kt_options *options, const struct kt_state *stat
 	else if (!options->quiet)
 		print_text(state);
 	return state->node.ok ? KT_EXIT_DONE : KT_EXIT_FAILED;
+}
+
+void kt_print_result_begin(struct kt_document *document)
+{
+	kt_document_begin(document, "CommandResult");
+	kt_document_list(document, "items");
+}
+
+int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command, bool is_changed,
+		    const char *format, ...)
+{
+	KT_OWN(kt_free_mem) char *text = NULL;
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof message, format, args);
+	va_end(args);
+	if (!options->json) {
+		if (!options->quiet)
+			puts(message);
+		return KT_EXIT_DONE;
+	}
+	kt_document_item(document, NULL);
+	kt_document_text(document, "command", command);
+	kt_document_bool(document, "dryRun", options->dry_run);
+	kt_document_bool(document, "changed", is_changed && !options->dry_run);
+	kt_document_text(document, "message", message);
+	text = kt_document_print(document);
+	if (text == NULL)
+		return KT_EXIT_FAILED;
+	fputs(text, stdout);
+	return KT_EXIT_DONE;
+}
+
+void kt_document_kept(struct kt_document *document, const char *list, const struct kt_state_kept *kept)
+{
+	kt_document_list(document, list);
+	for (size_t i = 0; i < kept->count && i < KT_STATE_KEPT_MAX; i++) {
+		kt_document_item(document, list);
+		kt_document_text(document, "name", kept->list[i].name);
+		kt_document_text(document, "user", kept->list[i].user);
+	}
+	kt_document_item(document, NULL);
+}
+
+const char *kt_plural(size_t count)
+{
+	return count == 1 ? "" : "s";
 }
 
 int kt_print_error(const struct kt_error *err)

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "jobs/root.h"
 #include "jobs/switch.h"
+#include "kontain/document.h"
 #include "kontain/own.h"
 #include "print.h"
 
@@ -61,16 +62,19 @@ static int roll_back(const struct kt_installer *installer, const char **ret_vers
 int kt_command_rollback(const struct kt_installer *installer)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	KT_OWN(kt_document_done) struct kt_document document = {.root = NULL};
 	const char *version = NULL;
 	bool was_current = false;
 
 	if (roll_back(installer, &version, &was_current, &err) != 0)
 		return kt_print_error(&err);
-	if (was_current)
-		printf("nothing to do: version %s is current\n", version);
-	else if (installer->options.dry_run)
-		printf("would make version %s current\n", version);
-	else
-		printf("version %s is current and proven\n", version);
-	return KT_EXIT_DONE;
+	kt_print_result_begin(&document);
+	kt_document_item(&document, "items");
+	kt_document_text(&document, "name", version);
+	kt_document_text(&document, "outcome", installer->options.dry_run && !was_current ? "not current" : "current");
+	return kt_print_result(&installer->options, &document, "rollback", !was_current,
+			       was_current                  ? "nothing to do: version %s is current"
+			       : installer->options.dry_run ? "would make version %s current"
+							    : "version %s is current and proven",
+			       version);
 }

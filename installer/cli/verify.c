@@ -2,15 +2,29 @@
 
 #include "commands.h"
 #include "jobs/root.h"
+#include "kontain/document.h"
 #include "kontain/own.h"
 #include "print.h"
 
-static void print_finding(void *context, const char *path, const char *text)
-{
-	size_t *count = context;
+struct findings {
+	const struct kt_options *options;
+	struct kt_document *document;
+	size_t count;
+};
 
-	(*count)++;
-	printf("finding   %s: %s\n", path, text);
+static void take_finding(void *context, const char *path, const char *text)
+{
+	struct findings *findings = context;
+
+	findings->count++;
+	if (!findings->options->json) {
+		printf("finding   %s: %s\n", path, text);
+		return;
+	}
+	kt_document_item(findings->document, "items");
+	kt_document_text(findings->document, "name", path);
+	kt_document_text(findings->document, "outcome", "finding");
+	kt_document_text(findings->document, "detail", text);
 }
 
 int kt_command_verify(const struct kt_installer *installer)
@@ -19,19 +33,19 @@ int kt_command_verify(const struct kt_installer *installer)
 	struct kt_inventory inventory;
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	const char *version = installer->options.to;
-	size_t findings = 0;
+	KT_OWN(kt_document_done) struct kt_document document = {.root = NULL};
+	struct findings findings = {.options = &installer->options, .document = &document};
 	struct kt_verify how = {.version = version,
 				.is_strict = installer->options.strict,
 				.is_noted = true,
-				.found = print_finding,
+				.found = take_finding,
 				.context = &findings};
 
+	kt_print_result_begin(&document);
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
 	    kt_store_inventory(&store, &inventory, &err) != 0 ||
 	    kt_store_verify(&store, &how, &err) != 0)
 		return kt_print_error(&err);
-	if (!installer->options.quiet)
-		printf("version %s is whole: every file is what its digest says (%zu findings)\n",
-		       version != NULL ? version : inventory.current, findings);
-	return KT_EXIT_DONE;
+	return kt_print_result(&installer->options, &document, "verify", false, "verification passed: version %s, %zu finding%s",
+			       version != NULL ? version : inventory.current, findings.count, kt_plural(findings.count));
 }

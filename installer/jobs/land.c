@@ -109,7 +109,7 @@ static int adopt(const struct kt_installer *installer, struct kt_store *store, s
 		return failed;
 	failed = kt_store_adopt(store, version, err);
 	if (failed == 0 && !installer->options.quiet)
-		fprintf(stderr, "kontain-installer: what another installed in %s is now version %s\n", store->root, version);
+		fprintf(stderr, "kontain-installer: adopted the existing installation in %s as version %s\n", store->root, version);
 	return failed;
 }
 

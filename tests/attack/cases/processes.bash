@@ -135,7 +135,7 @@ case_15_leaked_descriptors() {
 		# what is declared: 0-2; pipes and pidfds to who was started; the head's own inotify and uevents; of who lands
 		# the bundle, the root and its lock
 		rest=$(descriptors "$one" | grep -vE "^[012] |^[0-9]+ (/dev/null|pipe|anon_inode:.*|$PWD/r|$PWD/r/\.lock|$b)\$")
-		[ "$(cat "/proc/$one/comm")" != kontain-head ] || rest=$(grep -v ' socket$' <<<"$rest")
+		[ "$(cat "/proc/$one/comm")" != kontain-agent ] || rest=$(grep -v ' socket$' <<<"$rest")
 		[ -z "$rest" ] || { say "$(tr '\0' ' ' <"/proc/$one/cmdline" | cut -c1-60): $rest"; ok=1; }
 	done
 	# agent, landing, proof, its keeper and init, km
