@@ -25,6 +25,10 @@ bool kt_elf_is_elf(const void *bytes, size_t size);
 /* ElfInvalid names what is wrong; ArchMismatch for another machine or class. */
 int kt_elf_read(const void *bytes, size_t size, struct kt_elf *ret_elf, struct kt_error *err);
 
+/* A separate debug file: its sections say that nothing of what would be loaded is in it. Most do not read as ELF files
+ * that can be loaded, which is what kt_elf_read holds them to. */
+bool kt_elf_is_debug(const void *bytes, size_t size);
+
 /* Told of each finding that does not stop a landing. */
 typedef void kt_elf_finding(void *context, const char *path, const char *text);
 

@@ -11,6 +11,8 @@
 
 #include "kontain/error.h"
 
+#define KT_FS_NAME_MAX 256 /* NAME_MAX and NUL */
+
 /* flags as open(2); O_CLOEXEC is always added. Returns a descriptor or -errno (no text: the
  * caller knows what the path is). */
 int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode);
@@ -58,6 +60,10 @@ int kt_fs_make_dirs(int dir, const char *path);
 int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err);
 
 bool kt_fs_exists(int dir, const char *path);
+
+/* What makes a name be there already in a folder that holds none so spelled: one that the file system takes for the
+ * same, as it does where case does not count. False: there is none. */
+bool kt_fs_find_twin(int dir, const char *name, char ret_twin[KT_FS_NAME_MAX]);
 
 /* Boot id of the running kernel, 36 characters and NUL. */
 int kt_fs_boot_id(char ret_id[37]);

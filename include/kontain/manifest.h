@@ -50,7 +50,7 @@ const char *kt_component_folder(const char *name);
 /* Known names in their order, NULL-terminated: km runtime alpine-lib lib shim. */
 extern const char *const kt_component_names[KT_COMPONENT_MAX + 1];
 
-/* Strict: unknown keys, duplicates (also case twins of paths), bad paths, unsorted or too many files are
+/* Strict: unknown keys, duplicates, bad paths, unsorted or too many files are
  * BundleInvalid; a foreign arch is ArchMismatch. Checks that each component's digest is that of its files. */
 int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_manifest, struct kt_error *err);
 /* An owned document; same struct, same bytes. */

@@ -158,8 +158,11 @@ int kt_store_clear_kept(struct kt_store *store, struct kt_state_kept *ret_kept, 
 
 /* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their links
  * in their place, without a moment in which a name is missing; takes the lock. Not proven: what ran before runs.
- * ForeignInstallation when they keep no contract, and then nothing was changed. */
-int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err);
+ * ForeignInstallation when they keep no contract, and then nothing was changed. A link that leads out of its tree is no
+ * part of the version: left_out (may be NULL) is told of each, by its place below the root and how it leaves. */
+typedef void kt_store_left_out(void *context, const char *path, const char *how);
+int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *context, char ret_version[KT_VERSION_MAX],
+		   struct kt_error *err);
 /* Moves what another installed here into a new directory beside the root, named in ret_place: for --force alone. */
 int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err);
 

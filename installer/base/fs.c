@@ -4,6 +4,7 @@
  * walks it (openat2(2)). A replaced file or link is the old one or the new one at each instant. The temporary's name
  * is fixed, .partial-<name>: callers hold their store's lock, what a crash left is cleared by the next attempt, and
  * the store's sweep of .partial-* takes the rest. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -273,6 +275,29 @@ bool kt_fs_exists(int dir, const char *path)
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
 
 	return fd >= 0;
+}
+
+bool kt_fs_find_twin(int dir, const char *name, char ret_twin[KT_FS_NAME_MAX])
+{
+	int copy = kt_fs_open_beneath(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	struct stat info;
+	bool is_there = fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+	char twin[KT_FS_NAME_MAX] = "";
+	struct dirent *entry;
+
+	if (!entries)
+		kt_close_fd(&copy);
+	while (entries && (entry = readdir(entries))) {
+		if (strcmp(entry->d_name, name) == 0)
+			return false;
+		if (strcasecmp(entry->d_name, name) != 0 && (!is_there || entry->d_ino != info.st_ino))
+			continue;
+		(void)snprintf(twin, sizeof(twin), "%s", entry->d_name);
+	}
+	if (*twin)
+		memcpy(ret_twin, twin, sizeof(twin));
+	return *twin != '\0';
 }
 
 int kt_fs_boot_id(char ret_id[37])

@@ -303,6 +303,23 @@ static bool is_expected(const struct subject *subject)
 	       (length > 3 && strcmp(name + length - 3, ".km") == 0);
 }
 
+/* Where debuggers look: beside the file or in a folder of its name, and by its build id (gdb, "Separate Debug Files").
+ * Nothing is loaded by such a name. */
+static bool is_debug_name(const char *name)
+{
+	static const char *const folders[] = {"debug", ".debug", ".build-id"};
+	size_t length = strlen(name);
+
+	if (length > 6 && strcmp(name + length - 6, ".debug") == 0)
+		return true;
+	for (const char *part = name, *slash; (slash = strchr(part, '/')); part = slash + 1)
+		for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+			if (strlen(folders[i]) == (size_t)(slash - part) &&
+			    memcmp(part, folders[i], (size_t)(slash - part)) == 0)
+				return true;
+	return false;
+}
+
 static int bytes_check(const struct contract *contract, const struct subject *subject, const void *bytes, size_t size)
 {
 	struct kt_error mine = {.code = 0};
@@ -312,6 +329,9 @@ static int bytes_check(const struct contract *contract, const struct subject *su
 
 	if (r == 0)
 		return elf_check(contract, subject, &elf);
+	if (subject->role != ROLE_MONITOR && subject->role != ROLE_LOADER && is_debug_name(subject->name) &&
+	    kt_elf_is_debug(bytes, size))
+		return find(contract, subject->name, "is a separate debug file: it is for debuggers, and never loaded");
 	if (!is_expected(subject))
 		return find(contract, subject->name, "%s", mine.text);
 	return kt_fail(contract->err, mine.code, mine.reason, "%s: %s", kt_path_show(subject->name, shown), mine.text);

@@ -1,15 +1,15 @@
 /* Which names a bundle may hold. A name is refused for what it could do wherever the bundle goes: leave its folder,
- * hide on a terminal, mean another file where case does not count, or lie below a link. */
+ * hide on a terminal, take the place of what the store keeps, or lie below a link. */
 #include "kontain/paths.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kontain/own.h"
 #include "kontain/utf8.h"
-
-#define ROOT "/opt/kontain/"
+#include "lookup.h"
 
 /* Control characters of ASCII and U+0080..9f. */
 static bool is_control(const char *character)
@@ -65,20 +65,13 @@ const char *kt_path_flaw(const char *path)
 
 /* ".." only in front, and not more of them than the link has folders above it. After a name it would be taken from
  * where that name leads, which another link decides. */
-const char *kt_link_flaw(const char *path, const char *target)
+const char *kt_link_escape(const char *path, const char *target)
 {
-	const char *flaw = kt_text_flaw(target);
 	bool is_absolute = *target == '/', has_name = false;
 	size_t room = 0;
 
-	if (flaw)
-		return flaw;
-	if (!*target)
-		return "is empty";
-	if (strlen(target) >= KT_MANIFEST_PATH_MAX)
-		return "is too long";
-	if (is_absolute && strncmp(target, ROOT, strlen(ROOT)) != 0)
-		return "leads outside of /opt/kontain";
+	if (is_absolute && strncmp(target, KT_ROOT "/", strlen(KT_ROOT "/")) != 0)
+		return "leads outside of " KT_ROOT;
 	for (const char *slash = path; (slash = strchr(slash, '/')); slash++)
 		room++;
 	for (const char *part = target; part;) {
@@ -89,8 +82,6 @@ const char *kt_link_flaw(const char *path, const char *target)
 				return "has a \"..\" behind a name";
 			if (room-- == 0)
 				return "leads out of its tree";
-		} else if (length > NAME_MAX) {
-			return "has a part that is too long";
 		} else {
 			has_name = has_name || (length > 0 && !is_part(part, length, "."));
 		}
@@ -99,42 +90,63 @@ const char *kt_link_flaw(const char *path, const char *target)
 	return NULL;
 }
 
-/* As paths are compared where case does not count, a folder before everything beside it: so whatever lies below one
- * name follows it at once. */
-static unsigned char folded(char c)
+const char *kt_link_flaw(const char *path, const char *target)
 {
-	if (c == '/')
-		return 1; /* below every character that a path may have */
-	return c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : (unsigned char)c;
+	const char *flaw = kt_text_flaw(target);
+
+	if (flaw)
+		return flaw;
+	if (!*target)
+		return "is empty";
+	if (strlen(target) >= KT_MANIFEST_PATH_MAX)
+		return "is too long";
+	for (const char *part = target; part;) {
+		size_t length = strcspn(part, "/");
+
+		if (length > NAME_MAX)
+			return "has a part that is too long";
+		part = part[length] ? part + length + 1 : NULL;
+	}
+	return kt_link_escape(path, target);
 }
 
-static int folded_compare(const void *left, const void *right)
+const char *kt_path_reserved(const char *path)
 {
-	const char *one = (*(const struct kt_bundle_file *const *)left)->path;
-	const char *two = (*(const struct kt_bundle_file *const *)right)->path;
+	static const char *const names[] = {KT_MANIFEST_NAME, ".files", ".kontain-component"};
+	static const char partial[] = ".partial-", list[] = ".files";
+	size_t length = strcspn(path, "/");
+	bool is_reserved = length >= strlen(partial) && memcmp(path, partial, strlen(partial)) == 0;
 
-	while (*one && folded(*one) == folded(*two)) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		is_reserved = is_reserved || is_part(path, length, names[i]);
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		size_t size = strlen(kt_component_names[i]);
+
+		is_reserved = is_reserved || (length > size && memcmp(path, kt_component_names[i], size) == 0 &&
+					      is_part(path + size, length - size, list));
+	}
+	return is_reserved ? "is a name that the store keeps for itself" : NULL;
+}
+
+/* As strcmp(3), but a folder comes before everything beside it: so whatever lies below a name follows it at once. */
+static int folder_first(const void *left, const void *right)
+{
+	const unsigned char *one = (const unsigned char *)(*(const struct kt_bundle_file *const *)left)->path;
+	const unsigned char *two = (const unsigned char *)(*(const struct kt_bundle_file *const *)right)->path;
+
+	while (*one && *one == *two) {
 		one++;
 		two++;
 	}
-	return (int)folded(*one) - (int)folded(*two);
+	/* 1 is below every character that a path may have */
+	return (int)(*one == '/' ? 1 : *one) - (int)(*two == '/' ? 1 : *two);
 }
 
-/* Neighbours in folded order: is a folder or name that they share written in two ways, or one below the other? */
-static const char *pair_flaw(const char *one, const char *two)
+static bool is_below(const char *path, const char *name)
 {
-	bool is_other_case = false; /* in the part that is looked at */
+	size_t length = strlen(name);
 
-	for (; *one && folded(*one) == folded(*two); one++, two++) {
-		if (*one == '/' && is_other_case)
-			break;
-		is_other_case = is_other_case || *one != *two;
-	}
-	if (*one == '/' && *two == '/')
-		return "is there in another case too";
-	if (*one || (*two && *two != '/'))
-		return NULL;
-	return is_other_case ? "is there in another case too" : "lies below a file or link";
+	return strncmp(path, name, length) == 0 && path[length] == '/';
 }
 
 const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size_t *ret_index)
@@ -150,6 +162,12 @@ const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size
 		if (order > 0)
 			return "is not in order";
 	}
+	for (size_t i = 0; i < count; i++) {
+		flaw = kt_path_reserved(files[i].path);
+		*ret_index = i;
+		if (flaw)
+			return flaw;
+	}
 	if (count < 2)
 		return NULL;
 
@@ -159,9 +177,9 @@ const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size
 		return "out of memory";
 	for (size_t i = 0; i < count; i++)
 		order[i] = &files[i];
-	qsort(order, count, sizeof(*order), folded_compare);
+	qsort(order, count, sizeof(*order), folder_first);
 	for (size_t i = 1; i < count && !flaw; i++) {
-		flaw = pair_flaw(order[i - 1]->path, order[i]->path);
+		flaw = is_below(order[i]->path, order[i - 1]->path) ? "lies below a file or link" : NULL;
 		*ret_index = (size_t)(order[i] - files);
 	}
 	return flaw;
@@ -174,19 +192,20 @@ const char *kt_path_show(const char *path, char ret_shown[KT_SHOWN_MAX])
 	while (*path) {
 		size_t length = kt_utf8_length(path);
 		bool is_plain = length > 0 && !is_control(path);
+		size_t wanted = is_plain ? length : length > 0 ? 4 * length : 4; /* "\xff" a byte */
 
 		if (length == 0)
 			length = 1;
-		if (used + length > KT_SHOWN_MAX - 4) {
+		if (used + wanted > KT_SHOWN_MAX - 4) {
 			memcpy(ret_shown + used, "...", 3);
 			used += 3;
 			break;
 		}
 		if (is_plain)
 			memcpy(ret_shown + used, path, length);
-		else
-			memset(ret_shown + used, '?', length);
-		used += length;
+		for (size_t i = 0; !is_plain && i < length; i++)
+			(void)snprintf(ret_shown + used + 4 * i, 5, "\\x%02x", (unsigned char)path[i]);
+		used += wanted;
 		path += length;
 	}
 	ret_shown[used] = '\0';

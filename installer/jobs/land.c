@@ -98,6 +98,15 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	return failed;
 }
 
+/* The folders go with the adoption, and such a link with them. */
+static void left_out_tell(void *context, const char *path, const char *how)
+{
+	const struct kt_installer *installer = context;
+
+	if (!installer->options.quiet)
+		fprintf(stderr, "kontain-installer: the link %s is left out: it %s\n", path, how);
+}
+
 /* An earlier installer's folders become a version first, so that the landing can be rolled back to it. */
 static int adopt(const struct kt_installer *installer, struct kt_store *store, struct kt_error *err)
 {
@@ -107,7 +116,7 @@ static int adopt(const struct kt_installer *installer, struct kt_store *store, s
 
 	if (failed || !inventory.is_adoptable)
 		return failed;
-	failed = kt_store_adopt(store, version, err);
+	failed = kt_store_adopt(store, left_out_tell, (void *)installer, version, err);
 	if (failed == 0 && !installer->options.quiet)
 		fprintf(stderr, "kontain-installer: adopted the existing installation in %s as version %s\n", store->root, version);
 	return failed;

@@ -62,7 +62,7 @@ static void help(void)
 	     "\n"
 	     "Makes a bundle, the folder that an image carries and a node lands: bin/ (with km), runtime/,\n"
 	     "alpine-lib/, lib/ and shim/ of a tree or of a release tarball as published, and its self-test. The\n"
-	     "same input gives the same bytes.\n"
+	     "same input gives the same bytes. A link that leads out of its tree is left out and named.\n"
 	     "\n"
 	     "  --version V            of the bundle: letters, digits and . _ -, 63 at most\n"
 	     "  --output DIR           a new folder\n"
@@ -293,6 +293,18 @@ static void left_out_print(const struct kt_place *place)
 		printf("%s: no bundle takes it\n", place->left_out_more ? " and more" : "");
 }
 
+/* Links that real trees hold and no bundle does. */
+static void escapes_print(const struct kt_place *place, bool verbose)
+{
+	size_t count = verbose || place->escape_count < KT_PLACE_LEFT_MAX ? place->escape_count : KT_PLACE_LEFT_MAX;
+
+	for (size_t i = 0; i < count; i++)
+		printf("left out   the link %s: it %s\n", place->escapes[i].path, place->escapes[i].how);
+	if (count < place->escape_count)
+		printf("left out   %zu more links that lead out of their trees (-v names them)\n",
+		       place->escape_count - count);
+}
+
 static void summary_print(const struct request *request, const struct kt_manifest *manifest,
 			  const struct kt_place *place, size_t findings)
 {
@@ -306,6 +318,8 @@ static void summary_print(const struct request *request, const struct kt_manifes
 		printf(": \"%s\"\n", manifest->self_test_expect);
 	}
 	left_out_print(place);
+	escapes_print(place, request->verbose);
+	findings += place->escape_count;
 	printf("findings   %zu%s\n", findings,
 	       findings == 0 || request->verbose ? "" : ", none of them in the way (-v names them)");
 }
@@ -324,6 +338,7 @@ static int pack(const struct request *request, struct kt_error *err)
 	if (r < 0)
 		return r;
 	place.self_test = request->self_test[0];
+	place.is_strict = request->strict;
 	r = S_ISDIR(info.st_mode) ? kt_tree_take(request->source, &place, err)
 				  : kt_archive_take(request->source, &place, err);
 	if (r == 0)

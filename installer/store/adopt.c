@@ -22,6 +22,7 @@
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "door.h"
+#include "kontain/paths.h"
 #include "set.h"
 
 #define LEGACY       "legacy-"
@@ -98,8 +99,36 @@ struct gather {
 	struct kt_component *component;
 	const char *below; /* of the component's folder, "" for itself */
 	bool takes_digests;
+	kt_store_left_out *left_out; /* NULL: nobody is told */
+	void *context;
 	struct kt_error *err;
 };
+
+static int name_refuse(const struct gather *gather, const char *path, const char *what)
+{
+	char shown[KT_SHOWN_MAX];
+
+	return kt_fail(gather->err, EINVAL, KT_REASON_FOREIGN_INSTALLATION, "%s/%s %s",
+		       kt_component_folder(gather->component->name), kt_path_show(path, shown), what);
+}
+
+/* 1 for a link that leads out: it is told, and no part of the version. */
+static int link_look(const struct gather *gather, int dir, const char *name, const char *path)
+{
+	char target[KT_MANIFEST_PATH_MAX], place[KT_MANIFEST_PATH_MAX + 16], shown[KT_SHOWN_MAX];
+	int r = kt_fs_read_link(dir, name, target, sizeof(target));
+	const char *how = r < 0 ? NULL : kt_link_escape(path, target);
+
+	if (r == -ENAMETOOLONG || (r == 0 && !how && kt_link_flaw(path, target)))
+		return name_refuse(gather, path,
+				   "is a link whose target is empty, too long, not UTF-8 or has control characters");
+	if (r < 0 || !how)
+		return r;
+	(void)snprintf(place, sizeof(place), "%s/%s", kt_component_folder(gather->component->name), path);
+	if (gather->left_out)
+		gather->left_out(gather->context, kt_path_show(place, shown), how);
+	return 1;
+}
 
 static int link_describe(int dir, const char *name, struct kt_bundle_file *file)
 {
@@ -147,11 +176,18 @@ static int gather_visit(void *context, int dir, const char *name)
 {
 	struct gather *gather = context;
 	struct kt_component *component = gather->component;
-	char path[KT_MANIFEST_PATH_MAX];
+	char path[KT_MANIFEST_PATH_MAX + 1];
+	const char *flaw;
 	struct stat info;
+	int r;
 
-	if (snprintf(path, sizeof(path), "%s%s%s", gather->below, *gather->below ? "/" : "", name) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
+	/* one that is cut is as long as is refused */
+	(void)!snprintf(path, sizeof(path), "%s%s%s", gather->below, *gather->below ? "/" : "", name);
+	flaw = kt_path_flaw(path);
+	if (!flaw)
+		flaw = kt_path_reserved(path);
+	if (flaw)
+		return name_refuse(gather, path, flaw);
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISDIR(info.st_mode)) {
@@ -162,8 +198,10 @@ static int gather_visit(void *context, int dir, const char *name)
 		return kt_each_entry(dir, name, gather_visit, &deeper);
 	}
 	if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
-		return kt_fail(gather->err, EINVAL, KT_REASON_FOREIGN_INSTALLATION,
-			       "%s/%.200s is neither file nor link", kt_component_folder(component->name), path);
+		return name_refuse(gather, path, "is neither file nor link");
+	r = S_ISLNK(info.st_mode) ? link_look(gather, dir, name, path) : 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (component->file_count == KT_MANIFEST_FILES_MAX)
 		return -EFBIG;
 
@@ -186,13 +224,12 @@ static int path_compare(const void *one, const void *other)
 }
 
 /* Every real folder as a component whose version is its digest. */
-static int gather_components(const struct kt_store *store, bool takes_digests, struct kt_manifest *manifest,
+static int gather_components(const struct kt_store *store, const struct gather *wanted, struct kt_manifest *manifest,
 			     struct kt_error *err)
 {
 	for (size_t i = 0; kt_component_names[i]; i++) {
 		struct kt_component *component = &manifest->components[manifest->component_count];
-		struct gather gather = {
-			.component = component, .below = "", .takes_digests = takes_digests, .err = err};
+		struct gather gather = *wanted;
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char digest[KT_DIGEST_HEX];
 		int r = folder_look(store->dir, folder);
@@ -201,6 +238,8 @@ static int gather_components(const struct kt_store *store, bool takes_digests, s
 			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
 		if (r == 0)
 			continue;
+		gather.component = component;
+		gather.err = err;
 		(void)snprintf(component->name, sizeof(component->name), "%s", kt_component_names[i]);
 		manifest->component_count++; /* from here on kt_manifest_done frees it */
 		err->code = 0;
@@ -219,12 +258,13 @@ static int gather_components(const struct kt_store *store, bool takes_digests, s
 
 /* The folders described as a bundle that lies in the root itself. The manifest is read back by the parser that every
  * bundle goes through: it refuses names and links that no bundle may have. */
-static int describe(const struct kt_store *store, bool takes_digests, struct kt_bundle *ret_bundle, struct kt_error *err)
+static int describe(const struct kt_store *store, const struct gather *wanted, struct kt_bundle *ret_bundle,
+		    struct kt_error *err)
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.arch = "x86_64"};
 	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
 	char hex[KT_DIGEST_HEX];
-	int r = gather_components(store, takes_digests, &manifest, err);
+	int r = gather_components(store, wanted, &manifest, err);
 
 	if (r < 0)
 		return r;
@@ -248,7 +288,8 @@ static int contract_look(const struct kt_store *store, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	const struct kt_manifest *manifest = &bundle.manifest;
-	int fds[KT_COMPONENT_MAX], r = describe(store, false, &bundle, err);
+	const struct gather names = {.below = ""};
+	int fds[KT_COMPONENT_MAX], r = describe(store, &names, &bundle, err);
 
 	if (r < 0)
 		return r;
@@ -327,21 +368,24 @@ static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struc
 
 /* What there is to adopt, and that a landing would take it. Another that adopts it meanwhile moves the folders away as
  * we read: then what we found tells nothing. */
-static int look(const struct kt_store *store, struct kt_bundle *bundle, struct kt_error *err)
+static int look(const struct kt_store *store, kt_store_left_out *left_out, void *context, struct kt_bundle *bundle,
+		struct kt_error *err)
 {
+	const struct gather all = {.below = "", .takes_digests = true, .left_out = left_out, .context = context};
 	char current[KT_VERSION_MAX];
 	int r = contract_look(store, err);
 
 	if (r == 0)
 		r = exchange_look(store, err);
 	if (r == 0)
-		r = describe(store, true, bundle, err);
+		r = describe(store, &all, bundle, err);
 	if (r < 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0)
 		r = kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	return r;
 }
 
-int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err)
+int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *context, char ret_version[KT_VERSION_MAX],
+		   struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	struct kt_error mine = {.code = 0};
@@ -355,7 +399,7 @@ int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], str
 		if (r == 0 && is_half_done(store, version) != 1)
 			r = kt_fail(&mine, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	} else {
-		r = look(store, &bundle, &mine);
+		r = look(store, left_out, context, &bundle, &mine);
 		if (r < 0 && !kt_reason_get(mine.reason)->transient)
 			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
 				       store->root, mine.text);

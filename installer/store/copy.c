@@ -80,6 +80,21 @@ static int source_open(struct job *job, const struct kt_bundle_file *file, struc
 	return kt_take_fd(&fd);
 }
 
+/* O_EXCL and symlinkat(2) find what is not there already only where two names of the bundle are one to the file
+ * system. */
+static int create_fail(const struct job *job, const struct kt_bundle_file *file, int parent, const char *name, int code,
+		       struct kt_error *err)
+{
+	char twin[KT_FS_NAME_MAX];
+
+	if (code == EEXIST && parent >= 0 && kt_fs_find_twin(parent, name, twin))
+		return kt_fail(err, code, KT_REASON_STORE_UNSAFE,
+			       "cannot create %s/%s beside %s: the store's filesystem does not tell upper from lower "
+			       "case, name a folder on another in store.roots",
+			       job->what, file->path, twin);
+	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot create %s/%s", job->what, file->path);
+}
+
 static int file_copy(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
 {
 	const char *name = NULL;
@@ -94,7 +109,7 @@ static int file_copy(struct job *job, const struct kt_bundle_file *file, struct 
 				  kt_fs_open_beneath(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 
 	if (target < 0)
-		return kt_fail_errno(err, -target, KT_REASON_IO_ERROR, "cannot create %s/%s", job->what, file->path);
+		return create_fail(job, file, parent, name, -target, err);
 
 	int r = bytes_copy(job, source, target, file, err);
 
@@ -117,7 +132,7 @@ static int link_make(struct job *job, const struct kt_bundle_file *file, struct 
 
 	if (r == 0 && symlinkat(file->link, parent, name) < 0)
 		r = -errno;
-	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the link %s/%s", job->what, file->path) : 0;
+	return r < 0 ? create_fail(job, file, parent, name, -r, err) : 0;
 }
 
 static int files_copy(struct job *job, const struct kt_bundle_file *files, size_t count, struct kt_verifier *verifier,

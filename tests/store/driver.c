@@ -198,10 +198,16 @@ static int verb_prune(struct kt_store *store, char **args, struct kt_error *err)
 	return r;
 }
 
+static void left_out_print(void *context, const char *path, const char *how)
+{
+	(void)context;
+	printf("left out %s: it %s\n", path, how);
+}
+
 static int verb_adopt(struct kt_store *store, char **args, struct kt_error *err)
 {
 	char version[KT_VERSION_MAX];
-	int r = kt_store_adopt(store, version, err);
+	int r = kt_store_adopt(store, left_out_print, NULL, version, err);
 
 	(void)args;
 	if (r == 0)

@@ -718,6 +718,106 @@ static void test_contract(void **state)
 	}
 }
 
+/* As objcopy --only-keep-debug leaves it: the program headers of the original, without the bytes. */
+struct debug {
+	Elf64_Ehdr head;
+	Elf64_Phdr load, dynamic;
+	Elf64_Shdr sections[4]; /* none, build id, code, debug_info */
+	char note[32];
+};
+
+static void debug_make(struct debug *debug)
+{
+	*debug = (struct debug){
+		.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_DYN,
+			 .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = offsetof(struct debug, load),
+			 .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2,
+			 .e_shoff = offsetof(struct debug, sections), .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 4},
+		.load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_memsz = 4096, .p_align = 4096},
+		.dynamic = {.p_type = PT_DYNAMIC, .p_vaddr = 512, .p_memsz = 512},
+		.sections = {{.sh_type = SHT_NULL},
+			     {.sh_type = SHT_NOTE, .sh_flags = SHF_ALLOC, .sh_size = 32},
+			     {.sh_type = SHT_NOBITS, .sh_flags = SHF_ALLOC | SHF_EXECINSTR, .sh_size = 4096},
+			     {.sh_type = SHT_PROGBITS, .sh_offset = offsetof(struct debug, note), .sh_size = 32}},
+	};
+}
+
+static void test_debug_files(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is_taken;
+	} rows[] = {
+		{"lib/liba.so.1.debug", true},
+		{"lib/debug/lib/liba.so.1", true},
+		{"lib/.debug/liba.so", true},
+		{"lib/debug/.build-id/ab/cdef.debug", true},
+		{"bin/tool.debug", true},
+		{"lib/liba.so.1", false},
+		{"lib/liba.so.1.debugx", false},
+		{"lib/debugs/liba.so.1", false},
+		{"bin/km", false},
+		{"runtime/libc.so", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct laid laid[] = {KM, {.name = rows[i].name, .text = ""}, {.name = NULL}};
+		const struct laid *lay = strcmp(rows[i].name, "bin/km") == 0 ? laid + 1 : laid;
+		struct kt_error err = {0};
+		struct debug debug;
+		struct room room;
+		size_t found;
+
+		room_lay(&room, lay);
+		debug_make(&debug);
+
+		KT_OWN(kt_close_fd) int fd = openat(room.dir, rows[i].name, O_WRONLY | O_CLOEXEC);
+
+		assert_int_equal(kt_fs_write_full(fd, &debug, sizeof(debug)), 0);
+
+		int r = room_check(&room, false, &found, &err);
+
+		if ((r == 0) != rows[i].is_taken ||
+		    (r == 0 && (found != 1 || !strstr(findings, "a separate debug file"))))
+			fail_msg("%s: %zu findings, %s", rows[i].name, found, r < 0 ? err.text : findings);
+		/* with bytes to load it is none, whatever its name */
+		debug.sections[2].sh_type = SHT_PROGBITS;
+		assert_int_equal(pwrite(fd, &debug, sizeof(debug), 0), sizeof(debug));
+		if (room_check(&room, false, &found, &err) == 0)
+			fail_msg("%s: %s", rows[i].name, findings);
+		room_done(&room);
+	}
+}
+
+/* The sections, cut and out of bounds: none of them is read beyond the end. */
+static void test_debug_sections(void **state)
+{
+	struct debug debug;
+	KT_OWN(kt_free_mem) char *block = malloc(sizeof(debug));
+
+	(void)state;
+	debug_make(&debug);
+	assert_true(kt_elf_is_debug(&debug, sizeof(debug)));
+	for (size_t cut = 0; cut <= sizeof(debug); cut++) {
+		char *start = block + sizeof(debug) - cut;
+
+		memcpy(start, &debug, cut);
+		assert_true(kt_elf_is_debug(start, cut) == (cut >= offsetof(struct debug, note)));
+	}
+	debug.head.e_shoff = UINT64_MAX - 8;
+	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
+	debug_make(&debug);
+	debug.head.e_shnum = 0;
+	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
+	debug_make(&debug);
+	debug.head.e_shentsize = 40;
+	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
+	debug_make(&debug);
+	debug.head.e_machine = EM_AARCH64;
+	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
+}
+
 static void test_other_machine_and_missing_file(void **state)
 {
 	const struct laid rows[] = {KM, {.name = "lib/a.so", .made = LIBRARY}, {.name = NULL}};
@@ -752,6 +852,8 @@ int main(void)
 		cmocka_unit_test(test_more_needed_than_can_be_told),
 		cmocka_unit_test(test_cut_and_flipped),
 		cmocka_unit_test(test_contract),
+		cmocka_unit_test(test_debug_files),
+		cmocka_unit_test(test_debug_sections),
 		cmocka_unit_test(test_other_machine_and_missing_file),
 	};
 

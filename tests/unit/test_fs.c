@@ -335,11 +335,34 @@ static void test_remove_deep_tree(void **state)
 	assert_false(kt_fs_exists(place->dir, "d"));
 }
 
+/* Where case counts a name has no twin. What a file system that folds case answers is put together: the name is asked
+ * for that lies there in another case, as it would be after EEXIST. */
+static void test_twins(void **state)
+{
+	struct place *place = *state;
+	char twin[KT_FS_NAME_MAX] = "untouched";
+
+	put(place->dir, "xt_CONNMARK.h", "one");
+	assert_true(kt_fs_find_twin(place->dir, "xt_connmark.h", twin));
+	assert_string_equal(twin, "xt_CONNMARK.h");
+	strcpy(twin, "untouched");
+	assert_false(kt_fs_find_twin(place->dir, "xt_CONNMARK.h", twin));
+	assert_false(kt_fs_find_twin(place->dir, "xt_connmark", twin));
+	assert_false(kt_fs_find_twin(-1, "xt_connmark.h", twin));
+	put(place->dir, "xt_connmark.h", "two");
+	assert_false(kt_fs_find_twin(place->dir, "xt_connmark.h", twin)); /* both are there: it does not fold */
+	assert_string_equal(twin, "untouched");
+	/* by whatever rule: two names of one file */
+	assert_int_equal(linkat(place->dir, "xt_connmark.h", place->dir, "another", 0), 0);
+	assert_false(kt_fs_find_twin(place->dir, "another", twin));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_twins),
 		TEST(test_nothing_leads_outside), TEST(test_parents),
 		TEST(test_read_limits),           TEST(test_read_without_size),
 		TEST(test_replace_file),          TEST(test_short_write_keeps_the_old),

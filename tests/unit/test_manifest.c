@@ -206,7 +206,7 @@ static const struct {
 	{"\"argv\": [\"tests/hello_test.km\"", "\"argv\": [1", "argv must be strings"},
 	{"\"argv\": [\"tests/hello_test.km\", \"Hello\"]", "\"argv\": []", "1 to 32"},
 	{"\"Hello\"]", "\"\"]", "is empty"},
-	{"\"Hello, world\"", "\"Hello\\nworld\"", "expect \"Hello?world\" has a control"},
+	{"\"Hello, world\"", "\"Hello\\nworld\"", "expect \"Hello\\x0aworld\" has a control"},
 	{"\"Hello, world\"", "\"Hello\", \"timeout\": 1", "selfTest: key \"timeout\""},
 	{", \"expect\": \"Hello, world\"", "", "selfTest: expect is missing"},
 };
@@ -368,7 +368,46 @@ static void test_links(void **state)
 
 		if (!flaw != !rows[i].flaw || (flaw && !strstr(flaw, rows[i].flaw)))
 			fail_msg("%s -> %s: %s", rows[i].path, rows[i].target, flaw ? flaw : "taken");
+
+		/* one that leads out is told from one that is no target at all */
+		const char *escape = kt_link_escape(rows[i].path, rows[i].target);
+		bool is_out = rows[i].flaw && (strstr(rows[i].flaw, "out") || strstr(rows[i].flaw, "behind"));
+
+		if (is_out != (escape != NULL) || (escape && strcmp(escape, flaw) != 0))
+			fail_msg("%s -> %s: %s", rows[i].path, rows[i].target, escape ? escape : "stays");
 	}
+}
+
+static void test_reserved_names(void **state)
+{
+	static const struct {
+		const char *path;
+		bool is_reserved;
+	} rows[] = {
+		{".files", true},
+		{".files/a", true},
+		{".kontain-component", true},
+		{"kontain-bundle.json", true},
+		{"km.files", true},
+		{"alpine-lib.files/x", true},
+		{"lib.files", true},
+		{".partial-", true},
+		{".partial-lib/x", true},
+		{"a/.files", false}, /* the store's own lie at the top */
+		{"a/kontain-bundle.json", false},
+		{".file", false},
+		{".files2", false},
+		{"bin.files", false}, /* named after the component, km */
+		{"km.filesx", false},
+		{"km", false},
+		{".partial", false},
+		{"libx.files", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if ((kt_path_reserved(rows[i].path) != NULL) != rows[i].is_reserved)
+			fail_msg("%s", rows[i].path);
 }
 
 static void test_files_together(void **state)
@@ -387,11 +426,12 @@ static void test_files_together(void **state)
 		{{"a", "a"}, "twice", 1},
 		{{"a", "c", "b"}, "order", 2},
 		{{"a", "b", "B"}, "order", 2},
-		{{"B", "a", "b"}, "another case", 2},
-		{{"A/x", "a/y"}, "another case", 1},
-		{{"A/x", "B", "C", "a/y"}, "another case", 3},
-		{{"d/A/x", "d/a/y"}, "another case", 1},
-		{{"A", "a/y"}, "another case", 1},
+		{{"B", "a", "b"}, NULL, 0}, /* case counts, as in header trees */
+		{{"A/x", "a/x"}, NULL, 0},
+		{{"A", "a/y"}, NULL, 0},
+		{{"a", "a-b", "a-c", "a/b/c"}, "below", 3},
+		{{".partial-x"}, "the store keeps", 0},
+		{{"a", "kontain-bundle.json"}, "the store keeps", 1},
 		{{"a", "a-b", "a/c"}, "below", 2},
 		{{"a/b", "a/b/c"}, "below", 1},
 		{{"A", "A/c"}, "below", 1},
@@ -417,7 +457,13 @@ static void test_names_that_are_shown(void **state)
 	char shown[KT_SHOWN_MAX], path[1000];
 
 	(void)state;
-	assert_string_equal(kt_path_show("a\x1b[31m\xff\n\xc2\x9b\xc3\xa4", shown), "a?[31m????\xc3\xa4");
+	assert_string_equal(kt_path_show("a\x1b[31m\xff\n\xc2\x9b\xc3\xa4", shown),
+			    "a\\x1b[31m\\xff\\x0a\\xc2\\x9b\xc3\xa4");
+	memset(path, '\xff', 100);
+	path[100] = '\0';
+	(void)kt_path_show(path, shown);
+	assert_int_equal(strlen(shown), 159); /* no half byte */
+	assert_string_equal(shown + 152, "\\xff...");
 	memset(path, 'a', sizeof(path));
 	path[155] = '\xc3';
 	path[156] = '\xa4';
@@ -598,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_km_is_wanted),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_reserved_names),
 		cmocka_unit_test(test_files_together),
 		cmocka_unit_test(test_names_that_are_shown),
 		cmocka_unit_test(test_caps),

@@ -1,4 +1,4 @@
-# What a bundle, or an archive that is to become one, may try: rows 1, 2, 7, 8, 13.
+# What a bundle, or an archive that is to become one, may try: rows 1, 2, 7, 8, 13, 38.
 
 # refused_archives ROW: each of that row's, by kontain-pack, and nothing around it changes
 refused_archives() {
@@ -56,10 +56,7 @@ case_02_entries_that_are_no_plain_files() {
 	while IFS='|' read -r how words; do
 		rm -rf t && mkdir -p t/bin t/lib && cp "$payload" t/bin/km && echo x >t/lib/data && (cd t && eval "$how") && pack_refuses "$words" t || { say "tree, after: $how"; ok=1; }
 	done <<-'ROWS'
-		ln -s ../../../etc/passwd lib/out|leads out of its tree
-		ln -s ../bin/km lib/out|leads out of its tree
-		ln -s /etc lib/out|leads outside of /opt/kontain
-		rm bin/km; ln -s /bin/true bin/km|leads outside of /opt/kontain
+		rm bin/km; ln -s /bin/true bin/km|there is no file km
 		mkfifo lib/pipe|lib/pipe is no plain file
 		mknod lib/null c 1 3|lib/null is no plain file
 		mknod lib/disk b 8 0|lib/disk is no plain file
@@ -81,6 +78,29 @@ case_02_entries_that_are_no_plain_files() {
 		mkdir lib/d; ln -s /etc lib/d/out|lib/d/out is in the bundle
 	ROWS
 	gone r/sets/3.0 && whole "$PWD/r" && return $ok
+}
+
+# A symbolic link that leads out is what real trees hold: it is left out and said, and with --strict refused. Whatever would
+# go through it is refused.
+case_02_links_that_lead_out() {
+	local row name words how ok=0
+	bounded python3 "$here/archives.py" "$payload" left-out >rows || return 1
+	while read -r row name words; do left_out "$words" "$name.tar" || { say "archive $name"; ok=1; }; done <rows
+	while IFS='|' read -r how words; do
+		rm -rf t && mkdir -p t/bin t/lib && cp "$payload" t/bin/km && echo x >t/lib/data && (cd t && eval "$how") && left_out "$words" t || { say "tree, after: $how"; ok=1; }
+	done <<-'ROWS'
+		ln -s ../../../etc/passwd lib/d|the link lib/d: it leads out of its tree
+		ln -s ../bin/km lib/d|the link lib/d: it leads out of its tree
+		ln -s /etc lib/d|the link lib/d: it leads outside of /opt/kontain
+		ln -s data/../../../etc lib/d|the link lib/d: it has a ".." behind a name
+	ROWS
+	no_escape && return $ok
+}
+# left_out WORDS INPUT: packed without lib/d
+left_out() {
+	rm -rf packed
+	bounded "$pack" --version 1.0 --output packed "$2" >said 2>why && is "$(cat said)" "left out   $1" && is "$(cat said)" "findings   1" && gone packed/lib/d &&
+		"$pack" --check packed --strict >/dev/null && ! "$pack" --version 1.0 --strict --output strict "$2" 2>why && is "$(cat why)" "the link lib/d" && gone strict
 }
 
 # What is hard-linked in a bundle is no danger to it: each name becomes a file of its own.
@@ -120,6 +140,11 @@ case_07_older_version_only_when_asked() {
 	run_once "$bad"
 	same "$(readlink r/current)" sets/2.0 && jq -e '.node.ready | not' state.json >/dev/null && run_once "$b" && serves 2.0 || { say "$(jq -c .node state.json)"; return 1; }
 	does 0 "version 1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && serves 1.0 && run_once "$b" && serves 1.0 && run_once "$c" && serves 4.0 && run_once "$a" && serves 1.0
+}
+
+# Read early or not at all: what would fill the disk first is refused for that, and not for its own sake.
+case_38_what_counts_as_nothing() {
+	(ulimit -f $((16 << 10)) && refused_archives 38)
 }
 
 case_08_more_than_can_be() { refused_archives 8 && refused_manifests 8; }

@@ -17,8 +17,8 @@
 
 /* The places: where the bytes go in turn. */
 static const char *const places[] = {
-	"bin/km", "bin/tool", "runtime/libc.so", "runtime/libx.so", "lib/liby.so.1", "alpine-lib/bin/program",
-	"shim/shim", "tests/payload.km",
+	"bin/km", "bin/tool", "runtime/libc.so", "runtime/libx.so", "lib/liby.so.1", "lib/debug/liby.so.1.debug",
+	"alpine-lib/bin/program", "shim/shim", "tests/payload.km",
 };
 
 static struct kt_bundle_file km[] = {{.path = "km", .mode = 0755}, {.path = "tool", .mode = 0755}};
@@ -31,7 +31,10 @@ static struct kt_bundle_file alpine_lib[] = {
 	{.path = "bin/program", .mode = 0755},
 	{.path = "lib/ld-musl-x86_64.so.1", .link = "/opt/kontain/runtime/libc.so"},
 };
-static struct kt_bundle_file lib[] = {{.path = "liby.so.1", .mode = 0644}};
+static struct kt_bundle_file lib[] = {
+	{.path = "debug/liby.so.1.debug", .mode = 0755},
+	{.path = "liby.so.1", .mode = 0644},
+};
 static struct kt_bundle_file shim[] = {{.path = "shim", .mode = 0755}};
 static struct kt_bundle_file extras[] = {{.path = "tests/payload.km", .mode = 0755}};
 
@@ -68,7 +71,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	top = open(fuzz_space(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	FUZZ_REQUIRE(top >= 0 && kt_fs_make_dirs(top, "alpine-lib/bin") == 0);
+	FUZZ_REQUIRE(top >= 0 && kt_fs_make_dirs(top, "alpine-lib/bin") == 0 && kt_fs_make_dirs(top, "lib/debug") == 0);
 	for (size_t i = 0; i < manifest.component_count; i++) {
 		const char *folder = kt_component_folder(manifest.components[i].name);
 

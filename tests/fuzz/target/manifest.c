@@ -2,7 +2,6 @@
 /* A bundle's manifest, and what follows on one that is taken: printed, read again, searched. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "../../../installer/bundle/lookup.h"
 #include "fuzz.h"
@@ -16,12 +15,12 @@ static bool is_hex_digest(const char *text)
 	return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
-/* Of one tree: is one path the other, in whatever case, or a folder of it? */
+/* Of one tree: is one path the other, or a folder of it? */
 static bool is_in_the_way(const char *one, const char *two)
 {
 	size_t length = strlen(one);
 
-	return strncasecmp(one, two, length) == 0 && (two[length] == '\0' || two[length] == '/');
+	return strncmp(one, two, length) == 0 && (two[length] == '\0' || two[length] == '/');
 }
 
 static void files_check(const struct kt_bundle_file *files, size_t count)
@@ -31,6 +30,7 @@ static void files_check(const struct kt_bundle_file *files, size_t count)
 
 		FUZZ_REQUIRE(fuzz_is_good_path(file->path));
 		FUZZ_REQUIRE(i == 0 || strcmp(file[-1].path, file->path) < 0);
+		FUZZ_REQUIRE(!is_in_the_way(KT_MANIFEST_NAME, file->path) && !is_in_the_way(".files", file->path));
 		FUZZ_REQUIRE(kt_files_find(files, count, file->path) == file);
 		for (size_t k = 0; k < count && count <= PAIRS_MAX; k++)
 			FUZZ_REQUIRE(k == i || !is_in_the_way(file->path, files[k].path));
