@@ -31,7 +31,18 @@ static void give_up(struct kt_store *store, const struct kt_inventory *before, c
 	kt_store_remember_failure(store, manifest_sha256, failure, &ignored);
 }
 
-static int land_bundle(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
+/* A landing that leaves what it was to mend has failed, and the next one waits longer. */
+static int check_result(const struct kt_store *store, struct kt_error *err)
+{
+	struct kt_inventory after;
+	int failed = kt_store_inventory(store, &after, err);
+
+	if (failed || after.is_whole)
+		return failed;
+	return kt_fail(err, EUCLEAN, after.damage_reason, "landed, and still not whole: %.200s", after.damage);
+}
+
+static int land_bundle(const struct kt_installer *installer, struct kt_store *store, struct kt_bundle *bundle,
 		       const char *manifest_sha256, bool is_logged, struct kt_error *err)
 {
 	const char *version = bundle->manifest.version;
@@ -51,6 +62,8 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	kt_progress_done(&progress, is_staged);
 	if (is_staged)
 		failed = kt_switch_to(installer, store, &before, version, err);
+	if (failed == 0)
+		failed = check_result(store, err);
 	if (failed)
 		give_up(store, &before, version, is_staged, manifest_sha256, err);
 	return failed;

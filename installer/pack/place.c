@@ -241,7 +241,7 @@ int kt_place_link(struct kt_place *place, const char *path, const char *target, 
 {
 	char shown[KT_SHOWN_MAX];
 	const char *inside = strchr(path, '/'); /* a component's links stay in the component */
-	const char *flaw = kt_link_flaw(inside ? inside + 1 : path, target);
+	const char *flaw = kt_link_flaw(strncmp(path, "bin/", 4) == 0 ? "km" : "", inside ? inside + 1 : path, target);
 	const char *name = NULL;
 	int parent;
 

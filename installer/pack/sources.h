@@ -14,8 +14,8 @@ int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *e
  * from its first block to its end. */
 int kt_inflate(int fd, const struct kt_place *place, struct kt_error *err);
 
-/* Reads what was taken: every file's size and digest, sorted, into components with the digest of their content as
- * version. */
-int kt_survey(const struct kt_place *place, struct kt_manifest *manifest, struct kt_error *err);
+/* Moves km's tools out of bin/, reads what was taken, and writes each component's list. The manifest gets the components,
+ * lists and all, with the digest of their content as version. */
+int kt_survey(struct kt_place *place, struct kt_manifest *manifest, struct kt_error *err);
 
 #endif

@@ -31,7 +31,7 @@ static int links_remove(const struct kt_store *store, struct kt_error *err)
 
 	if (r == 0)
 		r = pointer_remove(store, KT_STORE_PREVIOUS, KT_STORE_SETS "/", err);
-	for (size_t i = 0; r == 0 && kt_component_names[i]; i++)
+	for (size_t i = 0; r == 0 && i < KT_COMPONENT_LINKED; i++)
 		r = pointer_remove(store, kt_component_folder(kt_component_names[i]), KT_STORE_CURRENT "/", err);
 	if (r == 0 && fsync(store->dir) < 0)
 		r = kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync %s", store->root);
@@ -100,7 +100,7 @@ static void skeletons_remove(const struct kt_store *store)
 {
 	static const char *const others[] = {KT_STORE_SETS, KT_STORE_VERSIONS, NULL};
 
-	for (size_t i = 0; kt_component_names[i]; i++)
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++)
 		if (kt_is_skeleton(store->dir, kt_component_folder(kt_component_names[i])))
 			(void)kt_fs_remove_tree(store->dir, kt_component_folder(kt_component_names[i]), NULL);
 	for (size_t i = 0; others[i]; i++)

@@ -3,9 +3,13 @@
 #include "kontain/paths.h"
 
 #include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "kontain/manifest.h"
 #include "kontain/own.h"
 #include "kontain/utf8.h"
 
@@ -63,9 +67,50 @@ const char *kt_path_flaw(const char *path)
 	return flaw;
 }
 
+const char *kt_path_reserved(const char *component, const char *path)
+{
+	size_t length = strcspn(path, "/");
+	char name[32];
+
+	if (length >= sizeof(name))
+		return NULL;
+	(void)snprintf(name, sizeof(name), "%.*s", (int)length, path);
+	if (strcasecmp(name, KT_FILELIST_NAME) == 0)
+		return "is a name that the store keeps";
+	if (strcmp(component, KT_COMPONENT_EXTRAS) != 0)
+		return NULL;
+	if (strcasecmp(name, KT_MANIFEST_NAME) == 0)
+		return "is the manifest's name";
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		char list[sizeof(name)];
+
+		(void)snprintf(list, sizeof(list), "%s" KT_FILELIST_NAME, kt_component_names[i]);
+		if (strcasecmp(name, kt_component_folder(kt_component_names[i])) == 0)
+			return "lies in a component's folder";
+		if (strcasecmp(name, list) == 0)
+			return "is the name of a component's list";
+	}
+	return NULL;
+}
+
+/* The one way out of a tree: km's tools lie in a component of their own, beside it, under the path that they have in
+ * bin/. */
+static bool is_to_tool(const char *component, const char *path, const char *target)
+{
+	if (strcmp(component, "km") != 0)
+		return false;
+	for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
+		if (strncmp(target, "../", 3) != 0)
+			return false;
+		target += 3;
+	}
+	return strncmp(target, KT_TOOLS_ABOVE, strlen(KT_TOOLS_ABOVE)) == 0 &&
+	       strcmp(target + strlen(KT_TOOLS_ABOVE), path) == 0;
+}
+
 /* ".." only in front, and not more of them than the link has folders above it. After a name it would be taken from
  * where that name leads, which another link decides. */
-const char *kt_link_flaw(const char *path, const char *target)
+const char *kt_link_flaw(const char *component, const char *path, const char *target)
 {
 	const char *flaw = kt_text_flaw(target);
 	bool is_absolute = *target == '/', has_name = false;
@@ -77,6 +122,8 @@ const char *kt_link_flaw(const char *path, const char *target)
 		return "is empty";
 	if (strlen(target) >= KT_MANIFEST_PATH_MAX)
 		return "is too long";
+	if (is_to_tool(component, path, target))
+		return NULL;
 	if (is_absolute && strncmp(target, ROOT, strlen(ROOT)) != 0)
 		return "leads outside of /opt/kontain";
 	for (const char *slash = path; (slash = strchr(slash, '/')); slash++)
@@ -110,8 +157,8 @@ static unsigned char folded(char c)
 
 static int folded_compare(const void *left, const void *right)
 {
-	const char *one = (*(const struct kt_bundle_file *const *)left)->path;
-	const char *two = (*(const struct kt_bundle_file *const *)right)->path;
+	const char *one = (*(const struct kt_file *const *)left)->path;
+	const char *two = (*(const struct kt_file *const *)right)->path;
 
 	while (*one && folded(*one) == folded(*two)) {
 		one++;
@@ -137,7 +184,7 @@ static const char *pair_flaw(const char *one, const char *two)
 	return is_other_case ? "is there in another case too" : "lies below a file or link";
 }
 
-const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size_t *ret_index)
+const char *kt_files_flaw(const struct kt_file *files, size_t count, size_t *ret_index)
 {
 	const char *flaw = NULL;
 
@@ -153,7 +200,7 @@ const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size
 	if (count < 2)
 		return NULL;
 
-	KT_OWN(kt_free_mem) const struct kt_bundle_file **order = calloc(count, sizeof(*order));
+	KT_OWN(kt_free_mem) const struct kt_file **order = calloc(count, sizeof(*order));
 
 	if (!order)
 		return "out of memory";
