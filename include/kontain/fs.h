@@ -28,6 +28,8 @@ int kt_fs_read_all(int dir, const char *path, size_t max_bytes, char **ret_bytes
 int kt_fs_read_fd(int fd, size_t max_bytes, char **ret_bytes, size_t *ret_size);
 
 int kt_fs_write_full(int fd, const void *bytes, size_t size);
+/* A new file, not synced. -EEXIST when something is there. */
+int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode);
 
 /* Whole or not at all: temporary name beside it (.partial-<name>, cleared first: callers hold the lock of what they
  * write), write, fsync, rename, fsync of the directory. name has no slash. dir is not O_PATH. */

@@ -3,6 +3,7 @@
  *   bin runtime alpine-lib lib shim -> current/<same>   made once
  *   current -> sets/<version>      previous -> sets/<version>
  *   sets/<version>/                links into versions/, and the manifest, written last
+ *                                  (and of a component the list .files)
  *   versions/<component>/<version>/ complete, synced, never edited again
  *   .partial-*  .kept-*  .failed-<digest>  .held-<digest>  .pinned  .lock  .owner */
 #ifndef KONTAIN_STORE_H
@@ -54,16 +55,16 @@ struct kt_inventory {
 	bool is_ours;         /* made by us: .owner is there */
 	bool is_foreign;      /* something is there that we did not make: real bin/, runtime/ ... */
 	bool is_adoptable;    /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
-	bool is_whole;        /* current set: all links and sizes as landed, and what was edited since it was read has its digest */
+	bool is_whole;        /* current set: names, links, sizes, modes, owners as landed; what changed since it was read has its digest */
 	char damage[256];     /* first thing that is not */
 	enum kt_reason damage_reason; /* StoreFileLost, StoreFileChanged, StoreDamaged, ForeignInstallation */
-	int64_t verified_at;  /* Unix s: the current set was read to its last byte then; 0: never since it was landed */
+	int64_t verified_at;  /* Unix s: the current set was read to its last byte then, as by its landing; 0: never */
 	bool is_unread;       /* something of it is new or touched since: kt_store_verify is wanted */
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
 /* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be
- * NULL) is called with what is being copied (a component's name, "extras"; "" before the first) and bytes done and to do.
+ * NULL) is called with what is being copied (a component's name; "" before the first) and bytes done and to do.
  * After it the set is complete, synced, and not yet seen by anyone.
  * VersionConflict, DigestMismatch, DiskFull, ElfInvalid ... ret_staged may be NULL. */
 struct kt_staged {
@@ -74,7 +75,7 @@ struct kt_staged {
 	char places[KT_COMPONENT_MAX][160]; /* "versions/km/0.10.3" */
 };
 typedef void kt_store_progress(void *context, const char *part, uint64_t done_bytes, uint64_t total_bytes);
-int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
+int kt_store_stage(struct kt_store *store, struct kt_bundle *bundle, kt_store_progress *progress, void *context,
 		   struct kt_staged *ret_staged, struct kt_error *err);
 
 /* previous <- current, current <- version, five links made when missing, sync. Lock held. */

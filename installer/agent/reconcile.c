@@ -55,7 +55,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 {
 	const struct kt_installer *installer = reconciler->installer;
 
-	kt_desired_read(installer, &reconciler->cache, &reconciler->desired);
+	kt_desired_read(installer, &reconciler->desired);
 	if (is_stuck(reconciler))
 		observe_beside_stuck(reconciler, observed);
 	else

@@ -12,7 +12,6 @@
 struct kt_reconciler {
 	const struct kt_installer *installer; /* borrowed */
 	bool is_attended; /* a person waits: act here, where progress is seen, and not in a child */
-	struct kt_desired_cache cache;
 	struct kt_desired desired;
 	struct kt_attempts attempts;
 	struct kt_keeper keeper;

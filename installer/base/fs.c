@@ -180,6 +180,18 @@ static int temporary_write(int dir, const char *temporary, const void *bytes, si
 	return close(kt_take_fd(&fd)) < 0 ? -errno : 0;
 }
 
+int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode)
+{
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	int r = fd < 0 ? fd : kt_fs_write_full(fd, bytes, size);
+
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r == 0 && close(kt_take_fd(&fd)) < 0)
+		r = -errno;
+	return r;
+}
+
 int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode, struct kt_error *err)
 {
 	char temporary[NAME_MAX + 1];

@@ -62,7 +62,7 @@ static void retain(const struct kt_installer *installer, struct kt_store *store,
 }
 
 /* A disk that is full of old versions is not full: they go, and it is looked again. */
-static int stage(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
+static int stage(const struct kt_installer *installer, struct kt_store *store, struct kt_bundle *bundle,
 		 struct kt_progress *progress, bool is_logged, struct kt_staged *ret_staged, struct kt_error *err)
 {
 	int failed = kt_store_stage(store, bundle, kt_progress_tell, progress, ret_staged, err);
@@ -73,7 +73,18 @@ static int stage(const struct kt_installer *installer, struct kt_store *store, c
 	return kt_store_stage(store, bundle, kt_progress_tell, progress, ret_staged, err);
 }
 
-static int land_bundle(const struct kt_installer *installer, struct kt_store *store, const struct kt_bundle *bundle,
+/* A landing that leaves what it was to mend has failed, and the next one waits longer. */
+static int check_result(const struct kt_store *store, struct kt_error *err)
+{
+	struct kt_inventory after;
+	int failed = kt_store_inventory(store, &after, err);
+
+	if (failed || after.is_whole)
+		return failed;
+	return kt_fail(err, EUCLEAN, after.damage_reason, "installed, and still not whole: %.200s", after.damage);
+}
+
+static int land_bundle(const struct kt_installer *installer, struct kt_store *store, struct kt_bundle *bundle,
 		       const char *manifest_sha256, bool is_logged, struct kt_error *err)
 {
 	const char *version = bundle->manifest.version;
@@ -91,6 +102,8 @@ static int land_bundle(const struct kt_installer *installer, struct kt_store *st
 	kt_progress_done(&progress, failed == 0);
 	if (failed == 0)
 		failed = kt_switch_to(installer, store, &before, version, err);
+	if (failed == 0)
+		failed = check_result(store, err);
 	if (failed)
 		give_up(store, &before, version, &staged, is_logged, manifest_sha256, err);
 	else

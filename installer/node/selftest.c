@@ -18,7 +18,8 @@
 
 #define OWN_WORDS_MAX 64
 
-/* Folders of the bundle that are components: their files are where the links lead. All others are the set's extras. */
+/* Folders of the bundle that have a link in the root. Of the other components tools has one in the set, and what lies in
+ * no component's folder is of the extras. */
 static const char *const component_folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim"};
 
 static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, const char *wanted,
@@ -86,7 +87,7 @@ static void own_place(const char *path, char *place, size_t size)
 		(void)snprintf(place, size, KT_VIEW_STORE "/%s", path);
 		return;
 	}
-	(void)snprintf(place, size, KT_VIEW_STORE "/current/extras/%s", path);
+	(void)snprintf(place, size, KT_VIEW_STORE "/current/%s%s", strncmp(path, "tools/", 6) == 0 ? "" : "extras/", path);
 }
 
 /* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for what is no bundle's

@@ -66,7 +66,8 @@ static void help(void)
 	     "\n"
 	     "  --version V            of the bundle: letters, digits and . _ -, 63 at most\n"
 	     "  --output DIR           a new folder\n"
-	     "  --component NAME=V     version of km, runtime, alpine-lib, lib or shim (its content's digest)\n"
+	     "  --component NAME=V     version of km, runtime, alpine-lib, lib, shim, tools (what lies in bin/ beside km)\n"
+	     "                         or extras (the self-test); default: its content's digest\n"
 	     "  --self-test 'PATH ARGUMENT...' --expect LINE\n"
 	     "                         what a node runs under the new km, and the first line it must print\n"
 	     "                         ('tests/hello_test.km Hello World', 'Hello, world', where that file is)\n"
@@ -115,7 +116,7 @@ static const char *read_component(const char *text, struct request *request)
 		is_known = is_known || (strlen(kt_component_names[i]) == length &&
 					memcmp(kt_component_names[i], text, length) == 0);
 	if (!is_known || !kt_version_is_valid(equals + 1))
-		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, V a version";
+		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, tools, extras, V a version";
 	for (size_t i = 0; i < request->component_count; i++)
 		if (strncmp(request->components[i], text, length + 1) == 0)
 			return "--component: a component has one version";
@@ -192,18 +193,15 @@ static void fds_close(int (*fds)[KT_COMPONENT_MAX])
 static int contract_check(int dir, const struct kt_manifest *manifest, bool strict, struct findings *findings,
 			  struct kt_error *err)
 {
-	KT_OWN(fds_close) int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1};
-	int r;
-
+	KT_OWN(fds_close) int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1};
 	for (size_t i = 0; i < manifest->component_count; i++) {
-		const char *folder = kt_component_folder(manifest->components[i].name);
+		const char *folder = kt_component_source(manifest->components[i].name);
 
 		fds[i] = kt_fs_open_beneath(dir, folder, O_RDONLY | O_DIRECTORY, 0);
 		if (fds[i] < 0)
 			return kt_fail_errno(err, -fds[i], KT_REASON_IO_ERROR, "cannot open %s", folder);
 	}
-	r = kt_elf_check(manifest, fds, strict, finding_take, findings, err);
-	return r < 0 ? r : kt_elf_check_extras(manifest, dir, strict, finding_take, findings, err);
+	return kt_elf_check(manifest, fds, strict, finding_take, findings, err);
 }
 
 /* ---- packing ---- */
@@ -226,20 +224,12 @@ static int versions_set(const struct request *request, struct kt_manifest *manif
 	return 0;
 }
 
-static bool has_hello(const struct kt_manifest *manifest)
-{
-	for (size_t i = 0; i < manifest->extra_count; i++)
-		if (strcmp(manifest->extras[i].path, KT_PACK_SELF_TEST) == 0)
-			return !manifest->extras[i].link;
-	return false;
-}
-
 static int self_test_set(const struct request *request, struct kt_manifest *manifest, struct kt_error *err)
 {
 	static char *const hello[] = {(char *)KT_PACK_SELF_TEST, (char *)"Hello", (char *)"World", NULL};
 	char *const *words = request->self_test[0] ? request->self_test : hello;
 
-	if (request->no_self_test || (words == hello && !has_hello(manifest)))
+	if (request->no_self_test || (words == hello && !kt_manifest_file(manifest, KT_PACK_SELF_TEST)))
 		return 0;
 	manifest->self_test_argv = calloc(WORDS_MAX + 1, sizeof(char *));
 	manifest->self_test_expect = strdup(request->expect ? request->expect : "Hello, world");
@@ -263,6 +253,8 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 	if (!text)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "a name in it is no UTF-8, or memory is gone");
 	r = kt_manifest_parse(text, strlen(text), &read_back, err);
+	if (r == 0)
+		r = kt_manifest_check_lists(manifest, err);
 	if (r < 0)
 		return r;
 
@@ -275,12 +267,8 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 
 static void component_print(const struct kt_component *component)
 {
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < component->file_count; i++)
-		bytes += component->files[i].size_bytes;
-	printf("%-10s %s, %zu files, %" PRIu64 " KiB\n", component->name, component->version, component->file_count,
-	       (bytes + 1023) / 1024);
+	printf("%-10s %s, %zu files, %" PRIu64 " KiB\n", component->name, component->version, component->list.count,
+	       (component->list.total_bytes + 1023) / 1024);
 }
 
 static void left_out_print(const struct kt_place *place)

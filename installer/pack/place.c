@@ -176,12 +176,26 @@ static const char *below_tree(const char *path)
 	return slash && kt_layout_in_component(path) ? slash + 1 : path;
 }
 
+/* The component that a path of the bundle belongs to. */
+static const char *component_of(const char *path)
+{
+	size_t length = strcspn(path, "/");
+
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		const char *folder = kt_component_source(kt_component_names[i]);
+
+		if (strlen(folder) == length && memcmp(folder, path, length) == 0)
+			return kt_component_names[i];
+	}
+	return KT_COMPONENT_EXTRAS;
+}
+
 /* The folder of a path, made where it is missing; a link on the way stops it. */
 static int parent_open(struct kt_place *place, const char *path, const char **ret_name, struct kt_error *err)
 {
 	char parent[KT_MANIFEST_PATH_MAX], shown[KT_SHOWN_MAX];
 	const char *slash = strrchr(path, '/'), *below = below_tree(path);
-	const char *reserved = below != path ? kt_path_reserved(below) : NULL;
+	const char *reserved = below != path ? kt_path_reserved(component_of(path), below) : NULL;
 	int r = 0;
 
 	if (reserved)
@@ -272,7 +286,8 @@ static int escape_note(struct kt_place *place, const char *path, const char *how
 int kt_place_link(struct kt_place *place, const char *path, const char *target, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
-	const char *below = below_tree(path), *flaw, *escape = kt_link_escape(below, target), *name = NULL;
+	const char *component = component_of(path), *below = below_tree(path), *flaw, *name = NULL;
+	const char *escape = kt_link_escape(component, below, target);
 	int parent;
 
 	if (escape && !place->is_strict)
@@ -280,7 +295,7 @@ int kt_place_link(struct kt_place *place, const char *path, const char *target, 
 	if (escape)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s %s", kt_path_show(path, shown),
 			       escape);
-	flaw = kt_link_flaw(below, target);
+	flaw = kt_link_flaw(component, below, target);
 	if (flaw)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s has a target that %s",
 			       kt_path_show(path, shown), flaw);

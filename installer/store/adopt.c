@@ -10,7 +10,6 @@
  *   each folder exchanged for its link (RENAME_EXCHANGE, synced): its name leads to the same content before and after
  *   the old folders, kept aside by now (door.h), are removed, each once nobody uses it
  * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the same. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 #include "kontain/own.h"
 #include "door.h"
 #include "kontain/paths.h"
+#include "kontain/treecheck.h"
 #include "set.h"
 
 #define LEGACY       "legacy-"
@@ -50,7 +50,7 @@ static bool is_known(int dir, const char *name)
 	for (size_t i = 0; leftovers[i]; i++)
 		if (strcmp(name, leftovers[i]) == 0)
 			return true;
-	return kt_component_of_folder(name) && folder_look(dir, name) > 0;
+	return kt_is_linked_folder(name) && folder_look(dir, name) > 0;
 }
 
 static int unknown_visit(void *context, int dir, const char *name)
@@ -95,170 +95,55 @@ int kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
 	       has_real_km(store->dir);
 }
 
-struct gather {
-	struct kt_component *component;
-	const char *below; /* of the component's folder, "" for itself */
+struct wanted {
 	bool takes_digests;
 	kt_store_left_out *left_out; /* NULL: nobody is told */
 	void *context;
-	struct kt_error *err;
+	const char *folder;
 };
 
-static int name_refuse(const struct gather *gather, const char *path, const char *what)
+/* A link that leads out is told, and no part of the version. */
+static void link_left_out(void *context, const char *path, const char *how)
 {
-	char shown[KT_SHOWN_MAX];
+	const struct wanted *wanted = context;
+	char place[KT_MANIFEST_PATH_MAX + 16], shown[KT_SHOWN_MAX];
 
-	return kt_fail(gather->err, EINVAL, KT_REASON_FOREIGN_INSTALLATION, "%s/%s %s",
-		       kt_component_folder(gather->component->name), kt_path_show(path, shown), what);
-}
-
-/* 1 for a link that leads out: it is told, and no part of the version. */
-static int link_look(const struct gather *gather, int dir, const char *name, const char *path)
-{
-	char target[KT_MANIFEST_PATH_MAX], place[KT_MANIFEST_PATH_MAX + 16], shown[KT_SHOWN_MAX];
-	int r = kt_fs_read_link(dir, name, target, sizeof(target));
-	const char *how = r < 0 ? NULL : kt_link_escape(path, target);
-
-	if (r == -ENAMETOOLONG || (r == 0 && !how && kt_link_flaw(path, target)))
-		return name_refuse(gather, path,
-				   "is a link whose target is empty, too long, not UTF-8 or has control characters");
-	if (r < 0 || !how)
-		return r;
-	(void)snprintf(place, sizeof(place), "%s/%s", kt_component_folder(gather->component->name), path);
-	if (gather->left_out)
-		gather->left_out(gather->context, kt_path_show(place, shown), how);
-	return 1;
-}
-
-static int link_describe(int dir, const char *name, struct kt_bundle_file *file)
-{
-	char target[KT_MANIFEST_PATH_MAX];
-	int r = kt_fs_read_link(dir, name, target, sizeof(target));
-
-	file->link = r < 0 ? NULL : strdup(target);
-	return r < 0 ? r : file->link ? 0 : -ENOMEM;
-}
-
-/* Size and digest as they are read, not as stat(2) told them. */
-static int digest_describe(int dir, const char *name, struct kt_bundle_file *file)
-{
-	static const size_t step = 256 * 1024;
-	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW, 0);
-	KT_OWN(kt_free_mem) char *buffer = malloc(step);
-	ssize_t got;
-
-	if (fd < 0)
-		return fd;
-	if (!digest || !buffer)
-		return -ENOMEM;
-	file->size_bytes = 0;
-	while ((got = read(fd, buffer, step)) > 0) {
-		kt_digest_add(digest, buffer, (size_t)got);
-		file->size_bytes += (uint64_t)got;
-	}
-	kt_digest_take(digest, file->sha256);
-	return got < 0 ? -errno : 0;
-}
-
-static int file_describe(int dir, const char *name, const struct stat *info, bool takes_digest,
-			 struct kt_bundle_file *file)
-{
-	if (S_ISLNK(info->st_mode))
-		return link_describe(dir, name, file);
-	file->mode = info->st_mode & 0111 ? 0755 : 0644;
-	file->size_bytes = (uint64_t)info->st_size;
-	memset(file->sha256, '0', sizeof(file->sha256) - 1); /* stands for none yet */
-	return takes_digest ? digest_describe(dir, name, file) : 0;
-}
-
-static int gather_visit(void *context, int dir, const char *name)
-{
-	struct gather *gather = context;
-	struct kt_component *component = gather->component;
-	char path[KT_MANIFEST_PATH_MAX + 1];
-	const char *flaw;
-	struct stat info;
-	int r;
-
-	/* one that is cut is as long as is refused */
-	(void)!snprintf(path, sizeof(path), "%s%s%s", gather->below, *gather->below ? "/" : "", name);
-	flaw = kt_path_flaw(path);
-	if (!flaw)
-		flaw = kt_path_reserved(path);
-	if (flaw)
-		return name_refuse(gather, path, flaw);
-	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (S_ISDIR(info.st_mode)) {
-		struct gather deeper = *gather;
-
-		deeper.below = path;
-
-		return kt_each_entry(dir, name, gather_visit, &deeper);
-	}
-	if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
-		return name_refuse(gather, path, "is neither file nor link");
-	r = S_ISLNK(info.st_mode) ? link_look(gather, dir, name, path) : 0;
-	if (r != 0)
-		return r < 0 ? r : 0;
-	if (component->file_count == KT_MANIFEST_FILES_MAX)
-		return -EFBIG;
-
-	struct kt_bundle_file *grown =
-		reallocarray(component->files, component->file_count + 1, sizeof(*component->files));
-
-	if (!grown)
-		return -ENOMEM;
-	component->files = grown;
-
-	struct kt_bundle_file *file = &grown[component->file_count++];
-
-	*file = (struct kt_bundle_file){.path = strdup(path)};
-	return file->path ? file_describe(dir, name, &info, gather->takes_digests, file) : -ENOMEM;
-}
-
-static int path_compare(const void *one, const void *other)
-{
-	return strcmp(((const struct kt_bundle_file *)one)->path, ((const struct kt_bundle_file *)other)->path);
+	(void)snprintf(place, sizeof(place), "%s/%s", wanted->folder, path);
+	if (wanted->left_out)
+		wanted->left_out(wanted->context, kt_path_show(place, shown), how);
 }
 
 /* Every real folder as a component whose version is its digest. */
-static int gather_components(const struct kt_store *store, const struct gather *wanted, struct kt_manifest *manifest,
+static int gather_components(const struct kt_store *store, const struct wanted *wanted, struct kt_manifest *manifest,
 			     struct kt_error *err)
 {
-	for (size_t i = 0; kt_component_names[i]; i++) {
-		struct kt_component *component = &manifest->components[manifest->component_count];
-		struct gather gather = *wanted;
-		const char *folder = kt_component_folder(kt_component_names[i]);
-		char digest[KT_DIGEST_HEX];
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
+		const char *name = kt_component_names[i], *folder = kt_component_folder(name);
+		KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
+		KT_OWN(kt_close_fd) int dir = -1;
+		struct wanted mine = *wanted;
+		struct kt_component *component;
 		int r = folder_look(store->dir, folder);
 
 		if (r < 0)
 			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
 		if (r == 0)
 			continue;
-		gather.component = component;
-		gather.err = err;
-		(void)snprintf(component->name, sizeof(component->name), "%s", kt_component_names[i]);
-		manifest->component_count++; /* from here on kt_manifest_done frees it */
-		err->code = 0;
-
-		r = kt_each_entry(store->dir, folder, gather_visit, &gather);
+		mine.folder = folder;
+		dir = kt_fs_open_beneath(store->dir, folder, O_RDONLY | O_DIRECTORY, 0);
+		r = dir < 0 ? kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder) :
+			      kt_tree_scan(dir, name, wanted->takes_digests, link_left_out, &mine, &list, err);
 		if (r < 0)
-			return err->code ? r : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root,
-							     folder);
-		qsort(component->files, component->file_count, sizeof(*component->files), path_compare);
-		kt_component_digest(component, digest);
-		(void)snprintf(component->digest, sizeof(component->digest), "%s", digest);
-		(void)snprintf(component->version, sizeof(component->version), LEGACY "%.12s", digest);
+			return kt_fail_prefix(err, "%s", folder);
+		component = kt_manifest_add(manifest, name, &list);
+		(void)snprintf(component->version, sizeof(component->version), LEGACY "%.12s", component->digest);
 	}
 	return 0;
 }
 
-/* The folders described as a bundle that lies in the root itself. The manifest is read back by the parser that every
- * bundle goes through: it refuses names and links that no bundle may have. */
-static int describe(const struct kt_store *store, const struct gather *wanted, struct kt_bundle *ret_bundle,
+/* The folders described as a bundle that lies in the root itself. What it says is read by the parser that every bundle
+ * goes through: it refuses names and links that no bundle may have. */
+static int describe(const struct kt_store *store, const struct wanted *wanted, struct kt_bundle *ret_bundle,
 		    struct kt_error *err)
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.arch = "x86_64"};
@@ -280,7 +165,12 @@ static int describe(const struct kt_store *store, const struct gather *wanted, s
 	ret_bundle->manifest_size = strlen(ret_bundle->manifest_bytes);
 	ret_bundle->dir = kt_fs_open_beneath(store->dir, ".", O_RDONLY | O_DIRECTORY, 0);
 	(void)snprintf(ret_bundle->path, sizeof(ret_bundle->path), "%s", store->path);
-	return kt_manifest_parse(ret_bundle->manifest_bytes, ret_bundle->manifest_size, &ret_bundle->manifest, err);
+	r = kt_manifest_check_lists(&manifest, err);
+	if (r < 0)
+		return r;
+	ret_bundle->manifest = manifest; /* lists and all */
+	manifest = (struct kt_manifest){.component_count = 0};
+	return 0;
 }
 
 /* Before anything is written or read whole: a landing would refuse it after the copy. */
@@ -288,8 +178,8 @@ static int contract_look(const struct kt_store *store, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	const struct kt_manifest *manifest = &bundle.manifest;
-	const struct gather names = {.below = ""};
-	int fds[KT_COMPONENT_MAX], r = describe(store, &names, &bundle, err);
+	const struct wanted names = {.takes_digests = false};
+	int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1}, r = describe(store, &names, &bundle, err);
 
 	if (r < 0)
 		return r;
@@ -329,7 +219,7 @@ static int exchange_look(const struct kt_store *store, struct kt_error *err)
 
 static int folders_exchange(struct kt_store *store, const char *version, struct kt_error *err)
 {
-	for (size_t i = 0; kt_component_names[i]; i++) {
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char place[KT_PLACE_MAX];
 		struct stat info;
@@ -371,7 +261,7 @@ static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struc
 static int look(const struct kt_store *store, kt_store_left_out *left_out, void *context, struct kt_bundle *bundle,
 		struct kt_error *err)
 {
-	const struct gather all = {.below = "", .takes_digests = true, .left_out = left_out, .context = context};
+	const struct wanted all = {.takes_digests = true, .left_out = left_out, .context = context};
 	char current[KT_VERSION_MAX];
 	int r = contract_look(store, err);
 

@@ -15,7 +15,6 @@
 #include "inuse.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "record.h"
 #include "set.h"
 
 /* Two folders to try renames on: `taken` holds something, so that nothing can be renamed to it. */
@@ -73,7 +72,7 @@ static int refuse_used(const struct kt_store *store, const char *path, struct kt
 static int remove_in_place(const struct kt_store *store, int parent, const char *name, const char *path, bool is_forced,
 			   struct kt_error *err)
 {
-	static const char *const marks[] = {KT_MANIFEST_NAME, KT_RECORD_NAME};
+	static const char *const marks[] = {KT_MANIFEST_NAME, KT_FILELIST_NAME};
 	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(parent, name, O_RDONLY | O_DIRECTORY, 0);
 	int r = is_forced ? 0 : refuse_used(store, path, err);
 

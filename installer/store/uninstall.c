@@ -34,7 +34,7 @@ static int links_remove(const struct kt_store *store, struct kt_error *err)
 
 	if (r == 0)
 		r = pointer_remove(store, KT_STORE_PREVIOUS, KT_STORE_SETS "/", err);
-	for (size_t i = 0; r == 0 && kt_component_names[i]; i++)
+	for (size_t i = 0; r == 0 && i < KT_COMPONENT_LINKED; i++)
 		r = pointer_remove(store, kt_component_folder(kt_component_names[i]), KT_STORE_CURRENT "/", err);
 	if (r == 0 && fsync(store->dir) < 0)
 		r = kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync %s", store->root);
@@ -97,7 +97,7 @@ static int skeletons_remove(const struct kt_store *store, bool is_forced, struct
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && kt_component_names[i]; i++)
+	for (size_t i = 0; r == 0 && i < KT_COMPONENT_LINKED; i++)
 		if (kt_is_skeleton(store->dir, kt_component_folder(kt_component_names[i])))
 			r = kt_store_retire(store, kt_component_folder(kt_component_names[i]), is_forced, err);
 	return r;

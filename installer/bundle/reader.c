@@ -1,19 +1,13 @@
-#include "reader.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "kontain/treecheck.h"
 
-#define READ_BYTES (256 * 1024)
-/* The coarsest times of a filesystem that we may lie on are whole seconds (ext4 with inodes of 128 bytes): two changes
- * within one look the same. */
-#define SETTLED_S 2
+#define READ_BYTES (256 * 1024) /* stays in the second-level cache between read and digest */
 
 int kt_reader_init(struct kt_reader *ret_reader)
 {
@@ -27,29 +21,20 @@ void kt_reader_done(struct kt_reader *reader)
 	kt_free_mem(&reader->buffer);
 }
 
-uint64_t kt_stamp_settled(const struct stat *info)
-{
-	int64_t age_s = (int64_t)time(NULL) - info->st_ctim.tv_sec;
-
-	/* a time in the future is of another setting of the clock: a change now would show */
-	return age_s <= SETTLED_S && age_s >= -SETTLED_S ? KT_STAMP_NONE : kt_stamp(info);
-}
-
 int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struct kt_reading *ret_reading)
 {
 	/* O_NONBLOCK: a fifo in a file's place must not hold us */
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct kt_reading reading = {.size_bytes = 0};
-	struct stat before, after;
+	struct stat after;
 	ssize_t got = 0;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &before) < 0)
+	if (fstat(fd, &reading.info) < 0)
 		return -errno;
-	if (!S_ISREG(before.st_mode))
+	if (!S_ISREG(reading.info.st_mode))
 		return -EINVAL;
-	reading.stamp = kt_stamp_settled(&before); /* of now: the bytes are read after it */
 	do {
 		if (got > 0)
 			kt_digest_add(reader->digest, reader->buffer, (size_t)got);
@@ -57,7 +42,7 @@ int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struc
 			reading.size_bytes += (uint64_t)got;
 		got = read(fd, reader->buffer, READ_BYTES);
 		/* one that grows under us is another than was looked at, and may have no end */
-	} while ((got > 0 && reading.size_bytes <= (uint64_t)before.st_size) || (got < 0 && errno == EINTR));
+	} while ((got > 0 && reading.size_bytes <= (uint64_t)reading.info.st_size) || (got < 0 && errno == EINTR));
 	if (got < 0 || fstat(fd, &after) < 0) {
 		int code = errno;
 
@@ -65,8 +50,7 @@ int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struc
 		return -code;
 	}
 	kt_digest_take(reader->digest, reading.sha256);
-	if (kt_stamp(&before) != kt_stamp(&after))
-		reading.stamp = KT_STAMP_NONE;
+	reading.is_steady = kt_stamp(&reading.info) == kt_stamp(&after);
 	*ret_reading = reading;
 	return 0;
 }

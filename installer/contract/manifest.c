@@ -1,10 +1,9 @@
-/* The manifest as a value: names, digests, and how it is written. Reading is parse.c's matter.
+/* The manifest as a value: names, digests, and how it is written. Reading is manifestparse.c's matter.
  *
- * One file a line, keys always in the same order and nothing that depends on when or where: the same struct is the same
- * bytes, and two manifests can be compared by diff. */
+ * Keys always come in the same order and nothing depends on when or where: the same struct is the same bytes, and two
+ * manifests can be compared by diff. */
 #include "kontain/manifest.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +11,17 @@
 
 #include "kontain/own.h"
 
-const char *const kt_component_names[KT_COMPONENT_MAX + 1] = {"km", "runtime", "alpine-lib", "lib", "shim", NULL};
+const char *const kt_component_names[KT_COMPONENT_MAX + 1] = {
+	"km", "runtime", "alpine-lib", "lib", "shim", KT_COMPONENT_TOOLS, KT_COMPONENT_EXTRAS, NULL};
 
 const char *kt_component_folder(const char *name)
 {
 	return strcmp(name, "km") == 0 ? "bin" : name;
+}
+
+const char *kt_component_source(const char *name)
+{
+	return strcmp(name, KT_COMPONENT_EXTRAS) == 0 ? "." : kt_component_folder(name);
 }
 
 const struct kt_component *kt_manifest_component(const struct kt_manifest *manifest, const char *name)
@@ -27,56 +32,57 @@ const struct kt_component *kt_manifest_component(const struct kt_manifest *manif
 	return NULL;
 }
 
-static void digest_add_text(struct kt_digest *digest, const char *text)
+struct kt_component *kt_manifest_add(struct kt_manifest *manifest, const char *name, struct kt_filelist *list)
 {
-	kt_digest_add(digest, text, strlen(text) + 1); /* the NUL keeps neighbours apart */
-}
+	struct kt_component *component = &manifest->components[manifest->component_count++];
 
-void kt_component_digest(const struct kt_component *component, char ret_hex[KT_DIGEST_HEX])
-{
-	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
-
-	ret_hex[0] = '\0'; /* equals no digest */
-	for (size_t i = 0; digest && i < component->file_count; i++) {
-		const struct kt_bundle_file *file = &component->files[i];
-		char text[32];
-
-		digest_add_text(digest, file->path);
-		if (file->link) {
-			kt_digest_add(digest, "->", 2);
-			kt_digest_add(digest, file->link, strlen(file->link));
-		} else {
-			(void)snprintf(text, sizeof(text), "%04o", file->mode);
-			digest_add_text(digest, text);
-			(void)snprintf(text, sizeof(text), "%" PRIu64, file->size_bytes);
-			digest_add_text(digest, text);
-			kt_digest_add(digest, file->sha256, strlen(file->sha256));
-		}
-		kt_digest_add(digest, "\n", 1);
-	}
-	if (digest)
-		kt_digest_take(digest, ret_hex);
-}
-
-static void files_done(struct kt_bundle_file *files, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		free(files[i].path);
-		free(files[i].link);
-	}
-	free(files);
+	*component = (struct kt_component){.list = *list};
+	(void)snprintf(component->name, sizeof(component->name), "%s", name);
+	(void)snprintf(component->version, sizeof(component->version), "sha-%.12s", list->digest);
+	memcpy(component->digest, list->digest, sizeof(component->digest));
+	*list = (struct kt_filelist){.text = NULL};
+	return component;
 }
 
 void kt_manifest_done(struct kt_manifest *manifest)
 {
 	for (size_t i = 0; i < manifest->component_count; i++)
-		files_done(manifest->components[i].files, manifest->components[i].file_count);
-	files_done(manifest->extras, manifest->extra_count);
+		kt_filelist_done(&manifest->components[i].list);
 	for (char **arg = manifest->self_test_argv; arg && *arg; arg++)
 		free(*arg);
 	free(manifest->self_test_argv);
 	free(manifest->self_test_expect);
 	*manifest = (struct kt_manifest){.component_count = 0};
+}
+
+static const struct kt_component *component_of(const struct kt_manifest *manifest, const char *folder,
+					       size_t length)
+{
+	for (size_t i = 0; i < manifest->component_count; i++) {
+		const char *own = kt_component_source(manifest->components[i].name);
+
+		if (strlen(own) == length && memcmp(own, folder, length) == 0)
+			return &manifest->components[i];
+	}
+	return NULL;
+}
+
+const struct kt_file *kt_manifest_entry(const struct kt_manifest *manifest, const char *path)
+{
+	size_t length = strcspn(path, "/");
+	const struct kt_component *component = component_of(manifest, path, length);
+
+	if (component)
+		return path[length] ? kt_filelist_find(&component->list, path + length + 1) : NULL;
+	component = kt_manifest_component(manifest, KT_COMPONENT_EXTRAS);
+	return component ? kt_filelist_find(&component->list, path) : NULL;
+}
+
+const struct kt_file *kt_manifest_file(const struct kt_manifest *manifest, const char *path)
+{
+	const struct kt_file *file = kt_manifest_entry(manifest, path);
+
+	return file && !file->link ? file : NULL;
 }
 
 /* ---- printing ---- */
@@ -96,30 +102,12 @@ static void text_print(struct page *page, const char *before, const char *text)
 	json_decref(value);
 }
 
-static void files_print(struct page *page, const char *indent, const struct kt_bundle_file *files, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct kt_bundle_file *file = &files[i];
-
-		(void)fprintf(page->file, "%s\n%s{", i ? "," : "", indent);
-		text_print(page, "\"path\": ", file->path);
-		if (file->link)
-			text_print(page, ", \"link\": ", file->link);
-		else
-			(void)fprintf(page->file, ", \"mode\": \"%04o\", \"size\": %" PRIu64 ", \"sha256\": \"%s\"",
-				      file->mode, file->size_bytes, file->sha256);
-		(void)fputc('}', page->file);
-	}
-}
-
 static void component_print(struct page *page, const struct kt_component *component)
 {
 	text_print(page, "\n    {\"name\": ", component->name);
 	text_print(page, ", \"version\": ", component->version);
 	text_print(page, ",\n     \"digest\": ", component->digest);
-	(void)fputs(",\n     \"files\": [", page->file);
-	files_print(page, "       ", component->files, component->file_count);
-	(void)fputs("]}", page->file);
+	(void)fputc('}', page->file);
 }
 
 static void self_test_print(struct page *page, const struct kt_manifest *manifest)
@@ -148,11 +136,6 @@ char *kt_manifest_print(const struct kt_manifest *manifest)
 		component_print(&page, &manifest->components[i]);
 	}
 	(void)fputs("\n  ]", page.file);
-	if (manifest->extra_count > 0) {
-		(void)fputs(",\n  \"extras\": [", page.file);
-		files_print(&page, "    ", manifest->extras, manifest->extra_count);
-		(void)fputc(']', page.file);
-	}
 	if (manifest->self_test_argv)
 		self_test_print(&page, manifest);
 	(void)fputs("\n}\n", page.file);

@@ -3,13 +3,15 @@
 #include "kontain/paths.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "kontain/manifest.h"
 #include "kontain/own.h"
 #include "kontain/utf8.h"
-#include "lookup.h"
 
 /* Control characters of ASCII and U+0080..9f. */
 static bool is_control(const char *character)
@@ -63,13 +65,58 @@ const char *kt_path_flaw(const char *path)
 	return flaw;
 }
 
+const char *kt_path_reserved(const char *component, const char *path)
+{
+	static const char *const names[] = {KT_MANIFEST_NAME, KT_FILELIST_NAME, ".kontain-component"};
+	static const char partial[] = ".partial-";
+	bool is_extra = strcmp(component, KT_COMPONENT_EXTRAS) == 0;
+	size_t length = strcspn(path, "/");
+	char name[32];
+
+	if (!is_extra && strncmp(path, partial, strlen(partial)) == 0)
+		return "is a name that the store keeps for itself";
+	if (length >= sizeof(name))
+		return NULL;
+	(void)snprintf(name, sizeof(name), "%.*s", (int)length, path);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return "is a name that the store keeps for itself";
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		char list[sizeof(name)];
+
+		(void)snprintf(list, sizeof(list), "%s" KT_FILELIST_NAME, kt_component_names[i]);
+		if (strcasecmp(name, list) == 0)
+			return "is the name of a component's list";
+		if (is_extra && strcasecmp(name, kt_component_folder(kt_component_names[i])) == 0)
+			return "lies in a component's folder";
+	}
+	return NULL;
+}
+
+/* The one way out of a tree: km's tools lie in a component of their own, beside it, under the path that they have in
+ * bin/. */
+static bool is_to_tool(const char *component, const char *path, const char *target)
+{
+	if (strcmp(component, "km") != 0)
+		return false;
+	for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
+		if (strncmp(target, "../", 3) != 0)
+			return false;
+		target += 3;
+	}
+	return strncmp(target, KT_TOOLS_ABOVE, strlen(KT_TOOLS_ABOVE)) == 0 &&
+	       strcmp(target + strlen(KT_TOOLS_ABOVE), path) == 0;
+}
+
 /* ".." only in front, and not more of them than the link has folders above it. After a name it would be taken from
  * where that name leads, which another link decides. */
-const char *kt_link_escape(const char *path, const char *target)
+const char *kt_link_escape(const char *component, const char *path, const char *target)
 {
 	bool is_absolute = *target == '/', has_name = false;
 	size_t room = 0;
 
+	if (is_to_tool(component, path, target))
+		return NULL;
 	if (is_absolute && strncmp(target, KT_ROOT "/", strlen(KT_ROOT "/")) != 0)
 		return "leads outside of " KT_ROOT;
 	for (const char *slash = path; (slash = strchr(slash, '/')); slash++)
@@ -90,7 +137,7 @@ const char *kt_link_escape(const char *path, const char *target)
 	return NULL;
 }
 
-const char *kt_link_flaw(const char *path, const char *target)
+const char *kt_link_flaw(const char *component, const char *path, const char *target)
 {
 	const char *flaw = kt_text_flaw(target);
 
@@ -107,32 +154,14 @@ const char *kt_link_flaw(const char *path, const char *target)
 			return "has a part that is too long";
 		part = part[length] ? part + length + 1 : NULL;
 	}
-	return kt_link_escape(path, target);
-}
-
-const char *kt_path_reserved(const char *path)
-{
-	static const char *const names[] = {KT_MANIFEST_NAME, ".files", ".kontain-component"};
-	static const char partial[] = ".partial-", list[] = ".files";
-	size_t length = strcspn(path, "/");
-	bool is_reserved = length >= strlen(partial) && memcmp(path, partial, strlen(partial)) == 0;
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		is_reserved = is_reserved || is_part(path, length, names[i]);
-	for (size_t i = 0; kt_component_names[i]; i++) {
-		size_t size = strlen(kt_component_names[i]);
-
-		is_reserved = is_reserved || (length > size && memcmp(path, kt_component_names[i], size) == 0 &&
-					      is_part(path + size, length - size, list));
-	}
-	return is_reserved ? "is a name that the store keeps for itself" : NULL;
+	return kt_link_escape(component, path, target);
 }
 
 /* As strcmp(3), but a folder comes before everything beside it: so whatever lies below a name follows it at once. */
 static int folder_first(const void *left, const void *right)
 {
-	const unsigned char *one = (const unsigned char *)(*(const struct kt_bundle_file *const *)left)->path;
-	const unsigned char *two = (const unsigned char *)(*(const struct kt_bundle_file *const *)right)->path;
+	const unsigned char *one = (const unsigned char *)(*(const struct kt_file *const *)left)->path;
+	const unsigned char *two = (const unsigned char *)(*(const struct kt_file *const *)right)->path;
 
 	while (*one && *one == *two) {
 		one++;
@@ -149,7 +178,7 @@ static bool is_below(const char *path, const char *name)
 	return strncmp(path, name, length) == 0 && path[length] == '/';
 }
 
-const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size_t *ret_index)
+const char *kt_files_flaw(const struct kt_file *files, size_t count, size_t *ret_index)
 {
 	const char *flaw = NULL;
 
@@ -162,16 +191,10 @@ const char *kt_files_flaw(const struct kt_bundle_file *files, size_t count, size
 		if (order > 0)
 			return "is not in order";
 	}
-	for (size_t i = 0; i < count; i++) {
-		flaw = kt_path_reserved(files[i].path);
-		*ret_index = i;
-		if (flaw)
-			return flaw;
-	}
 	if (count < 2)
 		return NULL;
 
-	KT_OWN(kt_free_mem) const struct kt_bundle_file **order = calloc(count, sizeof(*order));
+	KT_OWN(kt_free_mem) const struct kt_file **order = calloc(count, sizeof(*order));
 
 	if (!order)
 		return "out of memory";

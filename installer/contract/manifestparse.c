@@ -1,29 +1,18 @@
 /* A manifest's bytes, believed in nothing. A row of a table says which keys an object has and of which type; what is
  * not in its row is refused, so that a bundle means the same to every reader. Errors name the place on the way up:
- * "components[1]: files[3]: path \"../x\" has a \"..\" part". */
+ * "components[1]: version \"..\" is not valid". */
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "kontain/manifest.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
-#include "lookup.h"
 
 #define API_VERSION "kontain.app/v1"
 #define KIND        "Bundle"
 #define ARCH        "x86_64"
-
-/* A file's size stays far below where the sum over all files could overflow. */
-#define FILE_SIZE_MAX (INT64_C(1) << 40)
-/* What a self-test's command line and its answer may be. */
-#define ARGS_MAX       32
-#define TEST_TEXT_MAX  1024
-/* Of { [ , and : outside of strings. A file takes nine of them. */
-#define SIGNS_MAX (10 * (size_t)KT_MANIFEST_FILES_MAX)
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -36,35 +25,24 @@ struct key {
 static const struct key top_keys[] = {
 	{"apiVersion", JSON_STRING, false}, {"kind", JSON_STRING, false},
 	{"version", JSON_STRING, false},    {"arch", JSON_STRING, false},
-	{"components", JSON_ARRAY, false},  {"extras", JSON_ARRAY, true},
-	{"selfTest", JSON_OBJECT, true},
+	{"components", JSON_ARRAY, false},  {"selfTest", JSON_OBJECT, true},
 };
 static const struct key component_keys[] = {
 	{"name", JSON_STRING, false},
 	{"version", JSON_STRING, false},
 	{"digest", JSON_STRING, false},
-	{"files", JSON_ARRAY, false},
 };
-static const struct key file_keys[] = {
-	{"path", JSON_STRING, false},
-	{"mode", JSON_STRING, false},
-	{"size", JSON_INTEGER, false},
-	{"sha256", JSON_STRING, false},
-};
-static const struct key link_keys[] = {{"path", JSON_STRING, false}, {"link", JSON_STRING, false}};
 static const struct key self_test_keys[] = {{"argv", JSON_ARRAY, false}, {"expect", JSON_STRING, false}};
 
 static const char *const type_names[] = {
 	[JSON_OBJECT] = "an object",
 	[JSON_ARRAY] = "an array",
 	[JSON_STRING] = "a string",
-	[JSON_INTEGER] = "an integer",
 };
 
 /* The struct that is being filled; what it owns already goes when the parse fails. */
 struct parse {
 	struct kt_manifest manifest;
-	size_t file_count;
 	struct kt_error *err; /* never NULL */
 };
 
@@ -144,78 +122,6 @@ static int digest_take(struct parse *parse, const json_t *object, const char *ke
 	return 0;
 }
 
-static int link_parse(struct parse *parse, const json_t *object, struct kt_bundle_file *file)
-{
-	const char *target = text_get(object, "link");
-	const char *flaw = kt_link_flaw(file->path, target);
-
-	return flaw ? invalid(parse, "link", target, flaw) : text_copy(parse, target, &file->link);
-}
-
-static int regular_parse(struct parse *parse, const json_t *object, struct kt_bundle_file *file)
-{
-	const char *mode = text_get(object, "mode");
-	json_int_t size = json_integer_value(json_object_get(object, "size"));
-
-	if (strcmp(mode, "0644") == 0)
-		file->mode = 0644;
-	else if (strcmp(mode, "0755") == 0)
-		file->mode = 0755;
-	else
-		return invalid(parse, "mode", mode, "is neither 0644 nor 0755");
-	if (size < 0 || size > FILE_SIZE_MAX)
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID,
-			       "size %" JSON_INTEGER_FORMAT " is out of range", size);
-	file->size_bytes = (uint64_t)size;
-	return digest_take(parse, object, "sha256", file->sha256);
-}
-
-static int file_parse(struct parse *parse, json_t *object, struct kt_bundle_file *file)
-{
-	bool is_link = json_object_get(object, "link") != NULL;
-	int r = is_link ? object_check(parse, object, link_keys, COUNT(link_keys)) :
-			  object_check(parse, object, file_keys, COUNT(file_keys));
-
-	if (r < 0)
-		return r;
-
-	const char *path = text_get(object, "path");
-	const char *flaw = kt_path_flaw(path);
-
-	if (flaw)
-		return invalid(parse, "path", path, flaw);
-	r = text_copy(parse, path, &file->path);
-	if (r == 0)
-		r = is_link ? link_parse(parse, object, file) : regular_parse(parse, object, file);
-	return r;
-}
-
-static int files_parse(struct parse *parse, const json_t *array, const char *key, struct kt_bundle_file **ret_files,
-		       size_t *ret_count)
-{
-	size_t count = json_array_size(array), index = 0;
-	const char *flaw;
-
-	if (count == 0)
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is empty", key);
-	if (count > KT_MANIFEST_FILES_MAX - parse->file_count)
-		return kt_fail(parse->err, E2BIG, KT_REASON_BUNDLE_INVALID, "%s: more than %d files in all", key,
-			       KT_MANIFEST_FILES_MAX);
-	parse->file_count += count;
-	*ret_files = calloc(count, sizeof(**ret_files));
-	if (!*ret_files)
-		return out_of_memory(parse);
-	*ret_count = count;
-	for (size_t i = 0; i < count; i++)
-		if (file_parse(parse, json_array_get(array, i), &(*ret_files)[i]) < 0)
-			return kt_fail_prefix(parse->err, "%s[%zu]", key, i);
-	flaw = kt_files_flaw(*ret_files, count, &index);
-	if (!flaw)
-		return 0;
-	(void)invalid(parse, "path", (*ret_files)[index].path, flaw);
-	return kt_fail_prefix(parse->err, "%s[%zu]", key, index);
-}
-
 /* Names come in their one order, so none can come twice. */
 static int name_take(struct parse *parse, const char *name, size_t *next_name, char ret_name[16])
 {
@@ -224,35 +130,23 @@ static int name_take(struct parse *parse, const char *name, size_t *next_name, c
 			continue;
 		if (i < *next_name)
 			return invalid(parse, "name", name,
-				       "comes twice or out of order (km runtime alpine-lib lib shim)");
+				       "comes twice or out of order (km runtime alpine-lib lib shim tools extras)");
 		*next_name = i + 1;
 		memcpy(ret_name, name, strlen(name) + 1);
 		return 0;
 	}
-	return invalid(parse, "name", name, "is no component's (km runtime alpine-lib lib shim)");
+	return invalid(parse, "name", name, "is no component's (km runtime alpine-lib lib shim tools extras)");
 }
 
 static int component_parse(struct parse *parse, json_t *object, size_t *next_name, struct kt_component *component)
 {
-	char digest[KT_DIGEST_HEX];
 	int r = object_check(parse, object, component_keys, COUNT(component_keys));
 
 	if (r == 0)
 		r = name_take(parse, text_get(object, "name"), next_name, component->name);
 	if (r == 0)
 		r = version_take(parse, object, component->version);
-	if (r == 0)
-		r = digest_take(parse, object, "digest", component->digest);
-	if (r == 0)
-		r = files_parse(parse, json_object_get(object, "files"), "files", &component->files,
-				&component->file_count);
-	if (r < 0)
-		return r;
-	kt_component_digest(component, digest);
-	if (strcmp(digest, component->digest) != 0)
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "digest of %s is not that of its files",
-			       component->name);
-	return 0;
+	return r < 0 ? r : digest_take(parse, object, "digest", component->digest);
 }
 
 static int components_parse(struct parse *parse, const json_t *array)
@@ -268,43 +162,35 @@ static int components_parse(struct parse *parse, const json_t *array)
 			return kt_fail_prefix(parse->err, "components[%zu]", i);
 	}
 
-	const struct kt_component *km = kt_manifest_component(&parse->manifest, "km");
-	const struct kt_bundle_file *monitor = km ? kt_files_find(km->files, km->file_count, "km") : NULL;
-
-	if (!monitor || monitor->link)
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID,
-			       "there is no file km in a component km: a bundle brings bin/km");
+	if (!kt_manifest_component(&parse->manifest, "km"))
+		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "there is no component km");
 	return 0;
 }
 
-/* Extras lie beside the components' folders and the manifest, never in them. */
-static int extras_parse(struct parse *parse, const json_t *array)
+int kt_manifest_check_lists(const struct kt_manifest *manifest, struct kt_error *err)
 {
-	struct kt_manifest *manifest = &parse->manifest;
-	int r = files_parse(parse, array, "extras", &manifest->extras, &manifest->extra_count);
+	const char *program = manifest->self_test_argv ? manifest->self_test_argv[0] : NULL;
+	char shown[KT_SHOWN_MAX];
+	size_t count = 0;
 
-	for (size_t i = 0; r == 0 && i < manifest->extra_count; i++) {
-		const char *path = manifest->extras[i].path;
-		size_t length = strcspn(path, "/");
-		bool is_taken = length == strlen(KT_MANIFEST_NAME) && strncasecmp(path, KT_MANIFEST_NAME, length) == 0;
-
-		for (size_t k = 0; kt_component_names[k]; k++) {
-			const char *folder = kt_component_folder(kt_component_names[k]);
-
-			is_taken = is_taken || (length == strlen(folder) && strncasecmp(path, folder, length) == 0);
-		}
-		if (is_taken) {
-			(void)invalid(parse, "path", path, "lies in a component's folder or at the manifest's name");
-			r = kt_fail_prefix(parse->err, "extras[%zu]", i);
-		}
-	}
-	return r;
+	for (size_t i = 0; i < manifest->component_count; i++)
+		count += manifest->components[i].list.count;
+	if (count > KT_MANIFEST_FILES_MAX)
+		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "its components have %zu files, %d are allowed", count,
+			       KT_MANIFEST_FILES_MAX);
+	if (!kt_manifest_file(manifest, "bin/km"))
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "there is no file km in a component km: a bundle brings bin/km");
+	if (program && !kt_manifest_file(manifest, program))
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "selfTest: argv \"%s\" is not a file of this bundle",
+			       kt_path_show(program, shown));
+	return 0;
 }
 
 /* One line that can be compared and shown. */
 static int test_text_take(struct parse *parse, const char *text, const char *what, char **ret_copy)
 {
-	const char *flaw = !*text ? "is empty" : strlen(text) > TEST_TEXT_MAX ? "is too long" : kt_text_flaw(text);
+	const char *flaw = !*text ? "is empty" : strlen(text) > KT_SELF_TEST_TEXT_MAX ? "is too long" : kt_text_flaw(text);
 
 	return flaw ? invalid(parse, what, text, flaw) : text_copy(parse, text, ret_copy);
 }
@@ -317,9 +203,9 @@ static int self_test_parse(struct parse *parse, json_t *object)
 
 	if (r < 0)
 		return r;
-	if (count == 0 || count > ARGS_MAX)
+	if (count == 0 || count > KT_SELF_TEST_ARGS_MAX)
 		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "argv must have 1 to %d strings",
-			       ARGS_MAX);
+			       KT_SELF_TEST_ARGS_MAX);
 	parse->manifest.self_test_argv = calloc(count + 1, sizeof(char *));
 	if (!parse->manifest.self_test_argv)
 		return out_of_memory(parse);
@@ -332,10 +218,7 @@ static int self_test_parse(struct parse *parse, json_t *object)
 		if (r < 0)
 			return r;
 	}
-	r = test_text_take(parse, text_get(object, "expect"), "expect", &parse->manifest.self_test_expect);
-	if (r == 0 && !kt_manifest_file(&parse->manifest, parse->manifest.self_test_argv[0]))
-		r = invalid(parse, "argv", parse->manifest.self_test_argv[0], "is no file of this bundle");
-	return r;
+	return test_text_take(parse, text_get(object, "expect"), "expect", &parse->manifest.self_test_expect);
 }
 
 static int top_parse(struct parse *parse, json_t *root)
@@ -358,30 +241,10 @@ static int top_parse(struct parse *parse, json_t *root)
 		return r;
 	memcpy(parse->manifest.arch, ARCH, sizeof(ARCH));
 	r = components_parse(parse, json_object_get(root, "components"));
-	if (r == 0 && json_object_get(root, "extras"))
-		r = extras_parse(parse, json_object_get(root, "extras"));
 	if (r == 0 && json_object_get(root, "selfTest") &&
 	    self_test_parse(parse, json_object_get(root, "selfTest")) < 0)
 		r = kt_fail_prefix(parse->err, "selfTest");
 	return r;
-}
-
-/* jansson makes a hundred bytes and more of a value that takes three in the document, and it reads all before it is asked
- * anything: what is denser than a manifest can be would take the memory of the whole pod. */
-static bool is_too_dense(const char *bytes, size_t size)
-{
-	bool is_in_string = false;
-	size_t count = 0;
-
-	for (size_t i = 0; i < size; i++) {
-		if (is_in_string && bytes[i] == '\\')
-			i++;
-		else if (bytes[i] == '"')
-			is_in_string = !is_in_string;
-		else if (!is_in_string)
-			count += bytes[i] == '{' || bytes[i] == '[' || bytes[i] == ',' || bytes[i] == ':';
-	}
-	return count > SIGNS_MAX;
 }
 
 int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_manifest, struct kt_error *err)
@@ -394,10 +257,6 @@ int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_ma
 	if (size > KT_MANIFEST_BYTES_MAX)
 		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "the manifest is larger than %d bytes",
 			       KT_MANIFEST_BYTES_MAX);
-
-	if (is_too_dense(bytes, size))
-		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID,
-			       "the manifest has too many values: %d files at most", KT_MANIFEST_FILES_MAX);
 
 	json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 
