@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define DEFAULT_STATE  "/run/kontain/state.json"
-#define DEFAULT_LISTEN "0.0.0.0:8080"
+#define DEFAULT_LISTEN ":8080"
 
 static const struct option long_options[] = {
 	{"standalone", no_argument, NULL, 'a'},
@@ -27,7 +27,8 @@ void kt_daemon_options_help(void)
 	     "  --standalone        no cluster: serve HTTP only\n"
 	     "  --config FILE       settings; without it the defaults hold\n"
 	     "  --state FILE        what kontain-installer says of the node (default " DEFAULT_STATE ")\n"
-	     "  --listen ADDR:PORT  /livez, /readyz and /metrics (default " DEFAULT_LISTEN "; port 0: any)\n"
+	     "  --listen ADDR:PORT  /livez, /readyz and /metrics (default " DEFAULT_LISTEN ": every address;\n"
+	     "                      port 0: any)\n"
 	     "  -q, -v              less, more\n"
 	     "  --help, --version\n"
 	     "\n"

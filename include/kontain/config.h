@@ -25,6 +25,7 @@ struct kt_config {
 	unsigned heartbeat_s;      /* 30..3600 */
 	unsigned start_delay_s;    /* 0..300 */
 	bool legacy_label;
+	bool unguarded;           /* no admission policy is expected */
 };
 
 /* The values of an empty file. */

@@ -50,6 +50,7 @@ static const struct key keys[] = {
 	{"report", "heartbeatSeconds", KEY_UINT, AT(heartbeat_s), 30, 3600},
 	{"report", "startDelaySeconds", KEY_UINT, AT(start_delay_s), 0, 300},
 	{"report", "legacyLabel", KEY_BOOL, AT(legacy_label)},
+	{"report", "unguarded", KEY_BOOL, AT(unguarded)},
 };
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))

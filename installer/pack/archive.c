@@ -326,6 +326,7 @@ static int files_pass(struct taking *taking)
 	int r;
 
 	(void)archive_read_free(taking->archive);
+	kt_stream_close(&taking->spool.stream);
 	taking->archive = archive_read_new();
 	if (!taking->archive || lseek(taking->spool.fd, 0, SEEK_SET) < 0)
 		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");

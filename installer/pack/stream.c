@@ -6,18 +6,24 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "gzip.h"
 #include "kontain/own.h"
+#include "kontain/proc.h"
 #include "place.h"
 
 #define READ_BYTES  (64 * 1024)
+#define WINDOW_MAX  (UINT64_C(512) << 20) /* beside what is there already: xz -9 takes 65 MiB, zstd --ultra -22 128 MiB */
 #define MAGIC_BYTES 8
+
+_Static_assert(WINDOW_MAX == UINT64_C(512) << 20, "what the text says");
 
 /* How files begin that are no plain tar. */
 enum reader { BY_NOBODY, BY_LIBARCHIVE, BY_ZLIB };
@@ -62,7 +68,27 @@ struct kt_stream {
 	struct archive *archive; /* owned, or */
 	struct kt_gzip *gzip;    /* owned */
 	bool has_begun;
+	bool is_limited;
+	struct rlimit before;    /* of the whole process, where is_limited */
 };
+
+/* libarchive lets xz have the window that the file asks for, of up to 4 GiB: as long as a stream is open, memory ends
+ * where no release's would. Where /proc tells nothing there is no limit. */
+static void memory_limit(struct kt_stream *stream)
+{
+	unsigned long long pages = 0; /* the sixth: data and stack (proc_pid_statm(5)) */
+	struct rlimit limit;
+	uint64_t wanted;
+	char text[256];
+
+	if (kt_proc_read("", "self/statm", text, sizeof(text)) < 0 ||
+	    sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1 || getrlimit(RLIMIT_DATA, &limit) < 0)
+		return;
+	wanted = pages * (uint64_t)sysconf(_SC_PAGESIZE) + WINDOW_MAX;
+	stream->before = limit;
+	limit.rlim_cur = limit.rlim_cur < wanted ? limit.rlim_cur : wanted;
+	stream->is_limited = setrlimit(RLIMIT_DATA, &limit) == 0;
+}
 
 /* A skippable frame, whose magic number has sixteen values, may come first: pzstd puts one there. */
 static bool is_skippable(const char *magic, size_t size)
@@ -99,7 +125,8 @@ static int by_libarchive(struct kt_stream *stream, struct kt_error *err)
 			       stream->form->name);
 	if (archive_read_open_fd(stream->archive, stream->fd, READ_BYTES) != ARCHIVE_OK ||
 	    archive_read_next_header(stream->archive, &entry) != ARCHIVE_OK)
-		return damaged(stream, NULL, err); /* libarchive says that no format is this, whatever the filter met */
+		/* libarchive says that no format is this, whatever the filter met */
+		return damaged(stream, "it cannot be inflated, or not in 512 MiB of memory", err);
 	return 0;
 }
 
@@ -118,6 +145,7 @@ int kt_stream_open(int fd, struct kt_stream **ret_stream, struct kt_error *err)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the archive is empty");
 	stream->fd = fd;
 	stream->form = form_find(magic, (size_t)got);
+	memory_limit(stream);
 	switch (stream->form->reader) {
 	case BY_NOBODY:
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
@@ -143,6 +171,8 @@ void kt_stream_close(struct kt_stream **stream)
 	if ((*stream)->archive)
 		(void)archive_read_free((*stream)->archive);
 	kt_gzip_close(&(*stream)->gzip);
+	if ((*stream)->is_limited)
+		(void)setrlimit(RLIMIT_DATA, &(*stream)->before);
 	free(*stream);
 	*stream = NULL;
 }

@@ -6,10 +6,12 @@ and told in a line: ROW NAME WORDS, the words that its refusal must have.
 Those of row `left-out` are packed: WORDS are then what is said of the one thing that is not."""
 import gzip
 import io
+import lzma
 import subprocess
 import sys
 import tarfile
 import threading
+import zlib
 
 KM = open(sys.argv[1], 'rb').read()
 END = bytes(1024)
@@ -140,6 +142,21 @@ def zstd_zeros(size):
     return out
 
 
+def xz_window():
+    """A window of 1.5 GiB: its size is a byte of the block's header, which has a checksum of its own."""
+    out = bytearray(lzma.compress(FIRST + END))
+    end = 12 + (out[12] + 1) * 4 - 4
+    at = out.index(b'\x21\x01', 12) + 2
+    out[at] = 37
+    out[end:end + 4] = zlib.crc32(out[12:end]).to_bytes(4, 'little')
+    return bytes(out)
+
+
+def zstd_window():
+    """Likewise of 2 GiB: a byte behind the magic number and what it says of itself."""
+    return b'\x28\xb5\x2f\xfd\0' + bytes([21 << 3]) + b'\x01\0\0' + bytes(100)
+
+
 def many(count):
     """Headers alone, numbered; the checksum is the first one's and what the digits add to it."""
     first = header('examples/' + '0' * 7)
@@ -261,6 +278,8 @@ ROWS[38] = {
     'labels': ('Too many special headers', lambda: packed(FIRST, (header('label', 0, b'V'), 200000), END)),
     'acls': ('headers that are too large', lambda: packed(FIRST, (ACL, 30), header('lib/a'), END)),
     'behind-in-members': ('it goes on behind its end', lambda: gzip.compress(FIRST + END) + packed((bytes(1 << 20), 1024))),
+    'window-xz': ('(xz): it cannot be inflated', xz_window),
+    'window-zstd': ('(zstd): it cannot be inflated', zstd_window),
     'behind-zstd': ('it goes on behind its end', lambda: zstd_zeros(1 << 30)),
 }
 ROWS['left-out'] = {

@@ -46,6 +46,7 @@ static void test_empty_is_the_defaults(void **state)
 		assert_true(config.load_modules);
 		assert_false(config.allow_emulated);
 		assert_false(config.legacy_label);
+		assert_false(config.unguarded);
 		assert_false(config.unfit_not_ready);
 	}
 }
@@ -65,7 +66,8 @@ static void test_every_key(void **state)
 				   "report:\n"
 				   "  heartbeatSeconds: 3600\n"
 				   "  startDelaySeconds: 0\n"
-				   "  legacyLabel: true\n";
+				   "  legacyLabel: true\n"
+				   "  unguarded: true\n";
 	struct kt_config config;
 	struct kt_error err = {0};
 
@@ -84,6 +86,7 @@ static void test_every_key(void **state)
 	assert_int_equal(config.heartbeat_s, 3600);
 	assert_int_equal(config.start_delay_s, 0);
 	assert_true(config.legacy_label);
+	assert_true(config.unguarded);
 }
 
 /* Each is refused with its line and a word that says why. */

@@ -21,6 +21,11 @@ static const struct {
 	{"127.0.0.1:0", AF_INET, 0},
 	{"127.0.0.1:65535", AF_INET, 65535},
 	{"[::]:8080", AF_INET6, 8080},
+	{":8080", AF_INET6, 8080},
+	{":0", AF_INET6, 0},
+	{":", 0, 0},
+	{":65536", 0, 0},
+	{"::8080", 0, 0},
 	{"[fe80::1]:1", AF_INET6, 1},
 	{"127.0.0.1:65536", 0, 0},
 	{"127.0.0.1:99999", 0, 0},
@@ -31,7 +36,6 @@ static const struct {
 	{"127.0.0.1:80x", 0, 0},
 	{"127.0.0.1:", 0, 0},
 	{"127.0.0.1", 0, 0},
-	{":8080", 0, 0},
 	{"8080", 0, 0},
 	{"", 0, 0},
 	{"localhost:8080", 0, 0},
@@ -58,6 +62,7 @@ static void test_addresses(void **context)
 			continue;
 		}
 		assert_int_equal(address.any.sa_family, addresses[i].family);
+		assert_int_equal(address.is_any, addresses[i].text[0] == ':');
 		assert_int_equal(ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port),
 				 addresses[i].port);
 	}
@@ -75,7 +80,7 @@ static const struct {
 	{{"kontaind", "--help"}, NULL, {.action = KT_DAEMON_HELP, .state = "/run/kontain/state.json"}},
 	{{"kontaind", "--version"}, NULL, {.action = KT_DAEMON_VERSION, .state = "/run/kontain/state.json"}},
 	{{"kontaind", "--listen", "[::1]:1"}, NULL, {.state = "/run/kontain/state.json"}},
-	{.argv = {"kontaind", "--listen", "nowhere"}, .problem = "--listen: nowhere"},
+	{.argv = {"kontaind", "--listen", "nowhere"}, .problem = "--listen: invalid listen address nowhere"},
 	{.argv = {"kontaind", "--listen"}, .problem = "--listen: a value is missing"},
 	{.argv = {"kontaind", "--state", ""}, .problem = "--state: a value is missing"},
 	{.argv = {"kontaind", "--nothing"}, .problem = "--nothing: no such option"},

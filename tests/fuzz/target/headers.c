@@ -13,12 +13,10 @@
 
 static size_t octal(const uint8_t *text)
 {
-	size_t number = 0;
+	char digits[13] = "";
 
-	for (size_t i = 0; i < 12; i++)
-		if (text[i] >= '0' && text[i] <= '7')
-			number = number * 8 + (size_t)(text[i] - '0');
-	return number;
+	memcpy(digits, text, 12);
+	return strtoull(digits, NULL, 8);
 }
 
 /* Returns where the headers end. */

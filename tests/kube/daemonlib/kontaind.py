@@ -80,7 +80,7 @@ def parse(got):
 
 
 class Daemon:
-	def __init__(self, program, *arguments, environment=None, pass_fds=(), folder=None):
+	def __init__(self, program, *arguments, environment=None, pass_fds=(), folder=None, before=None):
 		self.folder = folder or tempfile.mkdtemp(prefix="d-")
 		self.state_path = os.path.join(self.folder, "state.json")
 		self.log_path = os.path.join(self.folder, "log")
@@ -91,7 +91,7 @@ class Daemon:
 		environment = dict(environment or {}, ASAN_OPTIONS=f"log_path={self.folder}/asan",
 			UBSAN_OPTIONS=f"log_path={self.folder}/ubsan")
 		self.process = subprocess.Popen([program, *options, *arguments], env=environment, pass_fds=pass_fds,
-			stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file)
+			stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, preexec_fn=before)
 		self.address = None
 
 	def lines(self):
