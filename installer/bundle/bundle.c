@@ -206,7 +206,7 @@ static int folders_check(const struct kt_bundle *bundle, const bool leaves_out[]
 			continue;
 		r = folder_check(&check, kt_component_names[i], component ? &component->list : &no_files, depth);
 	}
-	return r < 0 ? kt_fail(err, mine.code, mine.reason, "%s: %s", bundle->path, mine.text) : 0;
+	return r < 0 ? kt_fail(err, mine.code, mine.reason, "%s", mine.text) : 0;
 }
 
 int kt_bundle_check_names(const struct kt_bundle *bundle, const bool leaves_out[], struct kt_error *err)
@@ -218,5 +218,7 @@ int kt_bundle_check(struct kt_bundle *bundle, struct kt_error *err)
 {
 	int r = kt_bundle_read_lists(bundle, err);
 
-	return r < 0 ? r : folders_check(bundle, NULL, false, KT_DEPTH_ALL, err);
+	if (r == 0 && folders_check(bundle, NULL, false, KT_DEPTH_ALL, err) < 0)
+		r = kt_fail_prefix(err, "%s", bundle->path);
+	return r;
 }

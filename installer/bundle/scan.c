@@ -1,6 +1,7 @@
 /* From a folder to its list. Only what lies there is believed: digests and sizes are of the bytes as read. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,14 +43,25 @@ static void scan_done(struct scan *scan)
 	kt_reader_done(&scan->reader);
 }
 
+/* As a person finds it: below the folder of the component. */
+static const char *path_show(const struct scan *scan, const char *path, char shown[KT_SHOWN_MAX])
+{
+	const char *folder = kt_component_source(scan->component);
+	char place[KT_MANIFEST_PATH_MAX + 300];
+
+	(void)snprintf(place, sizeof(place), "%s%s%s", strcmp(folder, ".") == 0 ? "" : folder, strcmp(folder, ".") == 0 ? "" : "/",
+		       path);
+	return kt_path_show(place, shown);
+}
+
 static int scan_fail(struct scan *scan, int code, const char *path)
 {
 	char shown[KT_SHOWN_MAX];
 
 	if (code == EINVAL)
 		return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is neither a file, a folder nor a link",
-			       kt_path_show(path, shown));
-	return kt_fail_errno(scan->err, code, KT_REASON_IO_ERROR, "cannot read %s", kt_path_show(path, shown));
+			       path_show(scan, path, shown));
+	return kt_fail_errno(scan->err, code, KT_REASON_IO_ERROR, "cannot read %s", path_show(scan, path, shown));
 }
 
 static int link_describe(int dir, const char *name, struct item *item)
@@ -148,11 +160,12 @@ static int list_make(struct scan *scan, struct kt_filelist *ret_list)
 		const char *flaw = kt_path_flaw(item->path); /* before it is a line: a name may have a line feed in it */
 		char shown[KT_SHOWN_MAX];
 
-		if (!flaw && item->link)
-			flaw = kt_text_flaw(item->link);
 		if (flaw)
-			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "the name or link \"%s\" %s",
-				       kt_path_show(item->path, shown), flaw);
+			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", path_show(scan, item->path, shown),
+				       flaw);
+		if (item->link && (flaw = kt_text_flaw(item->link)))
+			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s has a target that %s",
+				       path_show(scan, item->path, shown), flaw);
 		files[i] = (struct kt_file){.path = item->path, .link = item->link, .sha256 = item->sha256,
 					    .size_bytes = item->size_bytes, .mode = item->mode};
 	}

@@ -28,6 +28,7 @@ struct walk {
 	uint64_t left_bytes;
 	struct kt_reader reader;
 	char path[PATH_BYTES]; /* of what is looked at */
+	int answer;            /* of a visit inside a directory, 0 for none */
 };
 
 static void walk_done(struct walk *walk)
@@ -143,7 +144,8 @@ static int name_visit(void *context, int dir, const char *name)
 			r = differ(walk, (struct kt_difference){.flaw = is_skeleton ? KT_FLAW_SKELETON : KT_FLAW_EXTRA});
 	}
 	walk->path[length] = '\0';
-	return r;
+	walk->answer = r;
+	return r != 0;
 }
 
 static int folder_stat_check(const struct walk *walk, const struct stat *info)
@@ -186,9 +188,11 @@ static int folder_check(struct walk *walk)
 		r = kt_each_entry(dir, ".", name_visit, walk);
 		if (r < 0)
 			return differ_absent(walk, NULL, -r);
+		if (r > 0)
+			return walk->answer;
 	}
 	note(walk, stamp_make(walk, &info), false, true);
-	return r;
+	return 0;
 }
 
 /* Every directory above the path that no path before it lies in. Those with one prefix follow each other in a sorted

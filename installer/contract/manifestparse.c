@@ -163,7 +163,7 @@ static int components_parse(struct parse *parse, const json_t *array)
 	}
 
 	if (!kt_manifest_component(&parse->manifest, "km"))
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "there is no component km");
+		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "there is no component km: a bundle brings bin/km");
 	return 0;
 }
 

@@ -134,7 +134,7 @@ static int gather_components(const struct kt_store *store, const struct wanted *
 		r = dir < 0 ? kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder) :
 			      kt_tree_scan(dir, name, wanted->takes_digests, link_left_out, &mine, &list, err);
 		if (r < 0)
-			return kt_fail_prefix(err, "%s", folder);
+			return r;
 		component = kt_manifest_add(manifest, name, &list);
 		(void)snprintf(component->version, sizeof(component->version), LEGACY "%.12s", component->digest);
 	}
@@ -290,7 +290,8 @@ int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *co
 			r = kt_fail(&mine, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	} else {
 		r = look(store, left_out, context, &bundle, &mine);
-		if (r < 0 && !kt_reason_get(mine.reason)->transient)
+		/* what makes a bundle of these folders invalid will not pass: it lies in them */
+		if (r < 0 && (mine.reason == KT_REASON_BUNDLE_INVALID || !kt_reason_get(mine.reason)->transient))
 			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
 				       store->root, mine.text);
 		(void)snprintf(version, sizeof(version), "%s", bundle.manifest.version);

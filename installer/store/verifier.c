@@ -17,8 +17,11 @@
 #include <unistd.h>
 
 #include "copy.h"
+#include "kontain/descriptors.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
+
+enum { CHILD_TREE = 3, CHILD_LINK, CHILD_FDS_END }; /* behind 0 to 2 */
 
 struct check {
 	struct kt_way way;
@@ -76,12 +79,26 @@ static void serve(struct check *check, int link)
 		;
 }
 
+/* Keeps two descriptors and none of its maker's others: not the store's lock, which a child that outlives a killed parent
+ * for a moment would hold. */
+static bool descriptors_keep(int *tree, int *link)
+{
+	int trees = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END), links = fcntl(*link, F_DUPFD_CLOEXEC, CHILD_FDS_END);
+
+	if (trees < 0 || links < 0 || dup2(trees, CHILD_TREE) < 0 || dup2(links, CHILD_LINK) < 0)
+		return false;
+	kt_descriptors_close(CHILD_FDS_END);
+	*tree = CHILD_TREE;
+	*link = CHILD_LINK;
+	return true;
+}
+
 static _Noreturn void child_run(int tree, const struct kt_filelist *list, uint64_t *stamps, int link, pid_t parent)
 {
 	struct check check = {.list = list, .stamps = stamps};
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || kt_reader_init(&check.reader) < 0)
+	if (getppid() != parent || !descriptors_keep(&tree, &link) || kt_reader_init(&check.reader) < 0)
 		_exit(1);
 	kt_way_init(&check.way, tree);
 	serve(&check, link);

@@ -43,8 +43,12 @@ class Disk:
     def is_below(self, path):
         return path == self.root or path.startswith(self.root + '/')
 
+    def is_cache(self, path):
+        """What is noted of trees: a crash that cuts it costs a second reading and no more."""
+        return os.path.dirname(path) == self.root and re.match(r'\.(partial-)?seen-', os.path.basename(path))
+
     def mark(self, path, why):
-        if self.is_below(path) and path != self.root + '/.lock':
+        if self.is_below(path) and path != self.root + '/.lock' and not self.is_cache(path):
             self.dirty.setdefault(path, []).append(why)
 
     def is_partial(self, path):
@@ -52,7 +56,7 @@ class Disk:
 
     def entry(self, path, why):
         """An entry of a folder changed. A partial's own name in the root matters to nobody."""
-        if not self.is_partial(path) and path != self.root + '/.lock':
+        if not self.is_partial(path) and path != self.root + '/.lock' and not self.is_cache(path):
             self.mark(os.path.dirname(path), f'{why} {os.path.basename(path)}')
 
     def harmful(self, step):
@@ -65,6 +69,8 @@ class Disk:
                 yield f'{step}: {os.path.relpath(path, self.root)} is not synced ({why})'
 
     def rename(self, old, new, is_exchange):
+        if self.is_cache(new):
+            return
         self.faults += self.harmful(os.path.relpath(old if self.is_partial(new) else new, self.root))
         moved = {}
         for path, whys in self.dirty.items():
