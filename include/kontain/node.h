@@ -11,6 +11,10 @@ struct kt_node_paths {
 	const char *dev;  /* device folder: "/dev" or "/host/dev" */
 };
 
+/* What payloads run on, as the device folder names it: KVM, then Kontain's own module in km's order. */
+#define KT_DEVICE_COUNT 3
+extern const char *const kt_device_names[KT_DEVICE_COUNT];
+
 /* The ladder: fills ret_kvm whatever happens; verdict.ok when a guest ran in real and in long mode. Tries to load
  * modules first when the device is missing and load_modules. */
 void kt_kvm_probe(const struct kt_node_paths *paths, bool load_modules, struct kt_state_kvm *ret_kvm);

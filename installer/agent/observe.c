@@ -53,9 +53,7 @@ void kt_observe_node(const struct kt_installer *installer, struct kt_observed *o
 	} else if (result.timed_out || result.exit_status != 0) {
 		blame_rung(&result, &probe);
 	}
-	observed->kvm = probe.kvm;
-	observed->host = probe.host;
-	observed->checks = probe.checks;
+	observed->probe = probe;
 }
 
 static void describe_store(const struct kt_store *store, struct kt_state_store *ret_store)

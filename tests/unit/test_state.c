@@ -47,7 +47,7 @@ static void fill(struct kt_state *state)
 	kt_verdict_set(&state->proof.verdict, true, KT_REASON_READY, "both payloads ran");
 	state->store = (struct kt_state_store){.found = true, .root = "/opt/kontain", .filesystem = "ext4",
 					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
-					       .upgrade_state = "done", .verified_at = 1767225000,
+					       .upgrade.state = KT_UPGRADE_DONE, .verified_at = 1767225000,
 					       .verify_interval_s = 21600, .mismatches = 2,
 					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing"};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
