@@ -1,5 +1,5 @@
 /* The node itself: KVM, the host's limits, and the proof under km. These calls may hang or die with the
- * hardware they ask: run them in a child (verbs probe and selftest). */
+ * hardware they ask: run them as jobs (probe and selftest). */
 #ifndef KONTAIN_NODE_H
 #define KONTAIN_NODE_H
 
