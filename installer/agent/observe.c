@@ -60,7 +60,7 @@ static void describe_store(const struct kt_store *store, struct kt_state_store *
 {
 	ret_store->found = true;
 	kt_verdict_set(&ret_store->verdict, true, KT_REASON_READY, "%s on %s%s", store->root, store->filesystem,
-		       store->journalling ? "" : ", which keeps no journal: a power cut may cost more than the last write");
+		       store->journalling ? "" : "; not journaled: a power failure may lose data");
 	snprintf(ret_store->root, sizeof ret_store->root, "%s", store->root);
 	snprintf(ret_store->filesystem, sizeof ret_store->filesystem, "%s", store->filesystem);
 	ret_store->journalling = store->journalling;

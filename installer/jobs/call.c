@@ -16,7 +16,8 @@
 int kt_job_call(const struct kt_installer *installer, const char *job, const char *version, unsigned timeout_ms,
 		struct kt_child_result *ret_result, struct kt_error *err)
 {
-	struct kt_request request = {.timeout_ms = timeout_ms != 0 ? timeout_ms : kt_job_find(job)->timeout_max_ms};
+	unsigned most_ms = kt_job_find(job)->timeout_max_ms;
+	struct kt_request request = {.timeout_ms = timeout_ms != 0 && timeout_ms < most_ms ? timeout_ms : most_ms};
 
 	snprintf(request.job, sizeof request.job, "%s", job);
 	snprintf(request.version, sizeof request.version, "%s", version != NULL ? version : "");
