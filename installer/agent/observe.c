@@ -24,10 +24,10 @@ static void blame_rung(const struct kt_child_result *result, struct kt_probe *pr
 			       verdict->message, result->duration_ms,
 			       result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was ended by signal %d",
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was killed by signal %d",
 			       verdict->message, result->signal);
 	else
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe ended with status %d",
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe failed (exit status %d)",
 			       verdict->message, result->exit_status);
 	for (size_t i = 0; i < probe->checks.count; i++) {
 		struct kt_rung *rung = &probe->checks.list[i];

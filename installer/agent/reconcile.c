@@ -122,7 +122,7 @@ static int act_in_child(struct kt_reconciler *reconciler, const char *job, struc
 	if (result.exit_status == 0)
 		return 0;
 	if (kt_error_parse(result.output, result.output_size, &failure, &parse) != 0)
-		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s ended with status %d, signal %d: %.200s", job,
+		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s failed (exit status %d, signal %d): %.200s", job,
 			       result.exit_status, result.signal, result.errors);
 	*err = failure;
 	return -(failure.code != 0 ? failure.code : EPROTO);

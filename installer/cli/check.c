@@ -25,7 +25,7 @@ static void check_store(const struct kt_installer *installer, struct kt_observed
 
 		snprintf(err.text, sizeof err.text, "%s", verdict->message);
 		kt_rung_fail(rung, &err);
-		snprintf(rung->value, sizeof rung->value, "cannot be used");
+		snprintf(rung->value, sizeof rung->value, "not usable");
 	}
 }
 
@@ -43,7 +43,7 @@ int kt_command_check(const struct kt_installer *installer)
 	check_store(installer, &observed, &state);
 	kt_state_stamp(&state);
 	kt_verdict_set(&state.node, false, KT_REASON_STARTING,
-		       "not proven: only a payload under a landed km proves a node, see install and status");
+		       "not verified with a payload yet: run install, then status");
 	if (options->json)
 		kt_print_document(&state);
 	else if (!options->quiet)

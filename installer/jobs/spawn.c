@@ -43,7 +43,7 @@ static char *order_of(const struct kt_installer *installer, const struct kt_requ
 		return NULL;
 	text = kt_order_print(order);
 	if (text == NULL)
-		kt_fail(err, EILSEQ, KT_REASON_INTERNAL, "cannot hand on the paths: one of them is not UTF-8");
+		kt_fail(err, EILSEQ, KT_REASON_INTERNAL, "cannot pass the paths to the job: one of them is not valid UTF-8");
 	return text;
 }
 
