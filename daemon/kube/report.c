@@ -78,6 +78,7 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 {
 	const struct kt_state *state = input->state;
 	struct kt_report report = {.manage_legacy = input->legacy_label};
+	char upgrade[KT_UPGRADE_TEXT_MAX];
 
 	snprintf(report.boot_id, sizeof(report.boot_id), "%s", input->boot_id);
 	snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "false");
@@ -108,7 +109,8 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	set_label(report.value[KT_KEY_KM_VERSION], state->versions.km_version);
 	snprintf(report.value[KT_KEY_KM_DIGEST], sizeof(report.value[0]), "%s", state->versions.km_digest);
 	snprintf(report.value[KT_KEY_PREVIOUS_VERSION], sizeof(report.value[0]), "%s", state->versions.previous);
-	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", state->store.upgrade_state);
+	kt_upgrade_print(&state->store.upgrade, upgrade);
+	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", upgrade);
 	for (size_t i = 0; i < KT_KEY_COUNT; i++)
 		kt_utf8_one_line(report.value[i]);
 	*ret_report = report;

@@ -93,6 +93,24 @@ struct kt_state_kept {
 	struct kt_state_kept_tree list[KT_STATE_KEPT_MAX];
 };
 
+/* How far the node is with the version asked for. As a text: "none", "done", "failed:<version>", "held:<version>". */
+enum kt_upgrade_state {
+	KT_UPGRADE_NONE,
+	KT_UPGRADE_DONE,
+	KT_UPGRADE_FAILED,
+	KT_UPGRADE_HELD, /* a person rolled back from it */
+	KT_UPGRADE_COUNT
+};
+
+struct kt_upgrade {
+	enum kt_upgrade_state state;
+	char version[KT_VERSION_MAX]; /* of FAILED and HELD, "" else */
+};
+
+#define KT_UPGRADE_TEXT_MAX (sizeof("failed:") + KT_VERSION_MAX)
+void kt_upgrade_print(const struct kt_upgrade *upgrade, char ret_text[KT_UPGRADE_TEXT_MAX]);
+bool kt_upgrade_parse(const char *text, struct kt_upgrade *ret_upgrade);
+
 struct kt_state_store {
 	bool found;
 	struct kt_verdict verdict;
@@ -101,7 +119,7 @@ struct kt_state_store {
 	bool journalling;
 	uint64_t installs_ok;   /* since this agent's start */
 	uint64_t installs_failed;
-	char upgrade_state[64]; /* "done", "failed:<version>", "held:<version>", "none" */
+	struct kt_upgrade upgrade;
 	int64_t verified_at;    /* Unix s: every byte of the current set was read then; 0: not since it was landed */
 	unsigned verify_interval_s;
 	uint64_t mismatches;    /* files found lost or changed, since this agent's start */
@@ -145,6 +163,7 @@ struct kt_probe {
 };
 
 void kt_state_init(struct kt_state *state);
+void kt_state_set_probe(struct kt_state *state, const struct kt_probe *probe);
 
 /* An owned JSON document with a newline behind it. NULL when memory is gone. */
 char *kt_state_print(const struct kt_state *state);

@@ -84,7 +84,7 @@ static int make_folder(const char *path, struct kt_error *err)
 		return 0;
 	snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
 	if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot make %s for the state file", folder);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot create the directory %s for the state file", folder);
 	return 0;
 }
 

@@ -12,7 +12,6 @@ static void check_store(const struct kt_installer *installer, struct kt_observed
 	static const struct kt_desired nothing = {.asked = false};
 	struct kt_rung *rung = kt_checks_add(&state->checks, "store");
 	struct kt_verdict *verdict = &state->store.verdict;
-	struct kt_error err = {.code = 0};
 
 	kt_observe_store(installer, &nothing, observed, &state->store);
 	if (verdict->ok) {
@@ -22,10 +21,11 @@ static void check_store(const struct kt_installer *installer, struct kt_observed
 		rung->result = KT_RUNG_NOTE;
 		snprintf(rung->value, sizeof rung->value, "none yet");
 	} else {
-		err.reason = verdict->reason;
+		struct kt_error err = {.reason = verdict->reason};
+
 		snprintf(err.text, sizeof err.text, "%s", verdict->message);
 		kt_rung_fail(rung, &err);
-		snprintf(rung->value, sizeof rung->value, "cannot be used");
+		snprintf(rung->value, sizeof rung->value, "not usable");
 	}
 }
 
@@ -40,13 +40,11 @@ int kt_command_check(const struct kt_installer *installer)
 	looking.config.load_modules = false; /* to check is not to act */
 	kt_state_init(&state);
 	kt_observe_node(&looking, &observed);
-	state.kvm = observed.kvm;
-	state.host = observed.host;
-	state.checks = observed.checks;
+	kt_state_set_probe(&state, &observed.probe);
 	check_store(installer, &observed, &state);
 	kt_state_stamp(&state);
 	kt_verdict_set(&state.node, false, KT_REASON_STARTING,
-		       "not proven: only a payload under a landed km proves a node, see install and status");
+		       "not verified with a payload yet: run install, then status");
 	if (options->json)
 		kt_print_document(&state);
 	else if (!options->quiet)

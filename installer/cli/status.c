@@ -43,7 +43,7 @@ int kt_command_status(const struct kt_installer *installer)
 		state.store.verify_interval_s = published.store.verify_interval_s;
 		state.store.mismatches = published.store.mismatches;
 		memcpy(state.store.last_mismatch, published.store.last_mismatch, sizeof state.store.last_mismatch);
-		memcpy(state.store.upgrade_state, published.store.upgrade_state, sizeof state.store.upgrade_state);
+		state.store.upgrade = published.store.upgrade;
 	}
 	return kt_print_state(&installer->options, &state);
 }

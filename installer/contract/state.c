@@ -22,7 +22,49 @@ void kt_state_init(struct kt_state *state)
 
 	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
 		verdicts[i]->reason = KT_REASON_STARTING;
-	(void)snprintf(state->store.upgrade_state, sizeof(state->store.upgrade_state), "none");
+}
+
+void kt_state_set_probe(struct kt_state *state, const struct kt_probe *probe)
+{
+	state->kvm = probe->kvm;
+	state->host = probe->host;
+	state->checks = probe->checks;
+}
+
+static const struct {
+	const char *word;
+	bool has_version;
+} upgrades[KT_UPGRADE_COUNT] = {
+	[KT_UPGRADE_NONE] = {"none", false},
+	[KT_UPGRADE_DONE] = {"done", false},
+	[KT_UPGRADE_FAILED] = {"failed", true},
+	[KT_UPGRADE_HELD] = {"held", true},
+};
+
+void kt_upgrade_print(const struct kt_upgrade *upgrade, char ret_text[KT_UPGRADE_TEXT_MAX])
+{
+	bool has_version = upgrades[upgrade->state].has_version;
+
+	(void)snprintf(ret_text, KT_UPGRADE_TEXT_MAX, "%s%s%s", upgrades[upgrade->state].word, has_version ? ":" : "",
+		       has_version ? upgrade->version : "");
+}
+
+bool kt_upgrade_parse(const char *text, struct kt_upgrade *ret_upgrade)
+{
+	size_t length = strcspn(text, ":");
+
+	for (unsigned i = 0; i < KT_UPGRADE_COUNT; i++) {
+		if (strlen(upgrades[i].word) != length || memcmp(upgrades[i].word, text, length) != 0)
+			continue;
+		if (upgrades[i].has_version ? !text[length] || (text[length + 1] && !kt_version_is_valid(text + length + 1))
+					    : text[length] != '\0')
+			return false;
+		*ret_upgrade = (struct kt_upgrade){.state = (enum kt_upgrade_state)i};
+		if (upgrades[i].has_version)
+			(void)snprintf(ret_upgrade->version, sizeof(ret_upgrade->version), "%s", text + length + 1);
+		return true;
+	}
+	return false;
 }
 
 void kt_verdict_set(struct kt_verdict *verdict, bool ok, enum kt_reason reason, const char *format, ...)

@@ -107,7 +107,7 @@ static const struct kt_field store_rows[] = {
 	KT_FIELD(struct kt_state_store, journalling, "journalling", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_store, installs_ok, "installsOk", KT_FIELD_UINT64),
 	KT_FIELD(struct kt_state_store, installs_failed, "installsFailed", KT_FIELD_UINT64),
-	KT_FIELD_STRING(struct kt_state_store, upgrade_state, "upgradeState", NULL),
+	KT_FIELD(struct kt_state_store, upgrade, "upgradeState", KT_FIELD_UPGRADE),
 	KT_FIELD(struct kt_state_store, verified_at, "verifiedAt", KT_FIELD_TIME),
 	KT_FIELD(struct kt_state_store, verify_interval_s, "verifyIntervalSeconds", KT_FIELD_UINT),
 	KT_FIELD(struct kt_state_store, mismatches, "mismatches", KT_FIELD_UINT64),

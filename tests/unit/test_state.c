@@ -47,7 +47,7 @@ static void fill(struct kt_state *state)
 	kt_verdict_set(&state->proof.verdict, true, KT_REASON_READY, "both payloads ran");
 	state->store = (struct kt_state_store){.found = true, .root = "/opt/kontain", .filesystem = "ext4",
 					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
-					       .upgrade_state = "done", .verified_at = 1767225000,
+					       .upgrade.state = KT_UPGRADE_DONE, .verified_at = 1767225000,
 					       .verify_interval_s = 21600, .mismatches = 2,
 					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing"};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
@@ -390,6 +390,36 @@ static void test_verdicts(void **state)
 	assert_string_equal(verdict.message, "still broken");
 }
 
+/* What a document may say of the upgrade, and nothing else; the longest version is told whole. */
+static void test_upgrade(void **state)
+{
+	static const char longest[] = "failed:0123456789-123456789-123456789-123456789-123456789-1234567890-x";
+	static const struct {
+		const char *text;
+		bool is_taken;
+	} rows[] = {
+		{"none", true},       {"done", true},         {"failed:1.0", true}, {"held:1.0", true}, {"failed:", true},
+		{longest, true},      {"", false},            {"Done", false},      {"done:", false},   {"failed", false},
+		{"failed:/", false},  {"failed:1:2", false},  {"doned", false},     {"held:a b", false}, {"don", false},
+		{"failed:0123456789-123456789-123456789-123456789-123456789-1234567890-xy", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kt_upgrade upgrade = {.state = KT_UPGRADE_COUNT};
+		char text[KT_UPGRADE_TEXT_MAX];
+
+		if (kt_upgrade_parse(rows[i].text, &upgrade) != rows[i].is_taken)
+			fail_msg("%s", rows[i].text);
+		if (!rows[i].is_taken) {
+			assert_int_equal(upgrade.state, KT_UPGRADE_COUNT);
+			continue;
+		}
+		kt_upgrade_print(&upgrade, text);
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_upgrade),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
