@@ -23,7 +23,8 @@ static int set_aside(struct kt_installer *installer, struct kt_error *err)
 		return failed;
 	failed = kt_store_set_aside(&store, place, sizeof place, err);
 	if (failed == 0 && !installer->options.quiet)
-		fprintf(stderr, "kontain-installer: what another installed in %s is now in %s\n", store.root, place);
+		fprintf(stderr, "kontain-installer: moved the existing installation from %s to %s\n", store.root,
+			place);
 	return failed;
 }
 
@@ -57,7 +58,7 @@ int kt_verb_install(struct kt_installer *installer)
 
 	installer->config.desired_absent = false; /* the command asks, whatever the config is for */
 	if (installer->options.bundle == NULL) {
-		kt_fail(&err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle is named");
+		kt_fail(&err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle given: use --bundle DIR");
 		return kt_print_error(&err);
 	}
 	if (installer->options.dry_run) {

@@ -17,10 +17,10 @@
 #include "switch.h"
 #include "verbs.h"
 
-/* A version that does not work here is remembered and taken away. One that met a cause which may pass (a KVM that only
- * emulates, a time-out), or that the agent tries again because it failed for the first times, stays where it is, unseen:
- * the next attempt copies nothing. What was refused before it was staged left nothing, and a set of that name is
- * another's. */
+/* A version that does not work here is remembered and taken away. One that met a cause which may pass (a KVM that
+ * only emulates, a time-out), or that the agent tries again because it failed for the first times, stays where it
+ * is, unseen: the next attempt copies nothing. What was refused before it was staged left nothing, and a set of that
+ * name is another's. */
 static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version, bool is_staged,
 		    bool is_retried, const char *manifest_sha256, const struct kt_error *failure)
 {
@@ -29,7 +29,8 @@ static void give_up(struct kt_store *store, const struct kt_inventory *before, c
 
 	if (kt_reason_get(failure->reason)->transient)
 		return;
-	is_believed = kt_store_remember_failure(store, manifest_sha256, failure, kt_clock_boot_ms() / 1000, &ignored) == 1;
+	is_believed = kt_store_remember_failure(store, manifest_sha256, failure, kt_clock_boot_ms() / 1000,
+						&ignored) == 1;
 	if (is_retried && !is_believed)
 		return;
 	if (is_staged && strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
@@ -72,7 +73,8 @@ static int adopt(const struct kt_installer *installer, struct kt_store *store, s
 		return failed;
 	failed = kt_store_adopt(store, version, err);
 	if (failed == 0 && !installer->options.quiet)
-		fprintf(stderr, "kontain-installer: what another installed in %s is now version %s\n", store->root, version);
+		fprintf(stderr, "kontain-installer: took over the existing installation in %s as version %s\n",
+			store->root, version);
 	return failed;
 }
 
@@ -87,7 +89,7 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 	if (digest == NULL)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	if (installer->options.bundle == NULL)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_MISSING, "name a bundle with --bundle");
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle given: use --bundle DIR");
 	failed = kt_bundle_open(installer->options.bundle, &bundle, err);
 	if (failed)
 		return failed;

@@ -5,8 +5,8 @@
 #include "kontain/store.h"
 #include "options.h"
 
-/* Lands --bundle and makes it current, proven; progress goes to stderr. is_logged, as the agent does it: also its start and
- * its end; and what failed is tried again. On failure the old version serves. */
+/* Lands --bundle and makes it current, proven; progress goes to stderr. is_logged, as the agent does it: also its
+ * start and its end; and what failed is tried again. On failure the old version serves. */
 int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_error *err);
 /* InUse while anybody holds a version; 0 with --force. */
 int kt_refuse_used(const struct kt_installer *installer, const struct kt_store *store, struct kt_error *err);
