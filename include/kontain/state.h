@@ -46,7 +46,7 @@ struct kt_state_kvm {
 	int api_version;        /* KVM_GET_API_VERSION; -1 when not asked */
 	bool real_mode;         /* a guest ran to its exit */
 	bool long_mode;
-	enum kt_answer compiled_code; /* a guest ran SSE2 and rdtscp; NO: KVM emulates and cannot. A fact, not a condition */
+	enum kt_answer compiled_code; /* a guest ran SSE2 and rdtscp; NO: KVM emulates, and cannot. A fact */
 	bool nonroot_access;    /* the host's own node is open to others: a fact, not a condition */
 	unsigned duration_us;
 };

@@ -184,9 +184,9 @@ struct kt_verify {
 };
 int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, struct kt_error *err);
 
-/* .failed-<manifest digest>: what this bundle failed of here, how often and when, under which kernel, boot and installer.
- * Transient reasons are not remembered (0). 1 when it is believed from now on: at once for what the bundle's bytes show,
- * else when it failed some times over some minutes, by boot_s, which is CLOCK_BOOTTIME. */
+/* .failed-<manifest digest>: what this bundle failed of here, how often and when, under which kernel, boot and
+ * installer. Transient reasons are not remembered (0). 1 when it is believed from now on: at once for what the bundle's
+ * bytes show, else when it failed some times over some minutes, by boot_s, which is CLOCK_BOOTTIME. */
 int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha256, const struct kt_error *failure,
 			      int64_t boot_s, struct kt_error *err);
 /* 1 when that is believed here and now: *ret_failure says why, when it was, and how to try again. 0 when not. */
