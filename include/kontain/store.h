@@ -86,7 +86,8 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
  * InUse when it is current or previous. Lock held. */
 int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged, struct kt_error *err);
 
-/* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds nothing. */
+/* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds
+ * nothing. */
 #define KT_USER_PROGRAM_MAX 17
 struct kt_user {
 	pid_t pid;                         /* as the proc filesystem that was read counts */

@@ -142,16 +142,18 @@ int kt_way_enter(struct kt_way *way, const char *path, bool make, const char **r
 
 int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context)
 {
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
-	KT_OWN(kt_close_fd) int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	int fd = kt_fs_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_close_dir) DIR *entries = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	if (!entries)
-		return -errno;
-	copy = -1; /* the stream's now */
+	if (!entries) {
+		int saved = errno;
+
+		kt_close_fd(&fd);
+		return -saved;
+	}
 	while ((errno = 0, entry = readdir(entries))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;

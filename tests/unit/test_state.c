@@ -14,6 +14,7 @@
 
 #include "kontain/own.h"
 #include "kontain/state.h"
+#include "kontain/statejson.h"
 
 #define BOOT  "0a1b2c3d-0000-4000-8000-123456789abc"
 #define OTHER "ffffffff-0000-4000-8000-123456789abc"
@@ -49,7 +50,9 @@ static void fill(struct kt_state *state)
 					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
 					       .upgrade.state = KT_UPGRADE_DONE, .verified_at = 1767225000,
 					       .verify_interval_s = 21600, .mismatches = 2,
-					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing"};
+					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing",
+					       .kept = {2, {{".kept-1-versions-km-1", "process 7 (km) runs from it"},
+							    {".kept-1-sets-1", ""}}}};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
 	kt_rung_pass(kt_checks_add(&state->checks, "kernel"));
 }
@@ -77,6 +80,9 @@ static void test_round_trip(void **state)
 	assert_int_equal(read.next_update_by, written.next_update_by);
 	assert_int_equal(read.proof.at, written.proof.at);
 	assert_int_equal(read.proof.dynamic_ok, KT_ANSWER_NO);
+	assert_int_equal(read.store.kept.count, 2);
+	assert_string_equal(read.store.kept.list[0].user, "process 7 (km) runs from it");
+	assert_string_equal(read.store.kept.list[1].name, ".kept-1-sets-1");
 	assert_string_equal(read.node.message, "km 1.2 runs");
 	assert_int_equal(read.versions.list_count, 2);
 	assert_string_equal(read.versions.list[1], "1.1");
@@ -85,6 +91,46 @@ static void test_round_trip(void **state)
 	assert_int_equal(read.host.mmap_min_addr, 65536);
 	assert_true(read.host.file_limit == (UINT64_C(1) << 53) - 1); /* no limit: the largest exact number in JSON */
 	assert_non_null(strstr(first, "\"observedAt\": \"2026-01-01T00:00:00Z\""));
+}
+
+/* What a child answers, and what is not believed of it. */
+static void test_kept(void **state)
+{
+	static const struct {
+		const char *text;
+		int count; /* -1: refused */
+	} rows[] = {
+		{"{}", -1},
+		{"{\"kept\":{\"count\":0,\"list\":[]}}", 0},
+		{"{\"kept\":{\"count\":9,\"list\":[{\"name\":\"a\",\"user\":\"\"}]}}", 9},
+		{"{\"kept\":{\"count\":0,\"list\":[{\"name\":\"a\",\"user\":\"\"}]}}", -1},
+		{"{\"kept\":{\"count\":1,\"list\":[]}}", -1},
+		{"{\"kept\":{\"count\":-1,\"list\":[]}}", -1},
+		{"{\"kept\":{\"count\":1,\"list\":[7]}}", -1},
+		{"{\"kept\":{\"count\":1,\"list\":[{\"name\":\"a\"}]}}", -1},
+		{"{\"kept\":{\"count\":9,\"list\":[1,2,3,4,5,6,7,8,9]}}", -1},
+		{"{\"kept\":[]}", -1},
+		{"{\"kept\":{\"list\":[]}}", -1},
+		{"{\"kept\":7}", -1},
+	};
+	struct kt_state_kept many = {.count = 70}, read;
+	struct kt_error err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int r = kt_kept_parse(rows[i].text, strlen(rows[i].text), &read, &err);
+
+		if ((r == 0 ? (int)read.count : -1) != rows[i].count)
+			fail_msg("%s: %d", rows[i].text, r);
+	}
+	for (size_t i = 0; i < KT_STATE_KEPT_MAX; i++)
+		snprintf(many.list[i].name, sizeof(many.list[i].name), ".kept-%zu-sets-1", i);
+
+	KT_OWN(kt_free_mem) char *text = kt_kept_print(&many);
+
+	assert_int_equal(kt_kept_parse(text, strlen(text), &read, &err), 0);
+	assert_int_equal(read.count, 70);
+	assert_string_equal(read.list[7].name, ".kept-7-sets-1");
 }
 
 static void test_initial_state_has_no_proof(void **state)
@@ -424,6 +470,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_initial_state_has_no_proof),
 		cmocka_unit_test(test_dirty_text_is_cleaned),
 		cmocka_unit_test(test_hostile_documents),
