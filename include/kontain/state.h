@@ -142,8 +142,12 @@ struct kt_state_rounds {
 
 struct kt_state {
 	char boot_id[37];
-	int64_t observed_at;    /* Unix seconds */
-	int64_t next_update_by; /* Unix seconds */
+	/* For people, in Unix seconds: a wall clock may jump by hours. */
+	int64_t observed_at;
+	int64_t next_update_by;
+	/* The same for readers, in seconds of CLOCK_BOOTTIME of the boot named above, which goes on in a suspended machine. */
+	uint64_t observed_boot_s;
+	uint64_t next_update_boot_s;
 	struct kt_verdict node;     /* can this node run payloads? */
 	struct kt_verdict rollout;  /* ok = settled: is it done with the version asked for? */
 	struct kt_state_versions versions;
@@ -174,8 +178,12 @@ int kt_state_parse(const char *bytes, size_t size, struct kt_state *ret_state, s
 int kt_state_write(const char *path, const struct kt_state *state, struct kt_error *err);
 int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error *err);
 
-/* May a reader believe it now? 0, or StateOverdue / StateOfOtherBoot / StateInvalid (from the future). Pure. */
-int kt_state_believable(const struct kt_state *state, const char *boot_id, int64_t now, struct kt_error *err);
+/* Promises another word within so many seconds of what was seen, by both clocks. */
+void kt_state_promise(struct kt_state *state, unsigned within_s);
+
+/* May a reader believe it now? 0, or StateOverdue / StateOfOtherBoot / StateInvalid (from the future). now_boot_s as in
+ * kt_clock_boot_ms. Pure: no wall clock has a say. */
+int kt_state_believable(const struct kt_state *state, const char *boot_id, uint64_t now_boot_s, struct kt_error *err);
 
 /* Sets a verdict; ok for Ready, else false. */
 void kt_verdict_set(struct kt_verdict *verdict, bool ok, enum kt_reason reason, const char *format, ...)

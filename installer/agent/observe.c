@@ -10,6 +10,7 @@
 #include "jobs/call.h"
 #include "jobs/root.h"
 #include "kontain/child.h"
+#include "kontain/clock.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
@@ -112,5 +113,6 @@ void kt_state_stamp(struct kt_state *state)
 	if (kt_fs_boot_id(state->boot_id) != 0)
 		state->boot_id[0] = '\0'; /* no reader believes a state without one */
 	state->observed_at = time(NULL);
-	state->next_update_by = state->observed_at; /* true now; only the agent promises more */
+	state->observed_boot_s = (uint64_t)kt_clock_boot_ms() / 1000;
+	kt_state_promise(state, 0); /* true now; only the agent promises more */
 }

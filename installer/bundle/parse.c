@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "kontain/jsonbound.h"
 #include "kontain/manifest.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
@@ -366,24 +367,6 @@ static int top_parse(struct parse *parse, json_t *root)
 	return r;
 }
 
-/* jansson makes a hundred bytes and more of a value that takes three in the document, and it reads all before it is asked
- * anything: what is denser than a manifest can be would take the memory of the whole pod. */
-static bool is_too_dense(const char *bytes, size_t size)
-{
-	bool is_in_string = false;
-	size_t count = 0;
-
-	for (size_t i = 0; i < size; i++) {
-		if (is_in_string && bytes[i] == '\\')
-			i++;
-		else if (bytes[i] == '"')
-			is_in_string = !is_in_string;
-		else if (!is_in_string)
-			count += bytes[i] == '{' || bytes[i] == '[' || bytes[i] == ',' || bytes[i] == ':';
-	}
-	return count > SIGNS_MAX;
-}
-
 int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_manifest, struct kt_error *err)
 {
 	struct kt_error mine = {.code = 0};
@@ -395,7 +378,7 @@ int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_ma
 		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "the manifest is larger than %d bytes",
 			       KT_MANIFEST_BYTES_MAX);
 
-	if (is_too_dense(bytes, size))
+	if (!kt_json_is_within(bytes, size, SIGNS_MAX))
 		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID,
 			       "the manifest has too many values: %d files at most", KT_MANIFEST_FILES_MAX);
 

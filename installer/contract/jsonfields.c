@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "jsonfields.h"
+#include "kontain/jsonbound.h"
 #include "kontain/own.h"
 #include "kontain/state.h"
 #include "kontain/utf8.h"
@@ -298,6 +299,10 @@ int kt_json_load(const char *bytes, size_t size, json_t **ret_root, struct kt_er
 	if (size > KT_STATE_BYTES_MAX)
 		return kt_fail(err, EFBIG, KT_REASON_STATE_INVALID, "the document is larger than %d bytes",
 			       KT_STATE_BYTES_MAX);
+
+	if (!kt_json_is_within(bytes, size, KT_JSON_STATE_SIGNS_MAX))
+		return kt_fail(err, E2BIG, KT_REASON_STATE_INVALID, "the document has too many values: expected at most %d",
+			       KT_JSON_STATE_SIGNS_MAX);
 
 	KT_OWN(kt_json_release) json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 

@@ -10,7 +10,6 @@
 #include "kontain/own.h"
 #include "kontain/state.h"
 
-#define CLOCK_SLACK_S 60            /* a clock that is being set may step back this far */
 #define PROMISE_MAX_S (24 * 60 * 60) /* no honest writer promises its next word later: report intervals end at 1 h */
 
 void kt_state_init(struct kt_state *state)
@@ -150,19 +149,28 @@ int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error 
 	return r;
 }
 
-int kt_state_believable(const struct kt_state *state, const char *boot_id, int64_t now, struct kt_error *err)
+void kt_state_promise(struct kt_state *state, unsigned within_s)
 {
+	state->next_update_by = state->observed_at + within_s;
+	state->next_update_boot_s = state->observed_boot_s + within_s;
+}
+
+int kt_state_believable(const struct kt_state *state, const char *boot_id, uint64_t now_boot_s, struct kt_error *err)
+{
+	uint64_t observed = state->observed_boot_s, promised = state->next_update_boot_s;
+
 	if (strcmp(state->boot_id, boot_id) != 0)
 		return kt_fail(err, ESTALE, KT_REASON_STATE_OF_OTHER_BOOT,
 			       "the node's state is of an earlier boot: nothing is proven since");
-	if (state->observed_at > now + CLOCK_SLACK_S)
-		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "the node's state is %lld s in the future",
-			       (long long)(state->observed_at - now));
-	if (state->next_update_by < state->observed_at || state->next_update_by - state->observed_at > PROMISE_MAX_S)
+	/* The clock is the kernel's own, and nobody can set it: no honest writer is ahead of us. */
+	if (observed > now_boot_s)
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "the node's state is %llu s in the future",
+			       (unsigned long long)(observed - now_boot_s));
+	if (promised < observed || promised - observed > PROMISE_MAX_S)
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
 			       "the node's state promises its next update at no likely time");
-	if (state->next_update_by < now)
-		return kt_fail(err, ESTALE, KT_REASON_STATE_OVERDUE, "the node's state is overdue by %lld s",
-			       (long long)(now - state->next_update_by));
+	if (promised < now_boot_s)
+		return kt_fail(err, ESTALE, KT_REASON_STATE_OVERDUE, "the node's state is overdue by %llu s",
+			       (unsigned long long)(now_boot_s - promised));
 	return 0;
 }

@@ -32,7 +32,9 @@ static bool is_boot_id(const char *text)
 #define STATE_TIMES(type)                                                     \
 	KT_FIELD_STRING(type, boot_id, "bootId", is_boot_id),                 \
 	KT_FIELD(type, observed_at, "observedAt", KT_FIELD_TIME),             \
-	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME)
+	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME),         \
+	KT_FIELD(type, observed_boot_s, "observedAtBoot", KT_FIELD_UINT64),   \
+	KT_FIELD(type, next_update_boot_s, "nextUpdateByBoot", KT_FIELD_UINT64)
 
 /* A verdict says "ok" under the name of its question. */
 #define VERDICT(type, verdict, question)                                      \

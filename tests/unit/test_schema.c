@@ -184,7 +184,8 @@ static void fill(struct kt_state *state)
 	kt_state_init(state);
 	strcpy(state->boot_id, "0a1b2c3d-0000-4000-8000-123456789abc");
 	state->observed_at = 1767225600;
-	state->next_update_by = 1767225700;
+	state->observed_boot_s = 77;
+	kt_state_promise(state, 100);
 }
 
 static void test_what_is_printed_is_described(void **unused)
