@@ -356,7 +356,7 @@ static void object_read(pid_t pid, const struct __ptrace_syscall_info *info, con
 		if (name[0] != '/')
 			descriptor_read(pid, object[0] == 'a' ? (int)args[index] : AT_FDCWD, path);
 		if (name[0] != '\0' && strlen(path) + 1 + strlen(name) < PATH_MAX)
-			(void)snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s", name);
+			(void)snprintf(path + strlen(path), PATH_MAX - strlen(path), "/%s", name);
 	}
 	path_rename(path);
 }
