@@ -144,7 +144,8 @@ static void judge(struct agent *agent)
 	agent->is_believed = agent->file.has_state;
 	if (!agent->is_believed)
 		agent->why = agent->file.why;
-	else if (kt_state_believable(&agent->file.state, agent->boot_id, time(NULL), &agent->why) < 0)
+	else if (kt_state_believable(&agent->file.state, agent->boot_id, (uint64_t)kt_clock_boot_ms() / 1000,
+				     &agent->why) < 0)
 		agent->is_believed = false;
 }
 
@@ -241,6 +242,15 @@ static void answer_health(struct agent *agent, const struct kt_http_request *req
 	kt_health_answer(&health, request, reply);
 }
 
+/* Of a state of another boot nothing is known by this clock: no age. */
+static int64_t state_age_s(const struct agent *agent)
+{
+	int64_t now_s = kt_clock_boot_ms() / 1000;
+	uint64_t observed_s = agent->file.state.observed_boot_s;
+
+	return observed_s < (uint64_t)now_s ? now_s - (int64_t)observed_s : 0;
+}
+
 static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
 {
 	struct kt_metrics_request_count requests[KT_KUBE_COUNTS];
@@ -248,8 +258,8 @@ static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
 	struct kt_metrics_input input = {
 		.state = believed_state(agent),
 		.why = &agent->why,
-		.has_age = agent->file.has_state,
-		.age_s = agent->file.has_state ? time(NULL) - agent->file.state.observed_at : 0,
+		.has_age = agent->file.has_state && strcmp(agent->file.state.boot_id, agent->boot_id) == 0,
+		.age_s = agent->file.has_state ? state_age_s(agent) : 0,
 		.request_count = kt_kube_counts(agent->kube, &counts),
 		.requests = requests,
 		.is_policy_known = policy_of(agent) != KT_POLICY_UNKNOWN,
@@ -283,9 +293,12 @@ static void look(struct agent *agent, bool read_anyway)
 /* Until the state may be no longer believed: nobody tells us when that is. */
 static int64_t overdue_ms(const struct agent *agent)
 {
-	int64_t left_s = agent->is_believed ? agent->file.state.next_update_by - time(NULL) + 1 : INT32_MAX;
+	/* A promise is believable for so long that this does not overflow. */
+	int64_t left_ms = agent->is_believed ? (int64_t)(agent->file.state.next_update_boot_s + 1) * 1000 -
+						       kt_clock_boot_ms()
+					     : INT32_MAX;
 
-	return left_s > 0 ? left_s * 1000 : 0;
+	return left_ms > 0 ? left_ms : 0;
 }
 
 static int pause_ms(const struct agent *agent)

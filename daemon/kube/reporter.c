@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kontain/jsonbound.h"
+
 #define BACKOFF_FIRST_MS   1000
 #define BACKOFF_MOST_MS    30000
 #define CONFLICT_MS        200 /* the node moved under us: read again at once */
@@ -228,7 +230,8 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 /* What the server says: a Status object's message, or the first line of whatever it is (429 comes as plain text). */
 static void describe(const struct kt_kube_reply *reply, enum kt_reporter_step step, char *text, size_t size)
 {
-	json_t *status = json_loadb(reply->body, reply->size, 0, NULL);
+	bool is_within = kt_json_is_within(reply->body, reply->size, KT_JSON_STATE_SIGNS_MAX);
+	json_t *status = is_within ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
 	const char *message = json_string_value(json_object_get(status, "message"));
 
 	if (!message)

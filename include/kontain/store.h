@@ -87,7 +87,8 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
  * InUse when it is current or previous. Lock held. */
 int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged, struct kt_error *err);
 
-/* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds nothing. */
+/* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds
+ * nothing. */
 #define KT_USER_PROGRAM_MAX 17
 struct kt_user {
 	pid_t pid;                         /* as the proc filesystem that was read counts */
@@ -185,9 +186,9 @@ struct kt_verify {
 };
 int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, struct kt_error *err);
 
-/* .failed-<manifest digest>: what this bundle failed of here, how often and when, under which kernel, boot and installer.
- * Transient reasons are not remembered (0). 1 when it is believed from now on: at once for what the bundle's bytes show,
- * else when it failed some times over some minutes, by boot_s, which is CLOCK_BOOTTIME. */
+/* .failed-<manifest digest>: what this bundle failed of here, how often and when, under which kernel, boot and
+ * installer. Transient reasons are not remembered (0). 1 when it is believed from now on: at once for what the bundle's
+ * bytes show, else when it failed some times over some minutes, by boot_s, which is CLOCK_BOOTTIME. */
 int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha256, const struct kt_error *failure,
 			      int64_t boot_s, struct kt_error *err);
 /* 1 when that is believed here and now: *ret_failure says why, when it was, and how to try again. 0 when not. */

@@ -84,7 +84,7 @@ static int make_folder(const char *path, struct kt_error *err)
 		return 0;
 	snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
 	if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot make %s for the state file", folder);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot create the directory %s for the state file", folder);
 	return 0;
 }
 
@@ -102,7 +102,7 @@ static void publish(const struct kt_installer *installer, struct kt_state *state
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	state->next_update_by = state->observed_at + within_s;
+	kt_state_promise(state, within_s);
 	if (kt_state_write(installer->options.state, state, &err) != 0)
 		kt_log(KT_LOG_ERROR, "cannot publish the state", "reason", kt_reason_name(err.reason), "err", err.text,
 		       NULL);

@@ -10,6 +10,7 @@
 #include "jobs/call.h"
 #include "jobs/root.h"
 #include "kontain/child.h"
+#include "kontain/clock.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
@@ -24,10 +25,10 @@ static void blame_rung(const struct kt_child_result *result, struct kt_probe *pr
 			       verdict->message, result->duration_ms,
 			       result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was ended by signal %d",
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was killed by signal %d",
 			       verdict->message, result->signal);
 	else
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe ended with status %d",
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe failed (exit status %d)",
 			       verdict->message, result->exit_status);
 	for (size_t i = 0; i < probe->checks.count; i++) {
 		struct kt_rung *rung = &probe->checks.list[i];
@@ -53,16 +54,14 @@ void kt_observe_node(const struct kt_installer *installer, struct kt_observed *o
 	} else if (result.timed_out || result.exit_status != 0) {
 		blame_rung(&result, &probe);
 	}
-	observed->kvm = probe.kvm;
-	observed->host = probe.host;
-	observed->checks = probe.checks;
+	observed->probe = probe;
 }
 
 static void describe_store(const struct kt_store *store, struct kt_state_store *ret_store)
 {
 	ret_store->found = true;
 	kt_verdict_set(&ret_store->verdict, true, KT_REASON_READY, "%s on %s%s", store->root, store->filesystem,
-		       store->journalling ? "" : ", which keeps no journal: a power cut may cost more than the last write");
+		       store->journalling ? "" : "; not journaled: a power failure may lose data");
 	snprintf(ret_store->root, sizeof ret_store->root, "%s", store->root);
 	snprintf(ret_store->filesystem, sizeof ret_store->filesystem, "%s", store->filesystem);
 	ret_store->journalling = store->journalling;
@@ -114,5 +113,6 @@ void kt_state_stamp(struct kt_state *state)
 	if (kt_fs_boot_id(state->boot_id) != 0)
 		state->boot_id[0] = '\0'; /* no reader believes a state without one */
 	state->observed_at = time(NULL);
-	state->next_update_by = state->observed_at; /* true now; only the agent promises more */
+	state->observed_boot_s = (uint64_t)kt_clock_boot_ms() / 1000;
+	kt_state_promise(state, 0); /* true now; only the agent promises more */
 }

@@ -15,19 +15,16 @@ static bool is_current(const struct kt_desired *desired, const struct kt_observe
 static void obstacle(struct kt_plan *plan, enum kt_reason reason, const char *why)
 {
 	plan->step = KT_STEP_NOTHING;
-	plan->reason = reason;
-	snprintf(plan->why, sizeof plan->why, "%s", why);
+	kt_verdict_set(&plan->obstacle, false, reason, "%s", why);
 }
 
 static void obstacle_held(struct kt_plan *plan, const struct kt_desired *desired, const struct kt_inventory *inventory)
 {
-	char why[sizeof plan->why];
-
-	snprintf(why, sizeof why,
-		 "version %s was rolled back to %s here by hand: it is landed again by kontain-installer install or "
-		 "rollback --to %s, and any other bundle is landed as ever",
-		 desired->version, inventory->current, desired->version);
-	obstacle(plan, KT_REASON_ROLLED_BACK, why);
+	plan->step = KT_STEP_NOTHING;
+	kt_verdict_set(&plan->obstacle, false, KT_REASON_ROLLED_BACK,
+		       "version %s was rolled back to %s on this node: kontain-installer install or rollback --to %s "
+		       "activates it again; another bundle is installed as usual",
+		       desired->version, inventory->current, desired->version);
 }
 
 static void plan_absent(const struct kt_observed *observed, struct kt_plan *ret_plan)
@@ -57,10 +54,10 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 	/* a person chose what is current; where nothing is, there is nothing to keep */
 	else if (observed->is_held && observed->inventory.current[0] != '\0')
 		obstacle_held(ret_plan, desired, &observed->inventory);
-	else if (!observed->kvm.verdict.ok)
-		obstacle(ret_plan, observed->kvm.verdict.reason, observed->kvm.verdict.message);
-	else if (!observed->host.verdict.ok)
-		obstacle(ret_plan, observed->host.verdict.reason, observed->host.verdict.message);
+	else if (!observed->probe.kvm.verdict.ok)
+		obstacle(ret_plan, observed->probe.kvm.verdict.reason, observed->probe.kvm.verdict.message);
+	else if (!observed->probe.host.verdict.ok)
+		obstacle(ret_plan, observed->probe.host.verdict.reason, observed->probe.host.verdict.message);
 	else if (observed->failed_before || observed->is_too_soon)
 		obstacle(ret_plan, observed->failure.reason, observed->failure.text);
 	else
@@ -73,15 +70,15 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 	const struct kt_inventory *inventory = &observed->inventory;
 
 	/* Where nothing is wanted and nothing is there, what the node could do is not the question. */
-	if (desired->absent && inventory->current[0] == '\0' && plan->reason == KT_REASON_NONE)
-		kt_verdict_set(ret_node, false, KT_REASON_ABSENT, "kontain is not wanted on this node");
+	if (desired->absent && inventory->current[0] == '\0' && plan->obstacle.reason == KT_REASON_NONE)
+		kt_verdict_set(ret_node, false, KT_REASON_ABSENT, "Kontain is disabled on this node");
 	/* Without a version the first obstacle on the way to one is the answer: after it the next will show. */
-	else if (inventory->current[0] == '\0' && plan->reason != KT_REASON_NONE)
-		kt_verdict_set(ret_node, false, plan->reason, "%s", plan->why);
-	else if (!observed->kvm.verdict.ok)
-		*ret_node = observed->kvm.verdict;
-	else if (!observed->host.verdict.ok)
-		*ret_node = observed->host.verdict;
+	else if (inventory->current[0] == '\0' && plan->obstacle.reason != KT_REASON_NONE)
+		kt_verdict_set(ret_node, false, plan->obstacle.reason, "%s", plan->obstacle.message);
+	else if (!observed->probe.kvm.verdict.ok)
+		*ret_node = observed->probe.kvm.verdict;
+	else if (!observed->probe.host.verdict.ok)
+		*ret_node = observed->probe.host.verdict;
 	else if (inventory->current[0] != '\0' && !inventory->is_whole)
 		kt_verdict_set(ret_node, false, inventory->damage_reason, "version %s: %s", inventory->current,
 			       inventory->damage);
@@ -90,7 +87,7 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 	else if (observed->failure.reason != KT_REASON_NONE)
 		kt_verdict_fail(ret_node, &observed->failure);
 	else
-		kt_verdict_set(ret_node, false, KT_REASON_NO_VERSION, "no version of km is landed here");
+		kt_verdict_set(ret_node, false, KT_REASON_NO_VERSION, "no version of km is installed");
 }
 
 /* A cause that is the node's own is settled: one node without KVM must not hold up three thousand others. */
@@ -105,14 +102,14 @@ static void judge_cause(const struct kt_desired *desired, enum kt_reason reason,
 static void judge_absent(const struct kt_observed *observed, const struct kt_plan *plan,
 			 struct kt_verdict *ret_rollout)
 {
-	if (plan->reason != KT_REASON_NONE)
-		kt_verdict_set(ret_rollout, false, plan->reason, "%s", plan->why);
+	if (plan->obstacle.reason != KT_REASON_NONE)
+		kt_verdict_set(ret_rollout, false, plan->obstacle.reason, "%s", plan->obstacle.message);
 	else if (plan->step == KT_STEP_REMOVE && observed->failure.reason != KT_REASON_NONE)
 		kt_verdict_fail(ret_rollout, &observed->failure);
 	else if (plan->step == KT_STEP_REMOVE)
 		kt_verdict_set(ret_rollout, false, KT_REASON_STARTING, "the installation is being removed");
 	else
-		kt_verdict_set(ret_rollout, true, KT_REASON_ABSENT, "nothing of kontain is left on this node");
+		kt_verdict_set(ret_rollout, true, KT_REASON_ABSENT, "not installed");
 }
 
 void kt_judge(const struct kt_desired *desired, const struct kt_observed *observed, struct kt_verdict *ret_node,
@@ -124,12 +121,12 @@ void kt_judge(const struct kt_desired *desired, const struct kt_observed *observ
 	judge_node(desired, observed, &plan, ret_node);
 	if (desired->absent)
 		judge_absent(observed, &plan, ret_rollout);
-	else if (plan.reason != KT_REASON_NONE)
-		judge_cause(desired, plan.reason, plan.why, ret_rollout);
+	else if (plan.obstacle.reason != KT_REASON_NONE)
+		judge_cause(desired, plan.obstacle.reason, plan.obstacle.message, ret_rollout);
 	else if (plan.step == KT_STEP_LAND && observed->failure.reason != KT_REASON_NONE)
 		judge_cause(desired, observed->failure.reason, observed->failure.text, ret_rollout);
 	else if (plan.step == KT_STEP_LAND)
-		kt_verdict_set(ret_rollout, false, KT_REASON_STARTING, "version %s is still to be landed",
+		kt_verdict_set(ret_rollout, false, KT_REASON_STARTING, "version %s is not installed yet",
 			       desired->version);
 	else if (!ret_node->ok)
 		judge_cause(desired, ret_node->reason, ret_node->message, ret_rollout);

@@ -24,9 +24,7 @@ struct kt_observed {
 	struct kt_error failure;             /* why; also of an attempt that is not remembered */
 	bool is_held;                        /* a person rolled back from this bundle */
 	bool is_too_soon;                    /* such an attempt was made a moment ago */
-	struct kt_state_kvm kvm;
-	struct kt_state_host host;
-	struct kt_checks checks;             /* how both came to their verdicts */
+	struct kt_probe probe;               /* KVM, the host, and how both came to their verdicts */
 	struct kt_state_proof proof;         /* of the current set */
 };
 
@@ -38,8 +36,7 @@ enum kt_step {
 
 struct kt_plan {
 	enum kt_step step;
-	enum kt_reason reason; /* why nothing is done: the cause that stands in the way; NONE when nothing needs doing */
-	char why[512];
+	struct kt_verdict obstacle; /* why nothing is done; reason NONE when nothing needs doing */
 };
 
 void kt_plan(const struct kt_desired *desired, const struct kt_observed *observed, struct kt_plan *ret_plan);

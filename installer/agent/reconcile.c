@@ -35,10 +35,8 @@ static void observe_beside_stuck(const struct kt_reconciler *reconciler, struct 
 	char since[KT_CLOCK_TEXT_MAX];
 
 	kt_clock_text(stuck->since, since);
-	observed->kvm = reconciler->kvm;
-	observed->host = reconciler->host;
-	observed->checks = reconciler->checks;
-	kt_verdict_set(&observed->kvm.verdict, false, KT_REASON_STUCK_IN_KERNEL,
+	observed->probe = reconciler->probe;
+	kt_verdict_set(&observed->probe.kvm.verdict, false, KT_REASON_STUCK_IN_KERNEL,
 		       "process %d (%s) was killed but is stuck in the kernel since %s; checks are suspended",
 		       (int)stuck->pid, stuck->program, since);
 }
@@ -46,9 +44,7 @@ static void observe_beside_stuck(const struct kt_reconciler *reconciler, struct 
 static void observe_node(struct kt_reconciler *reconciler, struct kt_observed *observed)
 {
 	kt_observe_node(reconciler->installer, observed);
-	reconciler->kvm = observed->kvm;
-	reconciler->host = observed->host;
-	reconciler->checks = observed->checks;
+	reconciler->probe = observed->probe;
 }
 
 static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
@@ -69,7 +65,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_note(reconciler->scrubber, &observed->inventory);
 	memset(&observed->proof, 0, sizeof observed->proof);
-	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->kvm.verdict.ok)
+	if (observed->inventory.current[0] != '\0' && observed->inventory.is_whole && observed->probe.kvm.verdict.ok)
 		kt_proof_ask(installer, NULL, &observed->proof);
 	if (is_stuck(reconciler))
 		observe_beside_stuck(reconciler, observed);
@@ -84,9 +80,7 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	kt_inventory_versions(inventory, &state->versions);
 	snprintf(state->versions.desired, sizeof state->versions.desired, "%s",
 		 reconciler->desired.absent ? "" : reconciler->desired.version);
-	state->kvm = observed->kvm;
-	state->host = observed->host;
-	state->checks = observed->checks;
+	kt_state_set_probe(state, &observed->probe);
 	state->proof = observed->proof;
 	if (reconciler->stuck != NULL && reconciler->stuck->child != 0) {
 		state->rounds.stuck_pid = (unsigned)reconciler->stuck->pid;
@@ -103,15 +97,15 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	}
 	kt_judge(&reconciler->desired, observed, &state->node, &state->rollout);
 	if (state->rollout.reason == KT_REASON_ROLLED_BACK)
-		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "held:%.57s",
-			 reconciler->desired.version);
+		state->store.upgrade.state = KT_UPGRADE_HELD;
 	else if (inventory->current[0] == '\0' && observed->failure.reason == KT_REASON_NONE)
-		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "none");
+		state->store.upgrade.state = KT_UPGRADE_NONE;
 	else if (observed->failure.reason != KT_REASON_NONE && state->rollout.reason != KT_REASON_READY)
-		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "failed:%.55s",
-			 reconciler->desired.version);
+		state->store.upgrade.state = KT_UPGRADE_FAILED;
 	else
-		snprintf(state->store.upgrade_state, sizeof state->store.upgrade_state, "done");
+		state->store.upgrade.state = KT_UPGRADE_DONE;
+	if (state->store.upgrade.state == KT_UPGRADE_HELD || state->store.upgrade.state == KT_UPGRADE_FAILED)
+		memcpy(state->store.upgrade.version, reconciler->desired.version, sizeof state->store.upgrade.version);
 }
 
 /* Runs a job that answers {} when done, or its error. */
@@ -130,7 +124,7 @@ static int act_in_child(struct kt_reconciler *reconciler, const char *job, struc
 	if (result.exit_status == 0)
 		return 0;
 	if (kt_error_parse(result.output, result.output_size, &failure, &parse) != 0)
-		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s ended with status %d, signal %d: %.200s", job,
+		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s failed (exit status %d, signal %d): %.200s", job,
 			       result.exit_status, result.signal, result.errors);
 	*err = failure;
 	return -(failure.code != 0 ? failure.code : EPROTO);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "kontain/node.h"
 #include "kontain/own.h"
 
 #define GROUP_KERNEL 1 /* the other one is udevd's, who speaks another language */
@@ -21,7 +22,10 @@
 
 bool kt_device_is_ours(const char *name)
 {
-	return strcmp(name, "kvm") == 0 || strcmp(name, "kkm") == 0;
+	for (size_t i = 0; i < KT_DEVICE_COUNT; i++)
+		if (strcmp(name, kt_device_names[i]) == 0)
+			return true;
+	return false;
 }
 
 bool kt_uevent_is_ours(const char *bytes, size_t size)
@@ -46,7 +50,7 @@ bool kt_uevent_is_ours(const char *bytes, size_t size)
 #define MISC       "/devices/virtual/misc/"
 #define ADDED_AT   (sizeof("add@" MISC) - 1)
 #define REMOVED_AT (sizeof("remove@" MISC) - 1)
-#define WORD(a, b) ((unsigned)(a) << 24 | (unsigned)(b) << 16 | 'm' << 8) /* as BPF loads it, NUL included */
+#define WORD(a, b, c, d) ((unsigned)(a) << 24 | (unsigned)(b) << 16 | (unsigned)(c) << 8 | (d)) /* as BPF loads it */
 
 /* Classic BPF (socket(7), SO_ATTACH_FILTER): the numbers of a jump are lines to skip. */
 static struct sock_filter filter[] = {
@@ -54,10 +58,11 @@ static struct sock_filter filter[] = {
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'a', 0, 2),
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ADDED_AT),
 	BPF_STMT(BPF_JMP | BPF_JA, 2),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'r', 0, 4),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'r', 0, 5),
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, REMOVED_AT),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'v'), 1, 0),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'k'), 0, 1),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'v', 'm', '\0'), 2, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'k', 'm', '\0'), 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'o', 'n', 't'), 0, 1), /* the rest is looked at when it has come */
 	BPF_STMT(BPF_RET | BPF_K, MESSAGE_MAX),
 	BPF_STMT(BPF_RET | BPF_K, 0),
 };

@@ -37,7 +37,7 @@ static void see(const char *folder, const char *name, bool is_folder, struct kt_
 	struct stat info;
 
 	memset(ret_sight, 0, sizeof *ret_sight); /* padding too: sights are compared as bytes */
-	snprintf(path, sizeof path, "%s%s", folder, name);
+	snprintf(path, sizeof path, "%s/%s", folder, name);
 	if (lstat(path, &info) != 0) {
 		ret_sight->problem = errno;
 		return;
@@ -52,10 +52,10 @@ static void see(const char *folder, const char *name, bool is_folder, struct kt_
 
 static void see_all(const struct kt_watch *watch, struct kt_watch_sight sights[KT_WATCH_SIGHTS])
 {
-	see(watch->installer->options.dev, "/kvm", false, &sights[0]);
-	see(watch->installer->options.dev, "/kkm", false, &sights[1]);
-	see(watch->store_path, "/.", true, &sights[2]);
-	see(watch->store_path, "/current", false, &sights[3]);
+	for (size_t i = 0; i < KT_DEVICE_COUNT; i++)
+		see(watch->installer->options.dev, kt_device_names[i], false, &sights[i]);
+	see(watch->store_path, ".", true, &sights[KT_DEVICE_COUNT]);
+	see(watch->store_path, "current", false, &sights[KT_DEVICE_COUNT + 1]);
 }
 
 bool kt_watch_look(const struct kt_watch *watch)

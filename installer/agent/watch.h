@@ -35,7 +35,7 @@ struct kt_watch_sight {
 	struct timespec changed; /* of a device node and a link; a folder's changes with whatever is in it */
 };
 
-#define KT_WATCH_SIGHTS 4 /* both devices, the store's root, its current */
+#define KT_WATCH_SIGHTS (KT_DEVICE_COUNT + 2) /* the devices, the store's root, its current */
 
 struct kt_watch {
 	const struct kt_installer *installer; /* borrowed */

@@ -300,6 +300,7 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot start a process for %s", path);
 	result.pid = r;
+	kt_close_fd(&input);
 	kt_close_fd(&output.write_end);
 	kt_close_fd(&errors.write_end);
 	kt_close_fd(&status.write_end);

@@ -29,11 +29,11 @@ static int set_aside(const struct kt_installer *installer, struct kt_error *err)
 	return failed;
 }
 
-static int print_obstacle(enum kt_reason reason, const char *text)
+static int print_obstacle(const struct kt_verdict *verdict)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
-	kt_fail(&err, EPERM, reason, "%s", text);
+	kt_fail(&err, EPERM, verdict->reason, "%s", verdict->message);
 	return kt_print_error(&err);
 }
 
@@ -42,8 +42,8 @@ static int print_dry_run(const struct kt_options *options, const struct kt_plan 
 	KT_OWN(kt_document_done) struct kt_document document = {.root = NULL};
 	bool is_first = state->versions.current[0] == '\0';
 
-	if (plan->reason != KT_REASON_NONE)
-		return print_obstacle(plan->reason, plan->why);
+	if (plan->obstacle.reason != KT_REASON_NONE)
+		return print_obstacle(&plan->obstacle);
 	kt_print_result_begin(&document);
 	if (plan->step == KT_STEP_NOTHING)
 		return kt_print_result(options, &document, "install", false, "nothing to do: version %s is current",
@@ -76,7 +76,7 @@ int kt_command_install(const struct kt_installer *installer)
 	if (reconciler.attempts.failure.reason != KT_REASON_NONE)
 		return kt_print_error(&reconciler.attempts.failure);
 	if (strcmp(state.versions.current, state.versions.desired) != 0 || state.versions.desired[0] == '\0')
-		return print_obstacle(state.rollout.reason, state.rollout.message);
+		return print_obstacle(&state.rollout);
 	if (step == KT_STEP_NOTHING && !installer->options.quiet && !installer->options.json)
 		printf("nothing to do: version %s is current\n", state.versions.current);
 	return kt_print_state(&installer->options, &state);

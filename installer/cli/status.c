@@ -1,6 +1,5 @@
 /* How this node stands, looked at anew; what the resident agent is asked for is told from its state. */
 #include <string.h>
-#include <time.h>
 
 #include "agent/reconcile.h"
 #include "commands.h"
@@ -31,7 +30,7 @@ int kt_command_status(const struct kt_installer *installer)
 	kt_reconcile_look(&reconciler, &state, &plan);
 	name_users(installer, &state.store.kept);
 	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
-	    kt_state_believable(&published, state.boot_id, time(NULL), &err) == 0) {
+	    kt_state_believable(&published, state.boot_id, state.observed_boot_s, &err) == 0) {
 		state.rollout = published.rollout;
 		state.rounds = published.rounds;
 		/* proven a moment ago is not enough where it comes and goes: only the agent knows what was before */
@@ -43,7 +42,7 @@ int kt_command_status(const struct kt_installer *installer)
 		state.store.verify_interval_s = published.store.verify_interval_s;
 		state.store.mismatches = published.store.mismatches;
 		memcpy(state.store.last_mismatch, published.store.last_mismatch, sizeof state.store.last_mismatch);
-		memcpy(state.store.upgrade_state, published.store.upgrade_state, sizeof state.store.upgrade_state);
+		state.store.upgrade = published.store.upgrade;
 	}
 	return kt_print_state(&installer->options, &state);
 }

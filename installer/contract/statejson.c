@@ -32,7 +32,9 @@ static bool is_boot_id(const char *text)
 #define STATE_TIMES(type)                                                     \
 	KT_FIELD_STRING(type, boot_id, "bootId", is_boot_id),                 \
 	KT_FIELD(type, observed_at, "observedAt", KT_FIELD_TIME),             \
-	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME)
+	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME),         \
+	KT_FIELD(type, observed_boot_s, "observedAtBoot", KT_FIELD_UINT64),   \
+	KT_FIELD(type, next_update_boot_s, "nextUpdateByBoot", KT_FIELD_UINT64)
 
 /* A verdict says "ok" under the name of its question. */
 #define VERDICT(type, verdict, question)                                      \
@@ -107,7 +109,7 @@ static const struct kt_field store_rows[] = {
 	KT_FIELD(struct kt_state_store, journalling, "journalling", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_store, installs_ok, "installsOk", KT_FIELD_UINT64),
 	KT_FIELD(struct kt_state_store, installs_failed, "installsFailed", KT_FIELD_UINT64),
-	KT_FIELD_STRING(struct kt_state_store, upgrade_state, "upgradeState", NULL),
+	KT_FIELD(struct kt_state_store, upgrade, "upgradeState", KT_FIELD_UPGRADE),
 	KT_FIELD(struct kt_state_store, verified_at, "verifiedAt", KT_FIELD_TIME),
 	KT_FIELD(struct kt_state_store, verify_interval_s, "verifyIntervalSeconds", KT_FIELD_UINT),
 	KT_FIELD(struct kt_state_store, mismatches, "mismatches", KT_FIELD_UINT64),
@@ -177,11 +179,13 @@ static int versions_print(json_t *object, const struct kt_state_versions *versio
 /* {"kept": {"count", "list"}} */
 static int kept_print(json_t *object, const struct kt_state_kept *kept)
 {
-	json_t *told = json_object(), *list = json_array();
+	json_t *told = json_object(), *list;
 
 	if (json_object_set_new(object, "kept", told) < 0 ||
-	    json_object_set_new(told, "count", json_integer((json_int_t)kept->count)) < 0 ||
-	    json_object_set_new(told, "list", list) < 0)
+	    json_object_set_new(told, "count", json_integer((json_int_t)kept->count)) < 0)
+		return -ENOMEM;
+	list = json_array();
+	if (json_object_set_new(told, "list", list) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < kept->count && i < KT_STATE_KEPT_MAX; i++) {
 		json_t *tree = json_object();
@@ -297,25 +301,27 @@ static int versions_take(const json_t *object, struct kt_state_versions *version
 	return kt_fields_parse(km, "versions.km", km_rows, COUNT(km_rows), versions, err);
 }
 
-/* A writer that keeps nothing aside need not say so. */
 static int kept_take(const json_t *object, struct kt_state_kept *kept, struct kt_error *err)
 {
-	const json_t *told = json_object_get(object, "kept"), *list = json_object_get(told, "list");
+	json_t *told = NULL;
+	int r = kt_json_object(object, "kept", &told, err);
+
+	if (r < 0)
+		return r;
+
+	const json_t *list = json_object_get(told, "list");
 	json_int_t count = json_integer_value(json_object_get(told, "count"));
 
-	if (!told)
-		return 0;
-	if (!json_is_array(list) || json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
+	if (!json_is_integer(json_object_get(told, "count")) || !json_is_array(list) || json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
 	    count > KT_JSON_INT_MAX || (count > 0) != (json_array_size(list) > 0))
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
 			       "store.kept: a count, and a list of the first %d of as many, is wanted", KT_STATE_KEPT_MAX);
 	kept->count = (size_t)count;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *tree = json_array_get(list, i);
-		int r = json_is_object(tree) ? kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i],
-							       err) :
-					       kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
 
+		r = json_is_object(tree) ? kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i], err) :
+					   kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
 		if (r < 0)
 			return r;
 	}

@@ -16,7 +16,8 @@
 int kt_job_call(const struct kt_installer *installer, const char *job, const char *version, unsigned timeout_ms,
 		struct kt_child_result *ret_result, struct kt_error *err)
 {
-	struct kt_request request = {.timeout_ms = timeout_ms != 0 ? timeout_ms : kt_job_find(job)->timeout_max_ms};
+	unsigned most_ms = kt_job_find(job)->timeout_max_ms;
+	struct kt_request request = {.timeout_ms = timeout_ms != 0 && timeout_ms < most_ms ? timeout_ms : most_ms};
 
 	snprintf(request.job, sizeof request.job, "%s", job);
 	snprintf(request.version, sizeof request.version, "%s", version != NULL ? version : "");
@@ -31,7 +32,7 @@ void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason o
 		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", what, result->duration_ms,
 			       result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was ended by signal %d", what, result->signal);
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was killed by signal %d", what, result->signal);
 	else
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%s failed (exit status %d, %.200s): %s", what,
 			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);

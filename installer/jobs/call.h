@@ -6,7 +6,7 @@
 #include "kontain/child.h"
 #include "kontain/state.h"
 
-/* version: NULL for none. timeout_ms: 0 for the most that the job's row allows. */
+/* version: NULL for none. timeout_ms: at most what the job's row allows, which 0 stands for. */
 int kt_job_call(const struct kt_installer *installer, const char *job, const char *version, unsigned timeout_ms,
 		struct kt_child_result *ret_result, struct kt_error *err);
 

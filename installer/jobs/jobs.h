@@ -26,6 +26,8 @@ struct kt_job {
 	enum kt_job_kind kind;
 	bool takes_version;
 	bool takes_bundle;
+	bool tells_steps;         /* answers before each step, too, in case it does not come back: the last line counts */
+	bool has_progress;        /* what it writes to stderr goes into our log as it comes */
 	unsigned timeout_max_ms;  /* no request may ask for longer */
 	uint64_t capabilities;    /* bits by number, linux/capability.h */
 	enum kt_job_files files;

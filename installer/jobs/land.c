@@ -146,7 +146,7 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 	if (digest == NULL)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	if (installer->options.bundle == NULL)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_MISSING, "name a bundle with --bundle");
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle given: use --bundle DIR");
 	failed = kt_bundle_open(installer->options.bundle, &bundle, err);
 	if (failed)
 		return failed;

@@ -106,7 +106,7 @@ int kt_rights_network(struct kt_error *err)
 {
 	if (unshare(CLONE_NEWNET) != 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL,
-				     "cannot leave the network: run as root with CAP_SYS_ADMIN");
+				     "cannot leave the network namespace: run as root with CAP_SYS_ADMIN");
 	return 0;
 }
 
@@ -202,7 +202,7 @@ int kt_rights_job(const struct kt_job *job, const char *dev, struct kt_error *er
 	int failed = geteuid() == 0 ? keep_capabilities(job->capabilities, err) : 0;
 
 	if (failed == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		failed = kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot give up new privileges");
+		failed = kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot set no_new_privs");
 	if (failed == 0 && job->files == KT_JOB_FILES_READ)
 		failed = only_read_files(dev, err);
 	return failed;

@@ -333,7 +333,7 @@ static int refuse_sockets(struct kt_error *err)
 
 		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX)
 			return kt_fail(err, EINVAL, KT_REASON_INTERNAL,
-				       "descriptor %d is a network socket: the agent takes none, give it a file or a pipe",
+				       "descriptor %d is a network socket; use a file or a pipe instead",
 				       fd);
 	}
 	return 0;
@@ -355,10 +355,10 @@ static int split(struct kt_installer *installer, struct kt_runner *runner, const
 	int ask[2], answer[2], failed;
 
 	if (pipe2(ask, O_CLOEXEC) < 0 || pipe2(answer, O_CLOEXEC) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make a pipe");
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot create a pipe");
 	agent_pid = fork();
 	if (agent_pid < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot start a second process");
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot start the agent process");
 	if (agent_pid > 0) {
 		struct desk desk = {.installer = installer, .ask = ask[0], .answer = answer[1], .background_fd = -1};
 

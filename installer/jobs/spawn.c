@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "kontain/own.h"
 
 /* Of what a job writes: the most is a probe's, some 4 KiB before each of its checks. */
@@ -34,8 +35,7 @@ static char *order_of(const struct kt_installer *installer, const struct kt_requ
 	order->request = *request;
 	order->config = installer->config;
 	order->quiet = options->quiet;
-	/* a probe tells what it is about to do, in case it does not come back */
-	order->verbose = options->verbose || strcmp(request->job, "probe") == 0;
+	order->verbose = options->verbose || kt_job_find(request->job)->tells_steps;
 	if (copy_path(order->host, sizeof order->host, options->host, "host", err) != 0 ||
 	    copy_path(order->dev, sizeof order->dev, options->dev, "device folder", err) != 0 ||
 	    copy_path(order->root, sizeof order->root, installer->root, "store", err) != 0 ||
@@ -43,11 +43,11 @@ static char *order_of(const struct kt_installer *installer, const struct kt_requ
 		return NULL;
 	text = kt_order_print(order);
 	if (text == NULL)
-		kt_fail(err, EILSEQ, KT_REASON_INTERNAL, "cannot hand on the paths: one of them is not UTF-8");
+		kt_fail(err, EILSEQ, KT_REASON_INTERNAL, "cannot pass the paths to the job: one of them is not valid UTF-8");
 	return text;
 }
 
-/* What came before it was the word of a probe on its way: where it would have ended. */
+/* What came before it was told on the way to it. */
 static void keep_last_line(struct kt_child_result *result)
 {
 	char *end = memrchr(result->output, '\n', result->output_size);
@@ -68,8 +68,7 @@ int kt_spawn_run(const struct kt_installer *installer, const struct kt_request *
 				     .timeout_ms = request->timeout_ms,
 				     .output_max = OUTPUT_MAX,
 				     .input = order,
-				     /* what it has to say of its progress belongs into our log */
-				     .passes_errors = strcmp(request->job, "land") == 0};
+				     .passes_errors = kt_job_find(request->job)->has_progress};
 	int failed;
 
 	if (order == NULL)

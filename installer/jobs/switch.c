@@ -27,6 +27,6 @@ int kt_switch_to(const struct kt_installer *installer, struct kt_store *store, c
 	if (failed == 0)
 		failed = prove(installer, NULL, version, err);
 	if (failed && kt_store_restore(store, before->current, before->previous, &restore) != 0)
-		kt_fail_prefix(err, "moving back to %s failed too (%s)", before->current, restore.text);
+		kt_fail_prefix(err, "restoring version %s failed too (%s)", before->current, restore.text);
 	return failed;
 }

@@ -18,15 +18,15 @@
 
 const struct kt_job kt_jobs[] = {
 	/* A probe that loads modules may wait for firmware and udev; a guest has its own, shorter deadline. */
-	{"probe", KT_JOB_CHILD, .timeout_max_ms = SECONDS(20), .capabilities = READS | CAN(SYS_MODULE),
-	 .files = KT_JOB_FILES_READ, .run = kt_job_probe,
+	{"probe", KT_JOB_CHILD, .tells_steps = true, .timeout_max_ms = SECONDS(20),
+	 .capabilities = READS | CAN(SYS_MODULE), .files = KT_JOB_FILES_READ, .run = kt_job_probe,
 	 .does = "checks KVM and the host, and loads KVM's modules", .answers = "kvm, host, checks"},
 	/* Four payloads of at most a minute each. */
 	{"selftest", KT_JOB_CHILD, .takes_version = true, .timeout_max_ms = MINUTES(4), .capabilities = READS | PROVES,
 	 .run = kt_job_selftest, .does = "runs payloads under the km of a version, or of the live links",
 	 .answers = "proof"},
 	/* Some 300 MB: minutes on a slow disk, never longer than this. It proves what it landed; landed files are root's. */
-	{"land", KT_JOB_CHILD, .takes_bundle = true, .timeout_max_ms = MINUTES(15),
+	{"land", KT_JOB_CHILD, .takes_bundle = true, .has_progress = true, .timeout_max_ms = MINUTES(15),
 	 .capabilities = READS | PROVES | KEEPS | CAN(CHOWN), .run = kt_job_land,
 	 .does = "installs the bundle and makes it current, proven", .answers = "nothing, or error"},
 	{"remove", KT_JOB_CHILD, .timeout_max_ms = MINUTES(5), .capabilities = READS | KEEPS, .run = kt_job_remove,

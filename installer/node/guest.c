@@ -1,9 +1,9 @@
-/* Two guests say whether KVM works. One counts in real mode, which needs no page tables and, on older Intel CPUs, runs as
- * virtual 8086. The other runs as km's payloads do, in long mode at ring 0, behind page tables and a GDT of its own, and
- * uses 64-bit registers, memory and stack. Both are integer code, as not every KVM runs more.
+/* Two guests say whether KVM works. One counts in real mode, which needs no page tables and, on older Intel CPUs,
+ * runs as virtual 8086. The other runs as km's payloads do, in long mode at ring 0, behind page tables and a GDT of
+ * its own, and uses 64-bit registers, memory and stack. Both are integer code, as not every KVM runs more.
  *
- * Two more have an instruction each that compiled programs use and that the emulator of the kernel does not know: where
- * KVM emulates the guest, it stops there with an internal error.
+ * Two more have an instruction each that compiled programs use and that the emulator of the kernel does not know:
+ * where KVM emulates the guest, it stops there with an internal error.
  *
  * The interface is Documentation/virt/kvm/api.rst of the kernel; the bits are those of the Intel SDM vol. 3A, 2.5
  * (control registers), 3.4.5 (segment descriptors), 4.5 (4-level paging) and 13.1 (SSE: CR0.EM 0, CR4.OSFXSR 1). */

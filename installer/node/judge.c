@@ -105,7 +105,8 @@ static bool is_end_of_km(const struct kt_km_end *end)
 
 static void words_of(const struct kt_km_end *end, struct kt_words *words)
 {
-	kt_words_read(end->child.errors ? end->child.errors : "", end->child.errors ? end->child.errors_size : 0, words);
+	kt_words_read(end->child.errors ? end->child.errors : "", end->child.errors ? end->child.errors_size : 0,
+		      words);
 }
 
 /* As fail, but what is quoted is the line that says why, where there is one: a usage of some screens may follow it. */
@@ -181,7 +182,8 @@ static int judge_status(const struct kt_km_end *end, const char *program, struct
 		return 0;
 	if (is_end_of_km(end)) {
 		words_of(end, &words);
-		(void)snprintf(what, sizeof(what), "km exited with status %d and did not run the %.64s program to its end",
+		(void)snprintf(what, sizeof(what),
+			       "km exited with status %d and did not run the %.64s program to its end",
 			       end->exit_status, program);
 		return fail_by_words(end, &words, words.reason == KT_REASON_NONE ? KT_REASON_KM_FAILED : words.reason,
 				     err, what);
@@ -222,7 +224,8 @@ static bool line_read(const struct kt_km_end *end, const char *payload, char *re
 static int fail_native(const char *release, struct kt_error *err)
 {
 	return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
-		       "the payload ran, but natively: it was told the host's own release %s, without km's suffix", release);
+		       "the payload ran, but natively: it was told the host's own release %s, without km's suffix",
+		       release);
 }
 
 /* The payload's last word is taken off a release that fills its field, which alone has one. */

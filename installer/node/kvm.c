@@ -253,8 +253,8 @@ static void foretell(const struct ladder *ladder, const char *asks)
 	saw(ladder, "%s", "");
 }
 
-/* Not a rung: what a KVM lacks beyond integer code makes it no other KVM, and only the proof under km has a verdict on it.
- * In the machine of the last rung. */
+/* Not a rung: what a KVM lacks beyond integer code makes it no other KVM, and only the proof under km has a verdict
+ * on it. In the machine of the last rung. */
 static void note_compiled_code(struct ladder *ladder)
 {
 	struct kt_error err = {.reason = KT_REASON_NONE};

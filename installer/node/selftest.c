@@ -90,8 +90,8 @@ static void own_place(const char *path, char *place, size_t size)
 	(void)snprintf(place, size, KT_VIEW_STORE "/current/%s%s", strncmp(path, "tools/", 6) == 0 ? "" : "extras/", path);
 }
 
-/* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for what is no bundle's
- * fault (a km that something killed, a lack of memory, a time-out) and a km that pretends. */
+/* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for what is no
+ * bundle's fault (a km that something killed, a lack of memory, a time-out) and a km that pretends. */
 static int prove_dynamic(const struct kt_selftest *test, const char *host_release, struct kt_state_proof *proof,
 			 struct kt_error *err)
 {

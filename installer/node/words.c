@@ -1,6 +1,6 @@
-/* km's messages, from the public sources (github.com/kontainapp/km, the file is named at each row). They are written by
- * its km_err and km_errx, the former with ": " and strerror(errno) behind them, in a line that begins with time, function
- * and thread; so a row is looked for anywhere in a line, and an errno at its end. */
+/* km's messages, from the public sources (github.com/kontainapp/km, the file is named at each row). They are written
+ * by its km_err and km_errx, the former with ": " and strerror(errno) behind them, in a line that begins with time,
+ * function and thread; so a row is looked for anywhere in a line, and an errno at its end. */
 #include "words.h"
 
 #include <ctype.h>
@@ -24,7 +24,7 @@ static const struct {
 	{"KVM_SET_", NULL, KT_REASON_KM_DEVICE_FAILED, "it cannot use KVM"},
 	{"Failed to get main vcpu", NULL, KT_REASON_KM_DEVICE_FAILED, "it cannot use KVM"}, /* km_main.c */
 	/* km_mem.c: vm.overcommit_memory, vm.mmap_min_addr, a limit of the address space */
-	{"Problem getting guest memory", NULL, KT_REASON_KM_DEVICE_FAILED, "it does not get the addresses that it needs"},
+	{"Problem getting guest memory", NULL, KT_REASON_KM_DEVICE_FAILED, "it does not get the addresses it needs"},
 	/* km_cpu_init.c */
 	{"Kernel ", " is too old", KT_REASON_KM_KERNEL_TOO_OLD, "it finds this kernel too old"},
 	{"kernel version", NULL, KT_REASON_KM_FAILED, "it cannot read the kernel's release"},
@@ -46,7 +46,8 @@ static const struct {
  * errors, with other numbers. */
 #define EMULATION "KVM: internal error, suberr 0x1"
 
-/* What passes by itself and is nobody's fault, at the end of a line: strerror(3) of glibc, and of musl where it differs. */
+/* What passes by itself and is nobody's fault, at the end of a line: strerror(3) of glibc, and of musl where it
+ * differs. */
 static const struct {
 	const char *end;
 	enum kt_reason reason;

@@ -49,7 +49,7 @@ static const struct option long_options[] = {
 	{"no-self-test", no_argument, NULL, OPTION_NO_SELF_TEST},
 	{"check", required_argument, NULL, OPTION_CHECK},
 	{"strict", no_argument, NULL, OPTION_STRICT},
-	{"help", no_argument, NULL, OPTION_HELP},
+	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -74,7 +74,7 @@ static void help(void)
 	     "  --no-self-test         none\n"
 	     "  --check DIR            reads a bundle as strictly as a node does; --strict: findings are errors\n"
 	     "  -v                     name each finding\n"
-	     "  --help\n"
+	     "  -h, --help\n"
 	     "\n"
 	     "exit status: 0 done; 1 refused, one line says why; 2 usage");
 }
@@ -131,7 +131,7 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 	int option;
 
 	opterr = 0;
-	while (!wrong && (option = getopt_long(argc, argv, "v", long_options, NULL)) != -1) {
+	while (!wrong && (option = getopt_long(argc, argv, "hv", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'V': request->version = optarg; break;
 		case 'o': request->output = optarg; break;
@@ -141,7 +141,7 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 		case OPTION_EXPECT: request->expect = optarg; break;
 		case OPTION_NO_SELF_TEST: request->no_self_test = true; break;
 		case OPTION_STRICT: request->strict = true; break;
-		case OPTION_HELP:
+		case 'h':
 			help();
 			exit(EXIT_DONE);
 		case OPTION_COMPONENT: wrong = read_component(optarg, request); break;

@@ -326,22 +326,15 @@ static int any_visit(void *context, int dir, const char *name)
 	return kt_store_is_kept(name);
 }
 
-/* Two walks: a directory that is read while it changes may skip what is in it. Nothing is asked where nothing is kept. */
-static int each_kept(const struct kt_store *store, bool asks, bool only_looks, struct kt_state_kept *ret_kept,
-		     struct kt_error *err)
+/* users NULL: nobody counts. */
+static int each_kept(const struct kt_store *store, const struct kt_users *users, bool only_looks,
+		     struct kt_state_kept *ret_kept, struct kt_error *err)
 {
-	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
 	struct kt_state_kept kept = {.count = 0};
 	struct kt_error mine = {.code = 0};
-	struct clearing clearing = {store, asks ? &users : NULL, only_looks, &kept, &mine};
-	int r = kt_each_entry(store->dir, ".", any_visit, NULL);
+	struct clearing clearing = {store, users, only_looks, &kept, &mine};
+	int r = kt_each_entry(store->dir, ".", clear_visit, &clearing);
 
-	if (r > 0) {
-		r = asks ? kt_store_find_kept_users(store, &users, err) : 0;
-		if (r < 0)
-			return r;
-		r = kt_each_entry(store->dir, ".", clear_visit, &clearing);
-	}
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s: %s", store->root, mine.text);
 	if (r < 0)
@@ -351,16 +344,35 @@ static int each_kept(const struct kt_store *store, bool asks, bool only_looks, s
 	return 0;
 }
 
-int kt_store_clear(const struct kt_store *store, bool is_forced, struct kt_state_kept *ret_kept, struct kt_error *err)
+/* Nobody is asked where nothing is kept. */
+static int find_if_any(const struct kt_store *store, struct kt_users *ret_users, struct kt_error *err)
 {
-	return each_kept(store, !is_forced, false, ret_kept, err);
+	int r = kt_each_entry(store->dir, ".", any_visit, NULL);
+
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
+	return r > 0 ? kt_store_find_kept_users(store, ret_users, err) : 0;
+}
+
+int kt_store_clear_unused(const struct kt_store *store, const struct kt_users *users, struct kt_state_kept *ret_kept,
+			  struct kt_error *err)
+{
+	return each_kept(store, users, false, ret_kept, err);
+}
+
+int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err)
+{
+	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	int r = find_if_any(store, &users, err);
+
+	return r < 0 ? r : each_kept(store, &users, false, ret_kept, err);
 }
 
 int kt_store_clear_kept(struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err)
 {
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
-	return kt_store_clear(store, false, ret_kept, err);
+	return kt_store_clear(store, ret_kept, err);
 }
 
 struct sweep {
@@ -387,7 +399,7 @@ int kt_store_sweep(const struct kt_store *store, struct kt_error *err)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	if (r < 0)
 		return kt_fail(err, mine.code, mine.reason, "%s: %s", store->root, mine.text);
-	r = kt_store_clear(store, false, NULL, &mine);
+	r = kt_store_clear(store, NULL, &mine);
 	if (r < 0 && mine.reason != KT_REASON_PROC_MISSING) /* while nobody can be asked all of it stays */
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	return 0;
@@ -395,5 +407,8 @@ int kt_store_sweep(const struct kt_store *store, struct kt_error *err)
 
 int kt_store_list_kept(const struct kt_store *store, bool asks, struct kt_state_kept *ret_kept, struct kt_error *err)
 {
-	return each_kept(store, asks, true, ret_kept, err);
+	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	int r = asks ? find_if_any(store, &users, err) : 0;
+
+	return r < 0 ? r : each_kept(store, &users, true, ret_kept, err);
 }

@@ -24,9 +24,12 @@ int kt_store_can_publish(const struct kt_store *store, const char *place, struct
 int kt_store_exchange_link(const struct kt_store *store, const char *name, const char *target, struct kt_error *err);
 int kt_store_can_exchange(const struct kt_store *store, const char *name, struct kt_error *err);
 
-/* Removes what was taken out of its place and is used by nobody; all of it with is_forced. What stays, and by whom, is told
- * (ret_kept may be NULL). Lock held. */
-int kt_store_clear(const struct kt_store *store, bool is_forced, struct kt_state_kept *ret_kept, struct kt_error *err);
+/* Removes what was taken out of its place and is used by nobody. What stays, and by whom, is told (ret_kept may be NULL).
+ * Lock held. */
+int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
+/* The same by users that were found just now; NULL: whoever uses it. */
+int kt_store_clear_unused(const struct kt_store *store, const struct kt_users *users, struct kt_state_kept *ret_kept,
+			  struct kt_error *err);
 
 bool kt_store_is_kept(const char *name);
 

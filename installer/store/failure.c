@@ -149,7 +149,8 @@ int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha25
 		note.count = before.count + 1;
 		note.first_s = before.first_s;
 	}
-	length = snprintf(text, sizeof(text), FAILURE_HEAD "%s\n%s\n%s\n" KONTAIN_VERSION "\n%" PRIu64 " %" PRIu64 " %" PRIu64 "\n%s",
+	length = snprintf(text, sizeof(text),
+			  FAILURE_HEAD "%s\n%s\n%s\n" KONTAIN_VERSION "\n%" PRIu64 " %" PRIu64 " %" PRIu64 "\n%s",
 			  kt_reason_name(note.reason), here.kernel.release, here.boot_id, note.count, note.first_s,
 			  note.last_s, failure->text);
 	/* one line of text: what km said may have more */

@@ -8,7 +8,8 @@ enum kt_scope {
 	KT_SCOPE_KEPT, /* what is kept aside */
 };
 
-/* Every file below versions/ and sets/, and of what is kept aside (door.h), by its inode, and where the kernel's mount tables see the store's root. */
+/* Every file below versions/ and sets/, and of what is kept aside (door.h), by its inode, and where the kernel's mount
+ * tables see the store's root. */
 struct kt_places {
 	struct kt_place_entry *entries; /* owned; sorted by inode once built */
 	size_t entry_count, entry_room;

@@ -213,7 +213,7 @@ int kt_store_drop_staged(struct kt_store *store, const char *version, const stru
 		r = drop_component(&asked, &used, &pins, staged->places[i], err);
 	if (r == 0 && kt_seen_sweep(store) < 0)
 		r = kt_fail(err, EIO, KT_REASON_IO_ERROR, "cannot remove what was noted of files in %s", store->root);
-	return r < 0 ? r : kt_store_clear(store, false, NULL, err);
+	return r < 0 ? r : kt_store_clear(store, NULL, err);
 }
 
 struct keep {
@@ -400,5 +400,5 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 	if (prune->is_dry_run)
 		return kt_store_list_kept(store, true, prune->ret_kept ? prune->ret_kept : &kept, err);
 	r = drop_orphans(&keep.asked, &keep.pins, err);
-	return r < 0 ? r : kt_store_clear(store, false, prune->ret_kept, err);
+	return r < 0 ? r : kt_store_clear(store, prune->ret_kept, err);
 }

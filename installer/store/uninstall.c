@@ -103,12 +103,15 @@ static int skeletons_remove(const struct kt_store *store, bool is_forced, struct
 	return r;
 }
 
-/* What was taken out of its place just now, and before. */
-static int all_clear(const struct kt_store *store, bool is_forced, struct kt_error *err)
+/* What was taken out of its place just now, and before. ret_users: who is there now that nobody finds anything any more; by
+ * force it is removed all the same, and where nobody can be asked. */
+static int all_clear(const struct kt_store *store, bool is_forced, struct kt_users *ret_users, struct kt_error *err)
 {
 	struct kt_state_kept kept = {.count = 0};
-	int r = kt_store_clear(store, is_forced, &kept, err);
+	int r = kt_store_find_kept_users(store, ret_users, err);
 
+	if (r == 0 || is_forced)
+		r = kt_store_clear_unused(store, is_forced ? NULL : ret_users, &kept, err);
 	if (r < 0 || kept.count == 0)
 		return r;
 	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s is in use: %s", store->root, kept.list[0].name, kept.list[0].user);
@@ -235,7 +238,7 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 	if (r == 0)
 		r = skeletons_remove(store, is_forced, err);
 	if (r == 0)
-		r = all_clear(store, is_forced, err);
+		r = all_clear(store, is_forced, &users, err);
 	if (r == 0)
 		r = kt_store_sweep(store, err);
 	if (r == 0)
@@ -247,9 +250,6 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 	if (r < 0)
 		return r;
 	(void)unlinkat(store->dir, KT_STORE_PINNED, 0); /* one that stays is named below */
-	/* Who has a folder mounted, asked now that nobody finds anything in it. Where nobody can be asked, which --force alone
-	 * gets through to, none is kept. */
-	(void)kt_store_find_kept_users(store, &users, NULL);
 	folders_remove(store, &users);
 	return marks_remove(store, &users, ret_root_kept, err);
 }

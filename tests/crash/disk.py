@@ -1,18 +1,19 @@
 """Power cut: what a disk holds when all that nobody waited for is lost.
 
-`cut` strikes the store at each call that changes something, then shuts the file system down under it without flushing
-its log, and mounts it again. `replay` records the block writes of a whole life of a store and shows a file system what
-the disk could have held at any moment between two flushes."""
+`cut` takes the store's disk as it is at each call that changes something, and as it is when a neighbour's fsync came just
+before. `replay` records the block writes of a whole life of a store and shows a file system what the disk could have held
+at any moment between two flushes."""
 import collections
 import fcntl
 import os
 import random
 import struct
 import subprocess
+import threading
 import time
 
-from process import Rig
-from store import LAND2, LAND3, NOTHING, STEPS, Broken, Step, state
+from instants import TRIES, Rig
+from store import BOTH, LAND2, LAND3, NOTHING, STEPS, Broken, Damage, Step, Unfit, picture, state
 
 MAKE = {'ext4': ('32M', ['mkfs.ext4', '-q', '-F', '-b', '4096', '-J', 'size=4']),
         'xfs': ('300M', ['mkfs.xfs', '-q', '-f'])}
@@ -21,10 +22,10 @@ OPTIONS = {'ext4': 'loop', 'xfs': 'loop,nouuid'}  # copies of one image have one
 FS_IOC_SHUTDOWN, NOLOGFLUSH = 0x8004587D, struct.pack('I', 2)  # linux/fs/xfs/libxfs/xfs_fs.h, fs/ext4/ext4.h
 
 
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, errors='replace')
+def run(*command, failing=Unfit):
+    done = subprocess.run(command, capture_output=True, text=True, errors='replace', check=False)
     if done.returncode != 0:
-        raise Broken(f"{' '.join(command[:3])}: {(done.stdout + done.stderr).strip()[-300:]}")
+        raise failing(f"{' '.join(command[:3])}: {(done.stdout + done.stderr).strip()[-300:]}")
 
 
 def copy_image(source, target):
@@ -53,6 +54,7 @@ def image_make(bench, filesystem, image, step, place):
     mount(filesystem, image, place)
     bench.begin(os.path.join(place, 'k'), step)
     unmount(place)
+    run('fallocate', '--dig-holes', image)  # xfs writes all of its log: copies need not
 
 
 def shut_down(place):
@@ -61,71 +63,154 @@ def shut_down(place):
     os.close(fd)
 
 
+def make_noise(place):
+    with open(os.path.join(place, 'neighbour'), 'w', encoding='utf-8') as file:
+        file.write('noise')
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def written(place):
+    """How much was written to, and discarded on, the disk that is mounted there: Documentation/block/stat.rst."""
+    device = os.stat(place).st_dev
+    with open(f'/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat', encoding='ascii') as file:
+        figures = file.read().split()
+    return figures[4], figures[6], figures[11], figures[13]
+
+
+END = 'the end'  # no call's name: the cut after all of them
+
+
 class Cut(Rig):
-    """Each point gets a disk of its own. A neighbour's fsync just before the cut makes the journal write what it has,
-    which is when names can come to be on the disk before what they name."""
+    """Each strike gets a disk of its own.
+
+    Quiet: one run, held before each call that changes something; the disk is copied as it is then, which is what a power
+    cut leaves. A disk that was not written to since the call before is the same disk.
+    Noisy: killed there; then a neighbour's fsync makes the journal write what it has, which is when names can come to be
+    on the disk before what they name; then the file system is shut down without its log."""
 
     def __init__(self, bench, step, place, filesystem):
-        self.bench, self.step, self.place, self.filesystem = bench, step, place, filesystem
-        self.base = os.path.join(place, 'base.img')
-        os.makedirs(place)
-        image_make(bench, filesystem, self.base, step, os.path.join(place, 'base'))
+        self.filesystem = filesystem
+        super().__init__(bench, step, place)
 
-    def disk(self, name):
-        image, place = os.path.join(self.place, name + '.img'), os.path.join(self.place, name)
-        copy_image(self.base, image)
-        mount(self.filesystem, image, place)
-        return image, place
+    def base_make(self):
+        self.base = os.path.join(self.place, 'base.img')
+        image_make(self.bench, self.filesystem, self.base, self.step, os.path.join(self.place, 'base'))
 
-    def all(self):
-        image, place = self.disk('count')
-        calls = self.bench.count(os.path.join(place, 'k'), self.step, 'cut')
+    def fresh(self):
+        place = os.path.join(self.place, str(next(self.numbers)))
+        copy_image(self.base, place + '.img')
+        mount(self.filesystem, place + '.img', place)
+        return os.path.join(place, 'k')
+
+    def discard(self, root):
+        place = os.path.dirname(root)
         unmount(place)
-        os.remove(image)
-        # the last one of each is never reached: the cut after a run that ended
-        return [(f'{process}:{n}', noisy) for process, count in enumerate(calls)
-                for n in range(1, count + 2 if count or process == 0 else 1) for noisy in (False, True)]
+        os.rmdir(place)
+        os.remove(place + '.img')
 
-    def one(self, where, noisy):
-        image, place = self.disk(f'{where}-{noisy}')
-        root = os.path.join(place, 'k')
+    def ways(self, flags):
+        return [('noisy',)] * ('c' in flags)
+
+    def batches(self):
+        self.flags[END] = 'c'
+        yield self.snapshots()
+        yield from super().batches()
+
+    def snapshots(self):
+        """One disk each, with the calls at which it was like that."""
+        found, met = [], {END}
+        for _ in range(TRIES):
+            found += self.watch()
+            met = met.union(*(names for _, _, names in found))
+            if all(name in met for name in self.flags if self.is_changing(name)):
+                break
+        self.missed += [(('quiet',), name) for name in self.flags if self.is_changing(name) and name not in met]
+        return [(('quiet', image, len(names)), names[0]) for _, image, names in found]
+
+    def watch(self):
+        root, found = self.fresh(), []
+        place = os.path.dirname(root)
+        (ask, asked), (answered, answer) = os.pipe(), os.pipe()
+        command = self.bench.strike_command(root, self.step, (), 'watch', str(answered), str(asked))
+        with subprocess.Popen(command, env=self.bench.suspect(), pass_fds=(answered, asked), text=True, errors='replace',
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as held:
+            os.close(answered)
+            os.close(asked)
+            with open(ask, encoding='utf-8', errors='replace') as calls:
+                for line in calls:
+                    self.snapshot(place, found, line.rstrip('\n'))
+                    os.write(answer, b'.')
+            said = held.stdout.read().strip()
+        os.close(answer)
+        if held.returncode != 0:
+            raise Unfit(f'{self.step.name} fails without being struck: {said}')
+        self.snapshot(place, found, END)
+        self.discard(root)
+        return found
+
+    def snapshot(self, place, found, name):
+        now = written(place)
+        if not found or found[-1][0] != now or name == END:  # of which more is asked, as it ended with success
+            image = os.path.join(self.place, f'quiet-{next(self.numbers)}.img')
+            copy_image(place + '.img', image)
+            found.append((now, image, []))
+        found[-1][2].append(name)
+
+    def count(self, way):
+        return way[2] if way[0] == 'quiet' else 1
+
+    def one(self, way, name):
+        if way[0] == 'quiet':
+            place = way[1].removesuffix('.img')
+        else:
+            place = self.noisy_cut(name)
+        if not place:
+            return False
         try:
-            status, struck, said = self.bench.strike(root, self.step, 'cut', where)
-            if noisy:
-                with open(os.path.join(place, 'neighbour'), 'w') as file:
-                    file.write('noise')
-                    file.flush()
-                    os.fsync(file.fileno())
-            shut_down(place)
-            unmount(place)
-            self.judge_disk(image, place, root, status, said)
+            mount(self.filesystem, place + '.img', place)
+            try:
+                self.judge_disk(os.path.join(place, 'k'), name == END)
+            finally:
+                unmount(place)
         except Broken as fault:
-            subprocess.run(['umount', place], stderr=subprocess.DEVNULL, check=False)
-            when = f'cut at change {where}, {struck}' if status == 99 else 'cut after it had ended'
-            raise Broken(f"{when}{', with a neighbour' if noisy else ''}: {fault}") from None
-        finally:
-            os.remove(image)
-        return where
+            raise Broken(f'{way[0]} cut at {name}: {fault}') from None
+        os.remove(place + '.img')
+        os.rmdir(place)
+        return True
 
-    def judge_disk(self, image, place, root, status, said):
-        mount(self.filesystem, image, place)
-        now = self.bench.judge(root, self.step)
-        if status != 99 and said and not said.startswith(('written=', 'removed=', 'adopted=')):
+    def noisy_cut(self, name):
+        """Returns where the disk is; nothing when the call did not come."""
+        root = self.fresh()
+        place, ended = os.path.dirname(root), name == END
+        status, said = self.strike(root, 'kill', name)
+        if ended and status == 98 and said and not said.startswith(('written=', 'removed=', 'adopted=')):
             raise Broken(f'it failed without being struck: {said}')
-        if status != 99:
-            self.bench.judge_success(root, self.step, now)
-        self.bench.again(root, self.step)
+        if status != (98 if ended else 99):
+            self.discard(root)
+            return ''
+        make_noise(place)
+        shut_down(place)
         unmount(place)
+        return place
+
+    def judge_disk(self, root, ended):
+        if self.is_new(root, ended):
+            now = self.bench.judge(root, self.step)
+            if ended:
+                self.bench.judge_success(root, self.step, now)
+            self.bench.again(root, self.step)
 
 
-# A life in one recording: each step begins where the one before it ended.
+# A life in one recording: each step begins where the one before it ended, and may suffer a damage first.
 LIFE = (
     STEPS[0],
-    Step('upgrade', (), LAND2, state('1.0', '1.0'), state('2.0', '1.0', '2.0')),
-    Step('rollback', (), ('activate', '1.0'), state('2.0', '1.0', '2.0'), state('1.0', '1.0', '2.0')),
-    Step('other', (), LAND3, state('1.0', '1.0', '2.0'), state('3.0', '1.0', '2.0', '3.0')),
-    Step('prune', (), ('prune', '0'), state('3.0', '1.0', '2.0', '3.0'), state('3.0', '1.0', '3.0')),
-    Step('uninstall', (), ('uninstall',), state('3.0', '1.0', '3.0'), NOTHING),
+    Step('upgrade', (), (LAND2,), state('1.0', '1.0'), BOTH),
+    Step('repair', (Damage('lib/deep/er/text', 'lost'),), (LAND2,), BOTH, BOTH),
+    Step('rollback', (), (('activate', '1.0'),), BOTH, state('1.0', '1.0', '2.0')),
+    Step('other', (), (LAND3,), state('1.0', '1.0', '2.0'), state('3.0', '1.0', '2.0', '3.0')),
+    Step('prune', (), (('prune', '0'),), state('3.0', '1.0', '2.0', '3.0'), state('3.0', '1.0', '3.0')),
+    Step('uninstall', (), (('uninstall',),), state('3.0', '1.0', '3.0'), NOTHING),
 )
 
 LOG_MAGIC, SECTOR = 0x6A736677736872, 512
@@ -142,7 +227,7 @@ def log_read(path):
         log = file.read()
     magic, version, _, sector = struct.unpack_from('<QQQI', log, 0)
     if magic != LOG_MAGIC or version != 1 or sector != SECTOR:
-        raise Broken(f'{path} is no log of writes')
+        raise Unfit(f'{path} is not a log of writes')
     writes, place = [], sector
     while place + 32 <= len(log):
         at, count, flags, _ = struct.unpack_from('<QQQQ', log, place)
@@ -187,14 +272,14 @@ class Recording:
             '--blockdev', 'driver=blklogwrites,node-name=b,file=f,log=l,log-sector-size=512',
             '--export', f'fuse,id=e,node-name=b,mountpoint={self.disk},writable=on'])
         for _ in range(400):
-            with open('/proc/self/mounts') as mounts:
+            with open('/proc/self/mounts', encoding='utf-8') as mounts:
                 if f' {self.disk} fuse' in mounts.read():
                     return
             if self.server.poll() is not None:
                 break
             time.sleep(0.05)
         self.close()
-        raise Broken('qemu-storage-daemon serves no disk: is FUSE there?')
+        raise Unfit('qemu-storage-daemon serves no disk: is FUSE there?')
 
     def size(self):
         return os.stat(self.log).st_size
@@ -214,15 +299,13 @@ def record(bench, filesystem, folder):
         mount(filesystem, recording.disk, place)
         try:
             for step in LIFE:
-                done = subprocess.run(bench.command(root, step.call), env=bench.suspect(), capture_output=True,
-                                      text=True)
+                bench.begin(root, step)
+                done = subprocess.run(bench.commands(root, step), env=bench.suspect(), capture_output=True,
+                                      text=True, errors='replace', check=False)
                 if done.returncode != 0:
-                    raise Broken(f'{step.name}: {done.stdout}{done.stderr}')
+                    raise Unfit(f'{step.name} fails without being struck: {done.stdout}{done.stderr}')
                 ends.append(recording.size())
-                with open(os.path.join(place, 'neighbour'), 'w') as file:
-                    file.write(step.name)
-                    file.flush()
-                    os.fsync(file.fileno())
+                make_noise(place)
         finally:
             subprocess.run(['cp', '--sparse=always', recording.log, recording.log + '.cut'], check=True)
             unmount(place)
@@ -241,35 +324,61 @@ class Replay:
         self.random = random.Random(seed)
         self.base, log, self.ends = record(bench, filesystem, folder)
         self.writes = log_read(log)
+        self.pictures, self.lock = set(), threading.Lock()
+
+    def batches(self):
+        yield self.disks()
+
+    def verdict(self):
+        return [], []
+
+    def count(self, _):
+        return 1
 
     def step_of(self, log_place):
         """The step that was at work, or had just ended, when the log was this long."""
         ended = sum(end <= log_place for end in self.ends)
         if ended == len(LIFE):
-            return Step('the end', (), LIFE[-1].call, NOTHING, NOTHING)
+            return Step('the end', (), LIFE[-1].calls, NOTHING, NOTHING)
         return LIFE[ended]
 
-    def show(self, image, what, step):
+    def is_new(self, root, step):
+        """Has no tree like this been judged yet, as a state of this step?"""
+        seen = picture(root)
+        with self.lock:
+            if seen and (seen, step.name) in self.pictures:
+                return False
+            self.pictures.add((seen, step.name))
+            return True
+
+    def attempt(self, image, what, step):
         """Lets the judge look at one disk, and installs on it."""
         place = image + '.m'
         root = os.path.join(place, 'k')
         try:
             mount(self.filesystem, image, place)
             try:
-                self.bench.judge(root, step)
-                if step.new == NOTHING:
-                    self.bench.finish(root, step)
-                # whatever it was: an installation from here ends well
-                self.bench.must(root, LAND3)
-                self.bench.must(root, ('verify',))
-                self.bench.compare(root, '3.0')
+                is_new = self.is_new(root, step)
+                if is_new:
+                    self.judge_disk(root, step)
             finally:
                 unmount(place)
-            run(*CHECK[self.filesystem], image)
+            if is_new:
+                run(*CHECK[self.filesystem], image, failing=Broken)
         except Broken as fault:
             raise Broken(f'{what}, during {step.name}: {fault}') from None
         finally:
             os.remove(image)
+        return True
+
+    def judge_disk(self, root, step):
+        self.bench.judge(root, step)
+        if step.new == NOTHING:
+            self.bench.finish(root, step)
+        # whatever it was: an installation from here ends well
+        self.bench.must(root, LAND3)
+        self.bench.must(root, ('verify',))
+        self.bench.compare(root, '3.0')
 
     def subset(self, pending, fd):
         share = self.random.choice((0.2, 0.5, 0.8))

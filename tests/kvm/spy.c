@@ -260,8 +260,8 @@ static int mode_claim(int number)
 	return claim("integer", ".kontain.XXX");
 }
 
-/* Which program of the proof this is: 1 and 2 built in, 3 built in and dynamic, 4 the bundle's own. The second is the one
- * with rdtscp, an instruction, as a compiler may take its words apart; the third names an interpreter. */
+/* Which program of the proof this is: 1 and 2 built in, 3 built in and dynamic, 4 the bundle's own. The second is
+ * the one with rdtscp, an instruction, as a compiler may take its words apart; the third names an interpreter. */
 static int program_number(void)
 {
 	static const char rdtscp[] = {'\x0f', '\x01', '\xf9'}, interpreter[] = "/opt/kontain/runtime/libc.so";

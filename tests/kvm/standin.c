@@ -154,7 +154,8 @@ static bool take_rule(const char *text)
 	return take_what(equals + 1, rule) && (*mark != '#' || rule->nth > 0);
 }
 
-/* Every ioctl of KVM's number asks us, whichever descriptor it is for, and every execve; all else goes by. x86-64 alone. */
+/* Every ioctl of KVM's number asks us, whichever descriptor it is for, and every execve; all else goes by. x86-64
+ * alone. */
 static int filter_load(void)
 {
 	struct sock_filter code[] = {

@@ -39,8 +39,17 @@
 #define HLT      0xf4
 
 /* Offsets in the first page. */
-enum { ROOT = 0x1000, USER_UPPER = 0x2000, USER_LOWER = 0x3000, KERNEL_UPPER = 0x4000, KERNEL_LOWER = 0x5000,
-       WAY_OUT = 0x6000, SEGMENTS = 0x7000, GATES = 0x8000, VECTORS_OUT = 0x9000 };
+enum {
+	ROOT = 0x1000,
+	USER_UPPER = 0x2000,
+	USER_LOWER = 0x3000,
+	KERNEL_UPPER = 0x4000,
+	KERNEL_LOWER = 0x5000,
+	WAY_OUT = 0x6000,
+	SEGMENTS = 0x7000,
+	GATES = 0x8000,
+	VECTORS_OUT = 0x9000
+};
 
 enum { VECTORS = 32, CODE_SELECTOR = 8, DATA_SELECTOR = 16 };
 
@@ -52,7 +61,7 @@ enum { PRESENT = 1, WRITABLE = 2, FOR_RING_3 = 4, LARGE = 0x80 };
 #define MSR_STAR   0xc0000081
 #define MSR_LSTAR  0xc0000082
 #define MSR_FMASK  0xc0000084
-#define FLAGS_KEPT UINT64_C(0x240dd5)   /* of the payload's flags, over a call: arithmetic, direction, AC, ID */
+#define FLAGS_KEPT UINT64_C(0x240dd5) /* of the payload's flags, over a call: arithmetic, direction, AC, ID */
 #define FLAGS_ONE  UINT64_C(2)
 
 /* STAR makes `syscall` load selectors 8 and 16 with flat ring 0 segments; so these are the payload's from the start. */
@@ -133,20 +142,24 @@ static int kernel_check(bool is_kkm)
 	}
 	if (major > oldest_major || (major == oldest_major && minor >= oldest_minor))
 		return 0;
-	message("Kernel %s is too old. The oldest supported kernel is %u.%u", names.release, oldest_major, oldest_minor);
+	message("Kernel %s is too old. The oldest supported kernel is %u.%u", names.release, oldest_major,
+		oldest_minor);
 	return MONITOR_EXIT_KERNEL;
 }
 
 static int memory_add(struct guest *guest)
 {
 	struct kvm_userspace_memory_region region = {.memory_size = GUEST_TOP};
-	void *memory = mmap(NULL, GUEST_TOP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory =
+		mmap(NULL, GUEST_TOP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return device_trouble("memory for the guest");
 	guest->memory = memory;
 	region.userspace_addr = (uintptr_t)memory;
-	return ioctl(guest->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? device_trouble("KVM_SET_USER_MEMORY_REGION") : 0;
+	return ioctl(guest->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ?
+		       device_trouble("KVM_SET_USER_MEMORY_REGION") :
+		       0;
 }
 
 static void table_set(struct guest *guest, unsigned table, unsigned index, uint64_t entry)
@@ -163,8 +176,8 @@ static void gates_fill(struct guest *guest)
 		const uint64_t at = KERNEL + VECTORS_OUT + vector;
 
 		guest->memory[VECTORS_OUT + vector] = HLT;
-		table_set(guest, GATES, 2 * vector, (at & 0xffff) | (uint64_t)CODE_SELECTOR << 16 | GATE_BITS |
-							    (at >> 16 & 0xffff) << 48);
+		table_set(guest, GATES, 2 * vector,
+			  (at & 0xffff) | (uint64_t)CODE_SELECTOR << 16 | GATE_BITS | (at >> 16 & 0xffff) << 48);
 		table_set(guest, GATES, 2 * vector + 1, at >> 32);
 	}
 }
@@ -194,7 +207,8 @@ static int cpuid_set(struct guest *guest)
 	if (cpuid == NULL)
 		return device_trouble("memory for CPUID");
 	cpuid->nent = ENTRIES;
-	failed = ioctl(guest->device, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 || ioctl(guest->vcpu, KVM_SET_CPUID2, cpuid) < 0;
+	failed = ioctl(guest->device, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 ||
+		 ioctl(guest->vcpu, KVM_SET_CPUID2, cpuid) < 0;
 	free(cpuid);
 	return failed ? device_trouble("CPUID") : 0;
 }
@@ -271,7 +285,8 @@ int guest_open(struct guest *ret_guest)
 	int code;
 
 	*guest = (struct guest){.device = -1, .vm = -1, .vcpu = -1};
-	if ((code = device_open(&guest->device)) || (code = device_identify(guest)) || (code = kernel_check(guest->is_kkm)))
+	if ((code = device_open(&guest->device)) || (code = device_identify(guest)) ||
+	    (code = kernel_check(guest->is_kkm)))
 		return code;
 	if (ioctl(guest->device, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		message("KVM: get API version failed, or not version %d", KVM_API_VERSION);
@@ -355,7 +370,8 @@ __attribute__((noreturn)) static void guest_lost(struct guest *guest, const stru
 	char where[96];
 
 	(void)ioctl(guest->vcpu, KVM_GET_SREGS, &sregs);
-	(void)snprintf(where, sizeof(where), "VCPU 0 RIP 0x%llx RSP 0x%llx CR2 0x%llx ", regs->rip, regs->rsp, sregs.cr2);
+	(void)snprintf(where, sizeof(where), "VCPU 0 RIP 0x%llx RSP 0x%llx CR2 0x%llx ", regs->rip, regs->rsp,
+		       sregs.cr2);
 	if (run->exit_reason == KVM_EXIT_SHUTDOWN)
 		message_abort("KVM: shutdown %s", where);
 	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
@@ -374,15 +390,16 @@ static bool is_call(const struct guest *guest, const struct kvm_regs *regs)
 {
 	if (guest->run->exit_reason == KVM_EXIT_HLT)
 		return regs->rip == KERNEL + WAY_OUT + HLT_SIZE;
-	return monitor_variant.ring == 3 && guest->run->exit_reason == KVM_EXIT_SHUTDOWN && regs->rip == KERNEL + WAY_OUT;
+	return monitor_variant.ring == 3 && guest->run->exit_reason == KVM_EXIT_SHUTDOWN &&
+	       regs->rip == KERNEL + WAY_OUT;
 }
 
 /* The signal of the exception whose gate the guest went through, as Linux has it; 0 when it went through none. */
 static int signal_of_exception(const struct guest *guest, const struct kvm_regs *regs)
 {
 	static const int signals[VECTORS] = {
-		[0] = SIGFPE, [1] = SIGTRAP, [3] = SIGTRAP, [4] = SIGSEGV, [7] = SIGFPE, [8] = SIGSYS, [10] = SIGSYS,
-		[12] = SIGSEGV, [13] = SIGSEGV, [14] = SIGSEGV, [16] = SIGFPE,
+		[0] = SIGFPE,  [1] = SIGTRAP,  [3] = SIGTRAP,  [4] = SIGSEGV,  [7] = SIGFPE,  [8] = SIGSYS,
+		[10] = SIGSYS, [12] = SIGSEGV, [13] = SIGSEGV, [14] = SIGSEGV, [16] = SIGFPE,
 	};
 	const uint64_t vector = regs->rip - HLT_SIZE - (KERNEL + VECTORS_OUT);
 
@@ -403,7 +420,8 @@ static void stack_overwrite(struct guest *guest, const struct kvm_regs *regs)
 		return;
 	/* a push into nowhere, which cannot be reported on that stack either */
 	if (below == NULL)
-		message_abort("KVM: shutdown VCPU 0 RIP 0x%llx RSP 0x%llx CR2 0x%llx ", regs->rip, regs->rsp, regs->rsp - 8);
+		message_abort("KVM: shutdown VCPU 0 RIP 0x%llx RSP 0x%llx CR2 0x%llx ", regs->rip, regs->rsp,
+			      regs->rsp - 8);
 	for (uint64_t i = 0; i < size; i++)
 		below[i] = (uint8_t)garbage[i % (sizeof(garbage) - 1)];
 }
@@ -483,11 +501,20 @@ int guest_dump(const struct guest *guest, const char *path)
 		Elf64_Phdr memory;
 	} start = {
 		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-			 .e_type = ET_CORE, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
-			 .e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr),
-			 .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1},
-		.memory = {.p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X, .p_offset = OFFSET, .p_vaddr = GUEST_BOTTOM,
-			   .p_filesz = GUEST_TOP - GUEST_BOTTOM, .p_memsz = GUEST_TOP - GUEST_BOTTOM, .p_align = OFFSET},
+			 .e_type = ET_CORE,
+			 .e_machine = EM_X86_64,
+			 .e_version = EV_CURRENT,
+			 .e_phoff = sizeof(Elf64_Ehdr),
+			 .e_ehsize = sizeof(Elf64_Ehdr),
+			 .e_phentsize = sizeof(Elf64_Phdr),
+			 .e_phnum = 1},
+		.memory = {.p_type = PT_LOAD,
+			   .p_flags = PF_R | PF_W | PF_X,
+			   .p_offset = OFFSET,
+			   .p_vaddr = GUEST_BOTTOM,
+			   .p_filesz = GUEST_TOP - GUEST_BOTTOM,
+			   .p_memsz = GUEST_TOP - GUEST_BOTTOM,
+			   .p_align = OFFSET},
 	};
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	int r;

@@ -20,7 +20,7 @@ struct guest {
 	int vcpu;            /* owned */
 	struct kvm_run *run; /* owned mapping */
 	size_t run_size;
-	uint8_t *memory;     /* owned mapping of GUEST_TOP bytes */
+	uint8_t *memory; /* owned mapping of GUEST_TOP bytes */
 	/* What the payload may ask for: by brk between the ends of a heap, by mmap from `map` up to the stack. */
 	uint64_t heap, heap_start, heap_end, map;
 };

@@ -15,15 +15,16 @@
 #include "signals.h"
 
 /* km's block, line for line, under this program's own name. No time of build: two builds of the same are the same. */
-#define VERSION_BLOCK                                                                                                  \
-	"kontaind test monitor version " MONITOR_VERSION "\n"                                                          \
+#define VERSION_BLOCK                                         \
+	"kontaind test monitor version " MONITOR_VERSION "\n" \
 	"Branch: " MONITOR_VARIANT " sha: " MONITOR_SHA " build_time: none"
 
 static const char usage[] =
 	"usage: kontain-test-monitor [-k PLACE] PAYLOAD [ARGUMENT...]\n"
 	"       kontain-test-monitor [-k PLACE] --version\n"
 	"Runs a static x86-64 program in a KVM guest. A stand-in for tests: this is not Kontain's km.\n"
-	"  -k, --km-log-to=PLACE  where messages go: stderr, none or a file; else to stderr, or to a file under /tmp when\n"
+	"  -k, --km-log-to=PLACE  where messages go: stderr, none or a file; else to stderr, or to a file under /tmp "
+	"when\n"
 	"                         that is a pipe or socket\n"
 	"exit status: the payload's; 1 usage, no such payload, device or KVM; 2 the payload cannot be loaded; 3 the\n"
 	"kernel is too old; a payload that dies by a signal takes the monitor along";
@@ -48,7 +49,8 @@ static void needs_check(void)
 
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (files.rlim_cur < 1024)
-		message_abort("assertion failed: no file descriptor below %lu is free for the log", (unsigned long)files.rlim_cur);
+		message_abort("assertion failed: no file descriptor below %lu is free for the log",
+			      (unsigned long)files.rlim_cur);
 	if (access("/proc/self/exe", F_OK) < 0) {
 		(void)raise(SIGSEGV);
 		monitor_abort();
@@ -106,8 +108,8 @@ int main(int argc, char **argv)
 
 	while ((letter = getopt_long(argc, argv, "+k:v", options, NULL)) != -1) {
 		if (letter == 'k' && message_to(optarg) < 0) {
-			fprintf(stderr, "kontain-test-monitor: assertion failed: cannot write messages to %s: %s\n", optarg,
-				strerror(errno));
+			fprintf(stderr, "kontain-test-monitor: assertion failed: cannot write messages to %s: %s\n",
+				optarg, strerror(errno));
 			monitor_abort();
 		}
 		if (letter == '?')

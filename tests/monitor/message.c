@@ -63,8 +63,8 @@ static void prefix_write(const char *function, int line)
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	(void)gmtime_r(&now.tv_sec, &parts);
-	(void)dprintf(place_fd, "%02d:%02d:%02d.%06ld %-20.20s %-4d vcpu-0  ", parts.tm_hour, parts.tm_min, parts.tm_sec,
-		      now.tv_nsec / 1000, function, line);
+	(void)dprintf(place_fd, "%02d:%02d:%02d.%06ld %-20.20s %-4d vcpu-0  ", parts.tm_hour, parts.tm_min,
+		      parts.tm_sec, now.tv_nsec / 1000, function, line);
 }
 
 void message_at(const char *function, int line, const char *format, ...)

@@ -18,11 +18,11 @@
 struct monitor_variant {
 	/* Instead of the guest: does not return, or the payload runs as ever. */
 	void (*before_guest)(const char *path, char **argv);
-	bool swallows_output;  /* write succeeds and nothing is written */
+	bool swallows_output; /* write succeeds and nothing is written */
 	int exit_code_added;
-	unsigned ring;         /* of the payload: 0, or 3 */
-	bool drives_kkm;       /* a device that answers as Kontain's module is used, and told of in the release */
-	unsigned below_stack;  /* more bytes than km's that a system call overwrites below the stack pointer */
+	unsigned ring;        /* of the payload: 0, or 3 */
+	bool drives_kkm;      /* a device that answers as Kontain's module is used, and told of in the release */
+	unsigned below_stack; /* more bytes than km's that a system call overwrites below the stack pointer */
 	/* Kinder than km, in every way in which a monitor for tests was once: what a payload or a proof must not rely on
 	 * is there. */
 	bool is_kind;

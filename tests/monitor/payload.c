@@ -13,10 +13,10 @@
 #include "monitor.h"
 #include "payload.h"
 
-#define DYN_BASE    (GUEST_BOTTOM + GUEST_PAGE) /* where an ET_DYN goes that would be at 0 */
-#define INTERP_BASE (GUEST_TOP / 2)             /* where its interpreter goes; above it is what mmap gives */
-#define PAGE        UINT64_C(4096)
-#define PHNUM_MAX   64
+#define DYN_BASE     (GUEST_BOTTOM + GUEST_PAGE) /* where an ET_DYN goes that would be at 0 */
+#define INTERP_BASE  (GUEST_TOP / 2)             /* where its interpreter goes; above it is what mmap gives */
+#define PAGE         UINT64_C(4096)
+#define PHNUM_MAX    64
 #define RANDOM_BYTES 16
 
 static int refuse(const char *path, const char *why)
@@ -30,7 +30,8 @@ static const char *head_check(const Elf64_Ehdr *head, size_t size)
 {
 	if (size < sizeof(*head) || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
 		return "not an ELF file";
-	if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_machine != EM_X86_64)
+	if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
+	    head->e_machine != EM_X86_64)
 		return "not an ELF file for x86-64";
 	if (head->e_type != ET_EXEC && head->e_type != ET_DYN)
 		return "not an executable";
@@ -112,8 +113,8 @@ struct image {
 	uint64_t entry;
 	uint64_t headers; /* address of the program headers, 0 when no segment holds them */
 	uint64_t header_count;
-	uint64_t top;     /* behind its last segment */
-	uint64_t base;    /* of its interpreter, 0 when it needs none */
+	uint64_t top;  /* behind its last segment */
+	uint64_t base; /* of its interpreter, 0 when it needs none */
 };
 
 /* A file's bytes while they are loaded. */
@@ -223,10 +224,20 @@ static uint64_t stack_build(const struct guest *guest, char *const *argv, char *
 		return 0;
 
 	const uint64_t auxv[] = {
-		AT_PHDR, image->headers, AT_PHENT, sizeof(Elf64_Phdr), AT_PHNUM, image->header_count,
-		AT_PAGESZ, PAGE, AT_BASE, image->base, AT_FLAGS, 0, AT_ENTRY, image->entry,
-		AT_UID, getuid(), AT_EUID, geteuid(), AT_GID, getgid(), AT_EGID, getegid(), AT_SECURE, 0,
-		AT_RANDOM, stack_put(&stack, chance, sizeof(chance)), AT_NULL, 0,
+		AT_PHDR,   image->headers,
+		AT_PHENT,  sizeof(Elf64_Phdr),
+		AT_PHNUM,  image->header_count,
+		AT_PAGESZ, PAGE,
+		AT_BASE,   image->base,
+		AT_FLAGS,  0,
+		AT_ENTRY,  image->entry,
+		AT_UID,    getuid(),
+		AT_EUID,   geteuid(),
+		AT_GID,    getgid(),
+		AT_EGID,   getegid(),
+		AT_SECURE, 0,
+		AT_RANDOM, stack_put(&stack, chance, sizeof(chance)),
+		AT_NULL,   0,
 	};
 	size_t argc = strings_count(argv);
 	size_t count = 1 + argc + 1 + strings_count(envp) + 1 + sizeof(auxv) / sizeof(auxv[0]);
@@ -289,8 +300,8 @@ static uint64_t page_after(uint64_t address)
 	return (address + PAGE - 1) & ~(PAGE - 1);
 }
 
-int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp,
-		 struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack)
+int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp, struct guest *guest,
+		 uint64_t *ret_entry, uint64_t *ret_stack)
 {
 	struct file file = {.path = path, .bytes = bytes, .size = size};
 	const char *interpreter, *why;

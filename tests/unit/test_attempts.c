@@ -174,8 +174,8 @@ static void look(struct world *world, struct kt_desired *desired, struct kt_obse
 	observed->inventory.is_whole = !world->is_damaged;
 	(void)snprintf(observed->inventory.current, KT_VERSION_MAX, "%u", world->current);
 	(void)snprintf(observed->inventory.manifest_sha256, KT_DIGEST_HEX, "%s", sha_of(world->current));
-	kt_verdict_set(&observed->kvm.verdict, true, KT_REASON_READY, "a guest runs");
-	kt_verdict_set(&observed->host.verdict, true, KT_REASON_READY, "as km needs it");
+	kt_verdict_set(&observed->probe.kvm.verdict, true, KT_REASON_READY, "a guest runs");
+	kt_verdict_set(&observed->probe.host.verdict, true, KT_REASON_READY, "as km needs it");
 	kt_verdict_set(&observed->proof.verdict, true, KT_REASON_READY, "payloads run");
 	observed->failed_before =
 		kt_store_recall_failure(&world->store, desired->manifest_sha256, &observed->failure) == 1;
@@ -377,7 +377,7 @@ static void round_run(struct world *world, const char *history, size_t at, const
 	if (plan.step == KT_STEP_LAND)
 		attempt(world, &desired);
 	if ((plan.step == KT_STEP_LAND) != step->lands)
-		fail_msg("%s: step %zu: %s (%s)", history, at, kt_step_name(plan.step), plan.why);
+		fail_msg("%s: step %zu: %s (%s)", history, at, kt_step_name(plan.step), plan.obstacle.message);
 	look(world, &desired, &observed);
 	kt_judge(&desired, &observed, &node, &rollout);
 	if (rollout.reason != step->rollout)

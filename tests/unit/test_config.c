@@ -39,6 +39,7 @@ static void test_empty_is_the_defaults(void **state)
 		assert_int_equal(config.root_count, 1);
 		assert_string_equal(config.roots[0], "/opt/kontain");
 		assert_int_equal(config.verify_interval_s, 21600);
+		assert_int_equal(config.store_keep, 0);
 		assert_int_equal(config.proof_interval_s, 60);
 		assert_int_equal(config.proof_timeout_s, 10);
 		assert_int_equal(config.heartbeat_s, 300);
@@ -106,6 +107,8 @@ static const struct {
 	{"proof:\n  allowEmulated: yes\n", "c.yaml:2: allowEmulated: true or false"},
 	{"proof:\n  allowEmulated: \"true\"\n", "true or false"},
 	{"proof:\n  allowEmulated: !!bool true\n", "true or false"},
+	{"store: {keep: 1001}\n", "from 0 to 1000"},
+	{"store: {keep: -1}\n", "from 0 to 1000"},
 	{"store: {verifyIntervalSeconds: 59}\n", "from 60 to 604800"},
 	{"store: {verifyIntervalSeconds: 604801}\n", "from 60 to 604800"},
 	{"store: {verifyIntervalSeconds: 0}\n", "from 60 to 604800"},

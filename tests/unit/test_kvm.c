@@ -272,7 +272,8 @@ static void test_guest_forgets_its_memory(void **state)
 	guest_is(*state, &program, 10000, KT_REASON_GUEST_FAILED, "left 0x1223344556677889 in memory");
 }
 
-/* movdqa %xmm1, %xmm0 in long mode, which every emulator of KVM's knows: the vector registers are on, or they are not. */
+/* movdqa %xmm1, %xmm0 in long mode, which every emulator of KVM's knows: the vector registers are on, or they are
+ * not. */
 #define MOVDQA "\x66\x0f\x6f\xc1"
 #define OUT_LONG "\x66\xba\x4d\x4b\x66\xb8\x45\x23\x66\xef\xf4" /* mov $0x4b4d, %dx; mov $0x2345, %ax; out %ax, %dx; hlt */
 

@@ -1,7 +1,7 @@
 /* links: kt_node kt_contract kt_base */
-/* The payloads of the proof as km runs them, without a km: natively under ptrace, with what km does to a guest done at
- * each of its system calls. Below its stack pointer nothing stays, uname answers as km's, and processes are numbered from
- * 1. What they print is then judged, so that the two agree on every length of a release. */
+/* The payloads of the proof as km runs them, without a km: natively under ptrace, with what km does to a guest done
+ * at each of its system calls. Below its stack pointer nothing stays, uname answers as km's, and processes are
+ * numbered from 1. What they print is then judged, so that the two agree on every length of a release. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

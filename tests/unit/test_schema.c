@@ -184,7 +184,8 @@ static void fill(struct kt_state *state)
 	kt_state_init(state);
 	strcpy(state->boot_id, "0a1b2c3d-0000-4000-8000-123456789abc");
 	state->observed_at = 1767225600;
-	state->next_update_by = 1767225700;
+	state->observed_boot_s = 77;
+	kt_state_promise(state, 100);
 }
 
 static void test_what_is_printed_is_described(void **unused)
@@ -288,6 +289,9 @@ static void test_reader_and_schema_refuse_the_same(void **unused)
 		{"proof", "at", "0"},
 		{"proof", "dynamic", "null"},
 		{"store", "upgradeState", "null"},
+		{"store", "upgradeState", "\"finished\""},
+		{"store", "upgradeState", "\"done:1.0\""},
+		{"store", "upgradeState", "\"failed:../1\""},
 		{"host", "lockdown", "\"of a level of its own\""},
 		{NULL, "checks", "{}"},
 		{NULL, "checks", "[{}]"},

@@ -169,8 +169,8 @@ static void test_passing_causes_are_not(void **state)
 	assert_false(kt_fs_exists(fixture->store.dir, ".failed-" SHA));
 }
 
-/* Another kernel, another boot, another installer, another format, cut short, a passing cause: none of it is believed, nor
- * counted on. */
+/* Another kernel, another boot, another installer, another format, cut short, a passing cause: none of it is
+ * believed, nor counted on. */
 static void test_notes_that_are_not_believed(void **state)
 {
 	static const struct {

@@ -27,6 +27,8 @@ static const struct {
 		true),
 	MESSAGE("kvm is removed", "remove@/devices/virtual/misc/kvm\0ACTION=remove\0DEVNAME=kvm\0SEQNUM=2\0", true),
 	MESSAGE("kkm", "add@/devices/virtual/misc/kkm\0DEVNAME=kkm\0", true),
+	MESSAGE("the other name of the same module", "add@/devices/virtual/misc/kontain\0DEVNAME=kontain\0", true),
+	MESSAGE("it goes", "remove@/devices/virtual/misc/kontain\0ACTION=remove\0DEVNAME=kontain\0", true),
 	MESSAGE("no more than that", "add@\0DEVNAME=kvm\0", true),
 	MESSAGE("a virtual machine was made",
 		"change@/devices/virtual/misc/kvm\0ACTION=change\0DEVNAME=kvm\0CREATED=1\0COUNT=1\0EVENT=create\0", false),

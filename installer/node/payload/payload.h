@@ -46,9 +46,9 @@ static inline unsigned payload_append(char *line, unsigned used, const char *tex
 	(sizeof(KT_PAYLOAD_WORD " ") + PAYLOAD_NAME_MAX + sizeof(" ") + PAYLOAD_RELEASE_MAX +             \
 	 sizeof(" " KT_PAYLOAD_AS_FIRST) + sizeof("\n"))
 
-/* km writes its suffix behind the release as far as the field goes. A release that fills it leaves no room, and what the
- * line says could as well be said natively; so it says then what else km does: number its processes from 1, which in
- * the proof's PID namespace is another's. */
+/* km writes its suffix behind the release as far as the field goes. A release that fills it leaves no room, and what
+ * the line says could as well be said natively; so it says then what else km does: number its processes from 1,
+ * which in the proof's PID namespace is another's. */
 static inline int payload_needs_process(const struct utsname *kernel)
 {
 	unsigned length = 0;
@@ -58,8 +58,8 @@ static inline int payload_needs_process(const struct utsname *kernel)
 	return length == PAYLOAD_RELEASE_MAX;
 }
 
-/* "kontain-proof <name> <release of the kernel>\n", or "... <release> as-process-1\n"; its length. process: 0 when it was
- * not asked for. */
+/* "kontain-proof <name> <release of the kernel>\n", or "... <release> as-process-1\n"; its length. process: 0 when
+ * it was not asked for. */
 static inline unsigned payload_line(char line[PAYLOAD_LINE_MAX], const char *name, const struct utsname *kernel,
 				    long process)
 {
@@ -82,7 +82,8 @@ static inline void payload_tell(const char *name)
 
 	if (payload_call(SYS_uname, (long)&kernel, 0, 0) != 0)
 		payload_exit(KT_PAYLOAD_NO_UNAME);
-	used = payload_line(line, name, &kernel, payload_needs_process(&kernel) ? payload_call(SYS_getpid, 0, 0, 0) : 0);
+	used = payload_line(line, name, &kernel,
+			    payload_needs_process(&kernel) ? payload_call(SYS_getpid, 0, 0, 0) : 0);
 	if (payload_call(SYS_write, 1, (long)line, used) != (long)used)
 		payload_exit(KT_PAYLOAD_NO_WRITE);
 }

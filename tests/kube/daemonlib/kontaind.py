@@ -19,10 +19,15 @@ def stamp(seconds):
 	return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
+def boot_seconds():
+	return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def state(observed=0, until=600, boot=BOOT, **sections):
 	"""A state document; sections={"node": {...}} changes keys of one, `top` those of the document."""
 	document = copy.deepcopy(TEMPLATE)
-	document.update(bootId=boot, observedAt=stamp(observed), nextUpdateBy=stamp(until))
+	document.update(bootId=boot, observedAt=stamp(observed), nextUpdateBy=stamp(until),
+		observedAtBoot=max(0, boot_seconds() + observed), nextUpdateByBoot=max(0, boot_seconds() + until))
 	for name, change in sections.items():
 		(document if name == "top" else document[name]).update(change)
 	return document

@@ -24,8 +24,8 @@ __attribute__((noinline)) static long line_write(void)
 	for (const char *at = names.release; *at; at++)
 		line[used++] = *at;
 	line[used++] = '\n';
-	return call3(CALL_WRITE, 1, (long)(line + first), used - first) == used - first ? KT_PAYLOAD_STATUS
-											 : KT_PAYLOAD_STATUS + 3;
+	return call3(CALL_WRITE, 1, (long)(line + first), used - first) == used - first ? KT_PAYLOAD_STATUS :
+											  KT_PAYLOAD_STATUS + 3;
 }
 
 int payload_main(int argc, char **argv, char **envp)
