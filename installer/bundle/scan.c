@@ -160,6 +160,8 @@ static int list_make(struct scan *scan, struct kt_filelist *ret_list)
 		const char *flaw = kt_path_flaw(item->path); /* before it is a line: a name may have a line feed in it */
 		char shown[KT_SHOWN_MAX];
 
+		if (!flaw)
+			flaw = kt_path_reserved(scan->component, item->path);
 		if (flaw)
 			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", path_show(scan, item->path, shown),
 				       flaw);
