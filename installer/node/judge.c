@@ -71,6 +71,8 @@ static void one_line(const char *text, size_t size, char words[KT_JUDGE_WORDS_MA
 			continue;
 		words[used++] = is_space ? ' ' : isprint((unsigned char)text[i]) ? text[i] : '?';
 	}
+	if (used > 0 && words[used - 1] == ' ')
+		used--;
 	words[used] = '\0';
 	if (used == 0)
 		strcpy(words, "none");

@@ -184,6 +184,8 @@ static void test_emulation(void **state)
 		 KT_REASON_NONE, "12:00 km_vcpu_run KVM: internal error, suberr 0x1 VCPU 0"},
 		{"with a core", false, -SIGABRT, "", words, KT_REASON_NONE, words},
 		{"with a core, as a shell says it", false, 134, "", words, KT_REASON_NONE, words},
+		{"a blank behind it", false, 1, "", "KVM: internal error, suberr 0x1VCPU 0 RIP 0x1 CR2 0x0 ", KT_REASON_NONE,
+		 "KVM: internal error, suberr 0x1VCPU 0 RIP 0x1 CR2 0x0"},
 		{"no words", false, 1, "", "", KT_REASON_KM_FAILED, ""},
 		{"an abort without words", false, -SIGABRT, "", "assertion\n", KT_REASON_KM_ABORTED, ""},
 		{"another internal error", false, 1, "", "KVM: internal error, suberr 0x3\n", KT_REASON_KM_DEVICE_FAILED, ""},
