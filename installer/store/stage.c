@@ -7,7 +7,8 @@
  * Order: sweep, take over an earlier layout, put owners and modes right, look, room, copy and read back each missing
  * component, write the set, ELF contract over what is new, sync the tree, rename each component into versions/ (both
  * directories synced), rename the set into sets/ (both directories synced), note what all of it looks like. The set's
- * links name versions that are durable by then, and what the contract refuses leaves nothing behind.
+ * links name versions that are durable by then, and what the contract refuses leaves nothing behind. (A km that takes the
+ * place of one of the same name comes after the set, which brings the link to its tools.)
  *
  * Whatever can refuse does so before the first byte is written where it can be known by then: another content under a
  * version that is there, too little room. */
@@ -32,6 +33,7 @@
 struct item {
 	const struct kt_component *component;
 	bool is_there;
+	bool is_published;
 	char contract[KT_DIGEST_HEX]; /* among which others it kept the contract, as noted; "" for none */
 	char partial[32];
 	uint64_t *stamps; /* owned: of its files as they were read back; NULL of what is there */
@@ -43,6 +45,7 @@ struct landing {
 	struct item items[KT_COMPONENT_MAX];
 	size_t count;
 	enum kt_set_state set;
+	bool is_set_there; /* so that a km that takes another's place may */
 	struct kt_copy copy;
 	struct kt_staged staged;
 	bool has_replaced;
@@ -287,20 +290,30 @@ static int contract_check(struct landing *landing, struct kt_error *err)
 	return kt_elf_check(manifest, fds, false, NULL, NULL, err);
 }
 
+/* A km that takes the place of one that is current, and whose tools may come with the set. */
+static bool is_last(const struct landing *landing, const struct item *item)
+{
+	char place[KT_PLACE_MAX];
+
+	kt_place_version(item->component->name, item->component->version, place);
+	return strcmp(item->component->name, "km") == 0 && kt_fs_exists(landing->store->dir, place);
+}
+
 static int components_publish(struct landing *landing, struct kt_error *err)
 {
 	for (size_t i = 0; i < landing->count; i++) {
-		const struct item *item = &landing->items[i];
+		struct item *item = &landing->items[i];
 		char place[KT_PLACE_MAX];
 		int r;
 
-		if (item->is_there)
+		if (item->is_there || item->is_published || is_last(landing, item) != landing->is_set_there)
 			continue;
 		kt_place_version(item->component->name, item->component->version, place);
 		r = kt_store_publish(landing->store, item->partial, place, err);
 		if (r < 0)
 			return r;
 		landing->has_replaced |= r > 0;
+		item->is_published = true;
 		if (r == 0)
 			memcpy(landing->staged.places[landing->staged.place_count++], place, sizeof(place));
 	}
@@ -438,6 +451,9 @@ static int landing_write(struct landing *landing, struct kt_error *err)
 		r = components_publish(landing, err);
 	if (r == 0 && landing->set != KT_SET_SAME)
 		r = set_publish(landing, err);
+	landing->is_set_there = true;
+	if (r == 0)
+		r = components_publish(landing, err);
 	return r < 0 ? r : landing_note(landing, err);
 }
 
