@@ -204,7 +204,7 @@ ROWS = {
         'not-utf8-link': ('the link lib/a has a target that is not UTF-8', lambda: raw(header('lib/a', 0, b'2', {157: b'\xff'}))),
         'not-utf8-link-pax': ('lib/a is damaged: Linkname can', lambda: raw(pax(b'linkpath', b'\xff'), header('lib/a', 0, b'2'))),
         'reserved': ('lib/.kontain-component is a name that the store keeps', lambda: build(of(entry, 'lib/.kontain-component'))),
-        'reserved-below': ('lib/lib.files/x is a name that the store keeps', lambda: build(of(entry, 'lib/lib.files/x'))),
+        'reserved-below': ('lib/lib.files/x is the name of a component\'s list', lambda: build(of(entry, 'lib/lib.files/x'))),
     },
     2: {
         'through': ('lies below a file or link', lambda: build(of(link, 'lib/d', '../../escaped'), of(entry, 'lib/d/file'))),
