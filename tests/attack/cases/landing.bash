@@ -1,4 +1,4 @@
-# What goes wrong, or is made to, while a version lands: rows 3, 4, 5, 10.
+# What goes wrong, or is made to, while a version lands and where it has landed: rows 3, 4, 5, 10, 37.
 
 # broad_bundle DIR OUTSIDE: 20,000 files in two components, in folders three deep; and the same folders outside
 broad_bundle() {
@@ -289,4 +289,66 @@ case_10_write_back_fails_late() {
 	# the disk is made good, and looked over, as anybody would
 	mount -o remount,size=200m small && umount disk && { fsck.ext4 -f -y small/image >/dev/null 2>&1; [ $? -lt 4 ]; } && mount -o loop small/image disk || return 1
 	same "$(readlink disk/r/current)" sets/1.0 && whole "$PWD/disk/r" && "$driver" land "$PWD/disk/r" b >/dev/null && whole "$PWD/disk/r" && same "$(readlink disk/r/current)" sets/2.0
+}
+
+# searched_bundle: into b, with libraries where loaders look
+searched_bundle() {
+	"$top/tests/monitor/bundle" --variant good --tree-only t && mkdir -p t/lib/deep && echo one >t/lib/libone.so && echo two >t/lib/deep/libtwo.so && ln -s deep/libtwo.so t/lib/libtwo.so &&
+		"$pack" --version 1.0 --output b t >/dev/null
+}
+run_with() { "$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/state.json" >out 2>err </dev/null; }
+# Nothing of theirs is left, nor anything that is another's.
+is_mended() {
+	local found
+	found=$(find r -name '*evil*' -o ! -uid 0)
+	[ -z "$found" ] || { say "it is still there: $found"; return 1; }
+	serves 1.0 && jq -e '.node.ready' state.json >/dev/null
+}
+
+# Seen at a look and by a verification, told by name, and mended by the agent that has the bundle: beside a library that was
+# landed, in a folder of it, where the set has no component, and with a file, folder or link given to another.
+case_37_added_files_and_other_owners() {
+	local how words ok=0 count=0
+	needs_kvm || return 77
+	searched_bundle && "$program" install -q --config "$(settings)" --root "$PWD/base" --bundle "$PWD/b" >out 2>err || { say "$(cat out err)"; return 1; }
+	while IFS='|' read -r how words; do
+		count=$((count + 1))
+		rm -rf r state.json && cp -a base r && (cd r && eval "$how") || return 1
+		"$program" status --config "$(settings)" --root "$PWD/r" >out 2>err
+		is "$(head -1 out)" "NOT READY" && is "$(cat out)" "$words" && does 1 "$words" verify --root "$PWD/r" && run_with "$PWD/b" && is_mended || { say "after: $how"; ok=1; }
+	done <<-'ROWS'
+		echo x >lib/libevil.so|libevil.so is there and was not landed
+		echo x >lib/deep/libevil.so|deep/libevil.so is there and was not landed
+		ln -s /etc/passwd lib/libevil.so|libevil.so is there and was not landed
+		mkdir lib/evil; echo x >lib/evil/libc.so|evil is there and was not landed
+		cp bin/km bin/evil|bin/evil is there and was not landed
+		mkdir current/runtime; echo x >current/runtime/libevil.so|runtime is there and was not landed
+		ln -s /tmp current/alpine-lib|alpine-lib is there and was not landed
+		chown 1000 bin/km|bin/km belongs to user 1000, expected root
+		chown 1000 lib/deep/libtwo.so|deep/libtwo.so belongs to user 1000, expected root
+		chown 1000 lib/deep|deep belongs to user 1000, expected root
+		chown 1000 lib/.|belongs to user 1000, expected root
+		chown 1000 versions/lib|versions/lib belongs to user 1000, expected root
+		chown 1000 sets/1.0|sets/1.0 belongs to user 1000, expected root
+		chown 1000 lib/libone.so; touch lib/libone.so|libone.so belongs to user 1000, expected root
+	ROWS
+	say "$count changes"
+	return $ok
+}
+
+# While the agent runs, and nobody asks it.
+case_37_the_agent_mends_it() {
+	local agent
+	needs_kvm || return 77
+	searched_bundle && "$program" install -q --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" >out 2>err || { say "$(cat out err)"; return 1; }
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" --state "$PWD/state.json" >log 2>&1 </dev/null & agent=$!
+	children+=($agent)
+	until_true 60 grep -qs '"ready": *true' state.json || { cat log; return 1; }
+	echo x >r/lib/libevil.so && chown 1000 r/bin/km || return 1
+	until_true 60 gone r/lib/libevil.so >/dev/null && until_true 60 test -O r/bin/km || { cat log; return 1; }
+	until_true 60 jq -e '.store | .mismatches > 0 and (.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' state.json >/dev/null ||
+		{ say "it was not told: $(jq -c .store state.json)"; return 1; }
+	until_true 60 is_mended >/dev/null || { is_mended; cat log; return 1; }
+	kill -TERM $agent && wait $agent
+	is_mended
 }
