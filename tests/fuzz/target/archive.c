@@ -111,7 +111,9 @@ static int manifest_write(struct kt_place *place, struct kt_manifest *manifest, 
 
 	int r = kt_manifest_parse(text, strlen(text), &again, err);
 
-	if (r < 0) /* what no bundle may have and a tar may: names that differ in case alone */
+	if (r == 0) /* a tar may have a link where a bundle has a file */
+		r = kt_manifest_check_lists(manifest, err);
+	if (r < 0)
 		return r;
 	fd = kt_place_file(place, KT_MANIFEST_NAME, false, err);
 	return fd < 0 ? fd : kt_place_write(place, fd, KT_MANIFEST_NAME, text, strlen(text), err);

@@ -21,30 +21,28 @@ static const char *const places[] = {
 	"shim/shim", "tests/payload.km",
 };
 
-static struct kt_bundle_file km[] = {{.path = "km", .mode = 0755}, {.path = "tool", .mode = 0755}};
-static struct kt_bundle_file runtime[] = {
+static struct kt_file km[] = {{.path = "km", .mode = 0755}, {.path = "tool", .mode = 0755}};
+static struct kt_file runtime[] = {
 	{.path = "libc.musl-x86_64.so.1", .link = "libc.so"},
 	{.path = "libc.so", .mode = 0755},
 	{.path = "libx.so", .mode = 0644},
 };
-static struct kt_bundle_file alpine_lib[] = {
+static struct kt_file alpine_lib[] = {
 	{.path = "bin/program", .mode = 0755},
 	{.path = "lib/ld-musl-x86_64.so.1", .link = "/opt/kontain/runtime/libc.so"},
 };
-static struct kt_bundle_file lib[] = {{.path = "liby.so.1", .mode = 0644}};
-static struct kt_bundle_file shim[] = {{.path = "shim", .mode = 0755}};
-static struct kt_bundle_file extras[] = {{.path = "tests/payload.km", .mode = 0755}};
+static struct kt_file lib[] = {{.path = "liby.so.1", .mode = 0644}};
+static struct kt_file shim[] = {{.path = "shim", .mode = 0755}};
+static struct kt_file extras[] = {{.path = "tests/payload.km", .mode = 0755}};
 
-#define COMPONENT(folder, list) {.name = folder, .version = "1", .file_count = COUNT(list), .files = (list)}
+#define COMPONENT(folder, rows) {.name = folder, .version = "1", .list = {.files = (rows), .count = COUNT(rows)}}
 static const struct kt_manifest manifest = {
-	.component_count = 5,
+	.component_count = 6,
 	.components = {COMPONENT("km", km), COMPONENT("runtime", runtime), COMPONENT("alpine-lib", alpine_lib),
-		       COMPONENT("lib", lib), COMPONENT("shim", shim)},
-	.extra_count = COUNT(extras),
-	.extras = extras,
+		       COMPONENT("lib", lib), COMPONENT("shim", shim), COMPONENT("extras", extras)},
 };
 
-static int top = -1, folders[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1};
+static int top = -1, folders[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1};
 
 /* The least that is well in every place: an executable shared object that needs nothing. */
 static void good_file_make(const char *path)
@@ -70,7 +68,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	top = open(fuzz_space(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	FUZZ_REQUIRE(top >= 0 && kt_fs_make_dirs(top, "alpine-lib/bin") == 0);
 	for (size_t i = 0; i < manifest.component_count; i++) {
-		const char *folder = kt_component_folder(manifest.components[i].name);
+		const char *folder = kt_component_source(manifest.components[i].name);
 
 		FUZZ_REQUIRE(kt_fs_make_dirs(top, folder) == 0);
 		folders[i] = openat(top, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,9 +95,7 @@ static void finding_take(void *context, const char *path, const char *text)
 
 static int check(bool strict, struct findings *findings, struct kt_error *err)
 {
-	int r = kt_elf_check(&manifest, folders, strict, finding_take, findings, err);
-
-	return r < 0 ? r : kt_elf_check_extras(&manifest, top, strict, finding_take, findings, err);
+	return kt_elf_check(&manifest, folders, strict, finding_take, findings, err);
 }
 
 /* What an accepted file cannot be, by the words of the contract. */

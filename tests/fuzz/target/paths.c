@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	FUZZ_REQUIRE((kt_text_flaw(path) == NULL) == fuzz_is_visible(path));
 	FUZZ_REQUIRE((kt_path_flaw(path) == NULL) == fuzz_is_good_path(path));
 	FUZZ_REQUIRE(!kt_version_is_valid(path) || (fuzz_is_good_path(path) && strlen(path) <= 63));
-	flaw = kt_link_flaw(path, target);
+	flaw = kt_link_flaw("lib", path, target);
 	if (flaw || kt_path_flaw(path))
 		return 0;
 	fuzz_taken++;
