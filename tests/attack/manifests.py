@@ -1,6 +1,6 @@
-"""Manifests that kontain-pack would never write: each a copy of a good bundle whose manifest is changed in one way, its
-digests made to fit again, so that nothing else is wrong with it. Each is told in a line: ROW NAME WORDS, the words that
-its refusal must have, these OR those; it is in a folder of its name, files by hard links.
+"""Bundles that kontain-pack would never write: each a copy of a good one whose manifest or lists are changed in one way,
+their digests made to fit again, so that nothing else is wrong with it. Each is told in a line: ROW NAME WORDS, the words
+that its refusal must have, these OR those; it is in a folder of its name, files by hard links.
 
   manifests.py BUNDLE ROW..."""
 import hashlib
@@ -18,64 +18,59 @@ def manifest():
         return json.load(file)
 
 
-def digest(files):
-    out = hashlib.sha256()
-    for file in files:
-        if 'link' in file:
-            out.update(f"{file['path']}\0->{file['link']}\n".encode('utf-8', 'surrogatepass'))
-        else:
-            out.update(f"{file['path']}\0{file['mode']}\0{file['size']}\0{file['sha256']}\n".encode('utf-8', 'surrogatepass'))
-    return out.hexdigest()
+def as_bytes(text):
+    return text if isinstance(text, bytes) else text.encode('utf-8', 'surrogatepass')
 
 
-def plain(path, **fields):
-    return {'path': path, 'mode': '0644', 'size': 4, 'sha256': hashlib.sha256(b'lib\n').hexdigest(), **fields}
+def plain(path, mode='0644', size=4):
+    return f"f\t{mode}\t{size}\t{hashlib.sha256(b'lib' + bytes([10])).hexdigest()}\t{path}\n"
 
 
 def soft(path, target):
-    return {'path': path, 'link': target}
+    return f'l\t-\t-\t{target}\t{path}\n'
 
 
 def component(m, name='lib'):
     return next(c for c in m['components'] if c['name'] == name)
 
 
-def finish(m):
-    for one in m['components']:
-        one['digest'] = digest(one['files'])
+def with_list(name, *lines):
+    """The component has these lines as its list, by the right digest."""
+    def make():
+        m = manifest()
+        content = b''.join(as_bytes(line) for line in lines)
+        one = component(m, name)
+        one['digest'] = hashlib.sha256(content).hexdigest()
         one['version'] = 'sha-' + one['digest'][:12]
-    return json.dumps(m)
-
-
-def lib(*files):
-    """The component lib has these files alone."""
-    def make():
-        m = manifest()
-        component(m)['files'] = list(files)
-        return finish(m)
+        if name == 'extras':
+            m.pop('selfTest', None)
+        return {NAME: json.dumps(m), name + '.files': content}
     return make
 
 
-def extra(*files):
-    def make():
-        m = manifest()
-        m['extras'] = list(files)
-        m.pop('selfTest', None)
-        return finish(m)
-    return make
+def lib(*lines):
+    return with_list('lib', *lines)
+
+
+def extra(*lines):
+    return with_list('extras', *lines)
 
 
 def changed(change):
     def make():
         m = manifest()
         change(m)
-        return finish(m)
+        return {NAME: json.dumps(m)}
     return make
 
 
 def text(what):
-    """The document's own text, after all digests were made."""
-    return lambda: what(json.dumps(manifest()))
+    """The document's own text."""
+    return lambda: {NAME: what(json.dumps(manifest()))}
+
+
+def document(what):
+    return lambda: {NAME: what()}
 
 
 def with_version(version):
@@ -83,27 +78,14 @@ def with_version(version):
 
 
 def component_version(version):
-    def make():
-        m = json.loads(finish(manifest()))
-        component(m)['version'] = version
-        return json.dumps(m)
-    return make
+    return changed(lambda m: component(m).update(version=version))
 
 
 def size_of(number):
     return lib(plain('data', size=number))
 
 
-def raw_size(digits):
-    return lambda: size_of(424242)().replace('424242', digits)
-
-
-def of_values(value, count):
-    """As dense as JSON can be, where it is refused only after it was read."""
-    return lambda: '{"apiVersion": [' + ','.join([value] * count) + ']}'
-
-
-FALSE_SIZE = 'bytes that the manifest says OR KiB short'  # by the room there is
+FALSE_SIZE = 'bytes that its list says OR KiB short'  # by the room there is
 LONG = '/'.join(['n' * 100] * 41)  # 4 KiB
 ROWS = {
     1: {
@@ -117,14 +99,15 @@ ROWS = {
         'empty': ('is empty', lib(plain(''))),
         'empty-part': ('has an empty part', lib(plain('a//b'))),
         'empty-end': ('has an empty part', lib(plain('a/'))),
-        'nul': ('no JSON', text(lambda t: t.replace('"path": "data"', '"path": "da\\u0000ta"'))),
-        'nul-byte': ('no JSON', text(lambda t: t.replace('"path": "data"', '"path": "da\0ta"'))),
-        'nul-link': ('no JSON', lambda: lib(soft('data', 'x~y'))().replace('x~y', 'x\\u0000/etc')),
+        'nul': ('no JSON', text(lambda t: t.replace('"arch": "', '"arch": "\\u0000'))),
+        'nul-byte': ('has a NUL character', lib(plain('da\0ta'))),
+        'nul-link': ('has a NUL character', lib(soft('data', 'x\0/etc'))),
         'long': ('is too long', lib(plain(LONG))),
         'long-part': ('has a part that is too long', lib(plain('n' * 300))),
         'control': ('has a control character', lib(plain('a\x1b[2Jb'))),
-        'newline': ('has a control character', lib(plain('a\nb'))),
-        'no-utf-8': ('no JSON', lambda: lib(plain('a~b'))().encode().replace(b'a~b', b'a\xffb')),
+        'newline': ('has not the five columns', lib(plain('a\nb'))),
+        'tab': ('has a control character', lib(plain('a\tb'))),
+        'no-utf-8': ('is not UTF-8', lib(plain('a~b').encode().replace(b'a~b', b'a\xffb'))),
         'component-up': ("is no component's", changed(lambda m: component(m).update(name='../lib'))),
         'version-up': ('is none', with_version('../../escaped')),
         'version-empty': ('is none', with_version('')),
@@ -132,9 +115,11 @@ ROWS = {
         'version-absolute': ('is none', with_version('/tmp/escaped')),
         'version-dots': ('is none', with_version('..')),
         'component-version-up': ('is none', component_version('../../../escaped')),
-        'manifest-name': ("in a component's folder or at the manifest's name", extra(plain(NAME))),
-        'extra-in-component': ("in a component's folder or at the manifest's name", extra(plain('BIN/km'))),
-        'self-test-up': ('is no file of this bundle', changed(
+        'manifest-name': ("is the manifest's name", extra(plain(NAME))),
+        'list-name': ("is the name of a component's list", extra(plain('km.files'))),
+        'own-list-name': ('is a name that the store keeps', lib(plain('.Files/x'))),
+        'extra-in-component': ("lies in a component's folder", extra(plain('BIN/km'))),
+        'self-test-up': ('is not a file of this bundle', changed(
             lambda m: m.update(selfTest={'argv': ['../../../bin/sh'], 'expect': 'x'}))),
     },
     2: {
@@ -144,14 +129,17 @@ ROWS = {
         'link-absolute': ('leads outside of /opt/kontain', lib(soft('d', '/etc'))),
         'link-near': ('leads outside of /opt/kontain', lib(soft('d', '/opt/kontainer/x'))),
         'link-empty': ('is empty', lib(soft('d', ''))),
-        'link-for-km': ('there is no file km', changed(
-            lambda m: component(m, 'km').update(files=[soft('km', '/opt/kontain/bin/other')]))),
-        'link-and-file': ('is not known here', lib(dict(plain('d'), link='e'))),
+        'link-for-km': ('there is no file km', with_list('km', soft('km', '/opt/kontain/bin/other'))),
+        'link-and-file': ('must have - as mode', lib(soft('d', 'e').replace('-\t-', '0644\t4'))),
+        'link-to-tool-of-another': ('leads out of its tree', lib(soft('krun', '../tools/krun'))),
+        'link-to-another-tool': ('leads out of its tree', with_list('km', plain('km', '0755'), soft('krun', '../tools/other'))),
+        'link-past-tools': ('leads out of its tree', with_list('km', plain('km', '0755'), soft('krun', '../tools/../krun'))),
         'setuid': ('is neither 0644 nor 0755', lib(plain('data', mode='4755'))),
         'writable': ('is neither 0644 nor 0755', lib(plain('data', mode='0666'))),
-        'device': ('is not known here', lib(dict(plain('data'), type='c', major=1, minor=3))),
-        'xattr': ('is not known here', lib(dict(plain('data'), xattr={'security.capability': 'AQAAAg=='}))),
-        'owner': ('is not known here', lib(dict(plain('data'), uid=1000))),
+        'device': ('is neither f nor l', lib(plain('data').replace('f', 'c', 1))),
+        'xattr': ('has a control character', lib(plain('data\tsecurity.capability=AQAAAg=='))),
+        'owner': ('is neither 0644 nor 0755', lib(plain('data', mode='0644 1000'))),
+        'files-in-manifest': ('is not known here', changed(lambda m: component(m).update(files=[]))),
     },
     8: {
         'twice': ('BundleInvalid', lib(plain('data'), plain('data'))),
@@ -160,31 +148,35 @@ ROWS = {
         'case-twins': ('another case', lib(plain('DATA'), plain('data'))),
         'case-twin-folders': ('another case', lib(plain('D/a'), plain('d/b'))),
         'unsorted': ('BundleInvalid', lib(plain('b'), plain('a'))),
-        'files-100001': ('more than 100000 files', lib(*(soft(f'{i:06}', 'x') for i in range(100001)))),
-        'files-a-million': ('larger than 33554432 bytes', lib(*(soft(f'{i:07}', 'x') for i in range(1000000)))),
-        'no-files': ('files is empty', lib()),
+        'files-100001': ('100000 at most', lib(*(soft(f'{i:06}', 'x') for i in range(100001)))),
+        'files-a-million': ('larger than 33554432 bytes', lib(*(soft(f'{i:07}', 'x' * 40) for i in range(1000000)))),
+        'no-files': ('it is empty', lib()),
         # cut to 32 bits the last of these would be right
         'size-2g-1': (FALSE_SIZE, size_of((1 << 31) - 1)),
         'size-2g': (FALSE_SIZE, size_of(1 << 31)),
         'size-4g-1': (FALSE_SIZE, size_of((1 << 32) - 1)),
         'size-4g': (FALSE_SIZE, size_of(1 << 32)),
         'size-4g-more': (FALSE_SIZE, size_of((1 << 32) + 4)),
-        'size-tera': ('out of range', size_of((1 << 40) + 1)),
-        'size-2-63': ('out of range', raw_size(str((1 << 63) - 1))),
-        'size-2-64': ('no JSON', raw_size(str(1 << 64))),
-        'size-negative': ('out of range', size_of(-1)),
-        'size-half': ('size must be an integer', raw_size('4.0')),
-        'size-huge': ('size must be an integer', raw_size('1e308')),
-        'size-word': ('size must be an integer', size_of('4')),
-        'deep-arrays': ('no JSON', lambda: '[' * 1000000),
-        'deep-objects': ('no JSON', lambda: '{"apiVersion":' * 100000),
-        'deep-but-closed': ('no JSON', lambda: '{"apiVersion": ' + '[' * 100000 + ']' * 100000 + '}'),
-        'dense-arrays': ('too many values', of_values('[]', 10 << 20)),
-        'dense-objects': ('too many values', of_values('{}', 10 << 20)),
-        'dense-numbers': ('too many values', of_values('0', 15 << 20)),
-        'dense-keys': ('too many values', lambda: '{' + ','.join(f'"{i:x}":0' for i in range(2 << 20)) + '}'),
-        'endless-string': ('no JSON', lambda: '{"apiVersion": "' + 'x' * (30 << 20)),
-        'larger': ('larger than 33554432 bytes', lambda: ' ' * (33 << 20)),
+        'size-tera': ('is not a size', size_of((1 << 40) + 1)),
+        'size-2-63': ('is not a size', size_of((1 << 63) - 1)),
+        'size-2-64': ('is not a size', size_of(1 << 64)),
+        'size-negative': ('is not a size', size_of(-1)),
+        'size-half': ('is not a size', size_of('4.0')),
+        'size-huge': ('is not a size', size_of('1e308')),
+        'size-word': ('is not a size', size_of('four')),
+        'deep-arrays': ('no JSON', document(lambda: '[' * 60000)),
+        'deep-objects': ('no JSON', document(lambda: '{"apiVersion":' * 4000)),
+        'deep-but-closed': ('no JSON', document(lambda: '{"apiVersion": ' + '[' * 30000 + ']' * 30000 + '}')),
+        'dense-arrays': ('apiVersion must be a string', document(lambda: '{"apiVersion": [' + ','.join(['[]'] * 20000) + ']}')),
+        'dense-keys': ('is not known', document(lambda: '{' + ','.join(f'"{i:x}":0' for i in range(6000)) + '}')),
+        'endless-string': ('no JSON', document(lambda: '{"apiVersion": "' + 'x' * 60000)),
+        'larger': ('larger than 65536 bytes', document(lambda: ' ' * 65537)),
+        'lists-larger': ('larger than 33554432 bytes', lib(' ' * (33 << 20))),
+        'lists-larger-together': ('larger than 33554432 bytes together', lambda: {
+            **with_list('extras', *(soft(f'{i:05}', 'x' * 900) for i in range(19000)))(), 'lib.files': b'x' * (17 << 20)}),
+        'list-one-line': ('has not the five columns', lib('f' * (30 << 20), '\n')),
+        'list-of-ends': ('100000 at most', lib('\n' * (20 << 20))),
+        'list-of-tabs': ('BundleInvalid', lib('\t' * (20 << 20), '\n')),
     },
 }
 
@@ -192,8 +184,8 @@ if __name__ == '__main__':
     for number in sys.argv[2:]:
         for name, (words, make) in ROWS[int(number)].items():
             shutil.copytree(GOOD, name, symlinks=True, copy_function=os.link)
-            os.unlink(os.path.join(name, NAME))
-            content = make()
-            with open(os.path.join(name, NAME), 'wb') as file:
-                file.write(content if isinstance(content, bytes) else content.encode('utf-8', 'surrogatepass'))
+            for file, content in make().items():
+                os.unlink(os.path.join(name, file))
+                with open(os.path.join(name, file), 'wb') as out:
+                    out.write(as_bytes(content))
             print(number, name, words)

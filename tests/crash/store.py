@@ -189,7 +189,7 @@ class Bench:
             for below, folders, names in os.walk(link + '/'):  # which counts links to folders among the folders
                 names += [name for name in folders if os.path.islink(os.path.join(below, name))]
                 found |= {os.path.relpath(os.path.join(below, name), link) for name in names}
-            found.discard('.kontain-component')
+            found.discard('.files')
             if found != set(wanted):
                 raise Broken(f'{folder} shows {sorted(found)}, not {sorted(wanted)}')
             for name, text in wanted.items():

@@ -78,7 +78,7 @@ case_02_entries_that_are_no_plain_files() {
 		rm lib/data; mknod lib/data c 1 5|no regular file
 		mv lib elsewhere; ln -s elsewhere lib|BundleInvalid
 		mv lib elsewhere; ln -s /etc lib|BundleInvalid
-		mkdir lib/d; ln -s /etc lib/d/out|lib/d/out is in the bundle
+		mkdir lib/d; ln -s /etc lib/d/out|lib/d is in the bundle
 	ROWS
 	gone r/sets/3.0 && whole "$PWD/r" && return $ok
 }
@@ -86,7 +86,7 @@ case_02_entries_that_are_no_plain_files() {
 # What is hard-linked in a bundle is no danger to it: each name becomes a file of its own.
 case_02_hard_links_become_files() {
 	plain_bundle b 1.0 && rm -rf b && ln b.tree/bin/km b.tree/bin/krun && ln b.tree/bin/km b.tree/lib/again && tar -C b.tree -cf b.tar . || return 1
-	"$pack" --version 1.0 --output b b.tar >/dev/null && same "$(stat -c %h b/bin/km b/bin/krun b/lib/again | tr '\n' ' ')" "1 1 1 " && cmp b/bin/krun "$payload"
+	"$pack" --version 1.0 --output b b.tar >/dev/null && same "$(stat -c %h b/bin/km b/tools/krun b/lib/again | tr '\n' ' ')" "1 1 1 " && cmp b/bin/krun "$payload"
 }
 
 case_07_files_of_another_version() {
@@ -95,11 +95,11 @@ case_07_files_of_another_version() {
 	a=$(packed good 1.0) && b=$(packed good2 2.0) && c=$(packed silent 3.0-silent) && installs 0 READY "$a" || return 1
 	before=$(store_of r)
 	# the manifest of one version, the files of another
-	cp -a "$c" mixed && cp "$b/kontain-bundle.json" mixed/ && installs 1 "DigestMismatch: bin" "$PWD/mixed" && unchanged r "$before" || return 1
+	cp -a "$c" mixed && cp "$b"/kontain-bundle.json "$b"/*.files mixed/ && installs 1 "DigestMismatch: bin" "$PWD/mixed" && unchanged r "$before" || return 1
 	# one file of another among a version's own
 	cp -a "$b" one && cp "$c/tests/hello_test.km" one/tests/hello_test.km && printf x >>one/tests/hello_test.km && installs 1 "DigestMismatch: " "$PWD/one" && unchanged r "$before" || return 1
 	# a component that is landed already is taken from there, whatever lies in its place in the bundle
-	cp -a "$c" shared && sed 's/"version": "1.0"/"version": "1.1"/' "$a/kontain-bundle.json" >shared/kontain-bundle.json &&
+	cp -a "$c" shared && cp "$a"/*.files shared/ && sed 's/"version": "1.0"/"version": "1.1"/' "$a/kontain-bundle.json" >shared/kontain-bundle.json &&
 		installs 0 READY "$PWD/shared" && cmp r/bin/km "$a/bin/km" && serves 1.1 && does 0 "1.0 is current" rollback --config "$(settings)" --root "$PWD/r" || return 1
 	# what is landed cannot be given another content
 	before=$(store_of r)
@@ -138,10 +138,13 @@ case_08_endless_sources() {
 		rm kontain-bundle.json; mkfifo kontain-bundle.json|BundleInvalid
 		rm kontain-bundle.json; mknod kontain-bundle.json c 1 5|BundleInvalid
 		truncate -s 4398046511104 kontain-bundle.json|BundleInvalid
+		rm lib.files; mkfifo lib.files|BundleInvalid
+		rm lib.files; mknod lib.files c 1 5|BundleInvalid
+		truncate -s 4398046511104 lib.files|larger than
 	ROWS
 	(while printf 'lib\n'; do :; done >>b/lib/data 2>/dev/null) & writer=$!
 	children+=($writer)
-	until_true 60 grep -qc . b/lib/data && refused_manifest b longer && unchanged r "$before" || return 1
+	until_true 60 grep -qc . b/lib/data && refused_manifest b "longer OR DigestMismatch" && unchanged r "$before" || return 1
 	kill -9 $writer; wait $writer 2>/dev/null
 	mkdir -p t/bin t/lib && cp "$payload" t/bin/km && truncate -s 5G t/lib/sparse && bounded_pack_refuses "more than 4096 MiB" t && whole "$PWD/r"
 }
@@ -154,7 +157,7 @@ case_13_hostile_elf_files() {
 	mkdir elves && python3 "$here/elves.py" elves "$KONTAIN_BUILD/tests/monitor/good/km" /usr/lib/x86_64-linux-musl/libc.so >rows || return 1
 	while read -r name where reason words; do
 		count=$((count + 1))
-		rm -rf t packed && cp -a "$(packed good 1.0)" t && rm t/kontain-bundle.json && mkdir -p "t/$(dirname "$where")" && cp "elves/$name" "t/$where" || return 1
+		rm -rf t packed && cp -a "$(packed good 1.0)" t && rm t/kontain-bundle.json t/*.files && mkdir -p "t/$(dirname "$where")" && cp "elves/$name" "t/$where" || return 1
 		[ "$where" != runtime/libc.so ] || ln -s libc.so t/runtime/libc.musl-x86_64.so.1
 		chmod 755 "t/$where"
 		# kontain-pack refuses it; another packer would not

@@ -26,9 +26,9 @@ walked_paths() {
 		for d in 0 1 2 3 4 5 6 7 8 9; do echo ".partial-$component/d$d"; done
 		for d in 0 1 2 3; do echo ".partial-$component/d$((d * 2))/e$d" ".partial-$component/d$((d * 2 + 1))/e$d/f"; done
 	done
-	echo .partial-lib .partial-km .partial-km/bin .partial-set/extras .partial-set/extras/tests
+	echo .partial-lib .partial-km .partial-km/bin .partial-extras .partial-extras/tests .partial-set
 }
-named_paths() { echo versions versions/km versions/lib versions/alpine-lib sets .partial-set; }
+named_paths() { echo versions versions/km versions/lib versions/alpine-lib versions/extras sets .partial-set; }
 # race PAUSE ROOT PATH...: starts the racer on them; its number is in $race
 race() {
 	local pause=$1
@@ -196,7 +196,7 @@ case_05_written_bytes_are_read_back() {
 	strace -f -qq -o trace -e trace=recvfrom -e inject=recvfrom:delay_enter=3000000:when=1 "$driver" land "$PWD/r" b >said 2>&1 & children+=($!)
 	until_true 60 [ -s r/.partial-lib/data ] && flip r/.partial-lib/data 1
 	wait $!
-	is "$(cat said)" "DigestMismatch: lib: data is not what the manifest says" && gone r/sets/2.0 && whole "$PWD/r" && same "$(readlink r/current)" sets/1.0 && partials r &&
+	is "$(cat said)" "DigestMismatch: lib: data is not what its list says" && gone r/sets/2.0 && whole "$PWD/r" && same "$(readlink r/current)" sets/1.0 && partials r &&
 		"$driver" land "$PWD/r" b >/dev/null && whole "$PWD/r"
 }
 
