@@ -34,18 +34,23 @@ def component(m, name='lib'):
     return next(c for c in m['components'] if c['name'] == name)
 
 
-def with_list(name, *lines):
-    """The component has these lines as its list, by the right digest."""
+def with_lists(lists):
+    """The components have these lines as their lists, by the right digests."""
     def make():
-        m = manifest()
-        content = b''.join(as_bytes(line) for line in lines)
-        one = component(m, name)
-        one['digest'] = hashlib.sha256(content).hexdigest()
-        one['version'] = 'sha-' + one['digest'][:12]
-        if name == 'extras':
-            m.pop('selfTest', None)
-        return {NAME: json.dumps(m), name + '.files': content}
+        m, out = manifest(), {}
+        for name, lines in lists.items():
+            content = out[name + '.files'] = b''.join(as_bytes(line) for line in lines)
+            one = component(m, name)
+            one['digest'] = hashlib.sha256(content).hexdigest()
+            one['version'] = 'sha-' + one['digest'][:12]
+            if name == 'extras':
+                m.pop('selfTest', None)
+        return {NAME: json.dumps(m), **out}
     return make
+
+
+def with_list(name, *lines):
+    return with_lists({name: lines})
 
 
 def lib(*lines):
@@ -172,8 +177,8 @@ ROWS = {
         'endless-string': ('no JSON', document(lambda: '{"apiVersion": "' + 'x' * 60000)),
         'larger': ('larger than 65536 bytes', document(lambda: ' ' * 65537)),
         'lists-larger': ('larger than 33554432 bytes', lib(' ' * (33 << 20))),
-        'lists-larger-together': ('larger than 33554432 bytes together', lambda: {
-            **with_list('extras', *(soft(f'{i:05}', 'x' * 900) for i in range(19000)))(), 'lib.files': b'x' * (17 << 20)}),
+        'lists-larger-together': ('larger than 33554432 bytes together', with_lists(
+            {name: [soft(f'{i:05}', '/'.join(['x' * 225] * 4)) for i in range(19000)] for name in ('lib', 'extras')})),
         'list-one-line': ('has not the five columns', lib('f' * (30 << 20), '\n')),
         'list-of-ends': ('100000 at most', lib('\n' * (20 << 20))),
         'list-of-tabs': ('BundleInvalid', lib('\t' * (20 << 20), '\n')),

@@ -97,7 +97,7 @@ case_07_files_of_another_version() {
 	# the manifest of one version, the files of another
 	cp -a "$c" mixed && cp "$b"/kontain-bundle.json "$b"/*.files mixed/ && installs 1 "DigestMismatch: bin" "$PWD/mixed" && unchanged r "$before" || return 1
 	# one file of another among a version's own
-	cp -a "$b" one && cp "$c/tests/hello_test.km" one/tests/hello_test.km && printf x >>one/tests/hello_test.km && installs 1 "DigestMismatch: " "$PWD/one" && unchanged r "$before" || return 1
+	cp -a "$b" one && printf x >>one/bin/km && installs 1 "DigestMismatch: " "$PWD/one" && unchanged r "$before" || return 1
 	# a component that is landed already is taken from there, whatever lies in its place in the bundle
 	cp -a "$c" shared && cp "$a"/*.files shared/ && sed 's/"version": "1.0"/"version": "1.1"/' "$a/kontain-bundle.json" >shared/kontain-bundle.json &&
 		installs 0 READY "$PWD/shared" && cmp r/bin/km "$a/bin/km" && serves 1.1 && does 0 "1.0 is current" rollback --config "$(settings)" --root "$PWD/r" || return 1

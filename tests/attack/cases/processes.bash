@@ -61,7 +61,7 @@ case_12_km_replaced_while_it_runs() {
 	is "$exe" /versions/km/ || return 1
 	# upgrade, back, and the version that it runs from damaged and landed anew: each beside it, none refused as busy
 	installs 0 READY "$(packed good2 2.0)" && same "$(readlink /proc/$pid/exe)" "$exe" || return 1
-	does 0 "1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && rm "$(dirname "$exe")/../.kontain-component" &&
+	does 0 "1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && rm "$(dirname "$exe")/../.files" &&
 		installs 0 READY "$(packed good 1.0)" && ! grep -rqi 'text file busy' out err || return 1
 	[ "$(readlink -f r/bin/km)" = "$exe" ] && [ "$(stat -L -c %i r/bin/km)" != "${before%% *}" ] || { say "the damaged version was not replaced as a whole"; return 1; }
 	# the running one has its file still, unchanged but for its name
