@@ -181,9 +181,12 @@ static int folder_check(struct check *check, const char *name, const struct kt_f
 	struct kt_tree_check how = {.depth = depth, .is_any_owner = true, .visit = difference_visit, .context = check};
 	int r;
 
+	if (dir == -ENOENT && list == &no_files)
+		return 0;
+	if (dir < 0 && reason_of(-dir) == KT_REASON_IO_ERROR)
+		return kt_fail_errno(check->err, -dir, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s", source);
 	if (dir < 0 && list == &no_files)
-		return dir == -ENOENT ? 0 :
-					kt_fail(check->err, ENOTDIR, KT_REASON_BUNDLE_INVALID, "%s is not a folder", source);
+		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "%s is not a folder", source);
 	if (dir < 0)
 		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "the folder %s is missing", source);
 	check->folder = is_top ? "" : source;

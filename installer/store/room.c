@@ -1,17 +1,12 @@
 #include "room.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
-#include "kontain/own.h"
 #include "kontain/proc.h"
 
 /* Manifest, notes, directories' own growth: room that no file's size shows. */
@@ -73,26 +68,12 @@ static uint64_t stat_value(const char *text, const char *key)
 	return 0;
 }
 
-/* A file of a cgroup file system, and of no other that lies there. */
-static bool group_read(const char *path, char *text, size_t size)
-{
-	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct statfs info;
-	ssize_t got;
-
-	if (fd < 0 || fstatfs(fd, &info) < 0 || (info.f_type != CGROUP_SUPER_MAGIC && info.f_type != CGROUP2_SUPER_MAGIC))
-		return false;
-	got = read(fd, text, size - 1);
-	text[got > 0 ? got : 0] = '\0';
-	return got > 0;
-}
-
 static bool number_read(const char *folder, const char *name, uint64_t *ret_value)
 {
 	char path[512], text[64], *end;
 
 	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
-	    !group_read(path, text, sizeof(text)))
+	    kt_sys_read("", path, text, sizeof(text)) < 0)
 		return false;
 	*ret_value = strtoull(text, &end, 10); /* "max" is none */
 	return end != text;
@@ -110,7 +91,7 @@ static bool left_read(const char *folder, bool is_v1, uint64_t *ret_left)
 	    snprintf(path, sizeof(path), "%s/memory.stat", folder) >= (int)sizeof(path))
 		return false;
 	text[0] = '\0';
-	(void)group_read(path, text, sizeof(text));
+	(void)kt_sys_read("", path, text, sizeof(text));
 	pages = is_v1 ? stat_value(text, "total_inactive_file") + stat_value(text, "total_active_file") :
 			stat_value(text, "inactive_file") + stat_value(text, "active_file");
 	used -= pages < used ? pages : used;
@@ -136,7 +117,7 @@ static bool memory_left(uint64_t *ret_left)
 		if (!path || (!is_v2 && (path - controllers != 7 || strncmp(controllers, ":memory", 7) != 0)))
 			continue;
 		/* in a pod the path is "/", or one that is seen from outside alone: its own is mounted at the top */
-		(void)snprintf(folder, sizeof(folder), "/sys/fs/cgroup%s%s", is_v2 ? "" : "/memory", path + 1);
+		(void)snprintf(folder, sizeof(folder), "fs/cgroup%s%s", is_v2 ? "" : "/memory", path + 1);
 		for (;;) {
 			char *slash = strrchr(folder, '/');
 
@@ -144,7 +125,7 @@ static bool memory_left(uint64_t *ret_left)
 				*ret_left = left < *ret_left ? left : *ret_left;
 				is_known = true;
 			}
-			if (!slash || strcmp(folder, is_v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory") == 0)
+			if (!slash || strcmp(folder, is_v2 ? "fs/cgroup" : "fs/cgroup/memory") == 0)
 				break;
 			*slash = '\0';
 		}

@@ -65,6 +65,8 @@ int kt_set_load(const struct kt_store *store, const char *version, struct kt_set
 			  kt_fs_read_all(set.dir, KT_MANIFEST_NAME, KT_MANIFEST_BYTES_MAX, &set.bytes, &set.size, &mine);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "version %s is not landed in %s", version, store->root);
+	if (r < 0 && r != -ELOOP && r != -EISDIR && r != -EINVAL && r != -EFBIG)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/" KT_STORE_SETS "/%s", store->root, version);
 	if (r == 0) {
 		kt_digest_add(digest, set.bytes, set.size);
 		kt_digest_take(digest, set.sha256);
@@ -173,7 +175,7 @@ int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, en
 	*ret_state = KT_SET_MISSING;
 	if (r < 0 && mine.reason == KT_REASON_NO_VERSION)
 		return 0;
-	if (r < 0 && (mine.code == EIO || mine.code == ENOMEM))
+	if (r < 0 && mine.reason != KT_REASON_STORE_DAMAGED)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	*ret_state = KT_SET_DAMAGED; /* a manifest that nobody can read is damage, not another version */
 	if (r < 0)

@@ -359,8 +359,10 @@ static int item_note(const struct landing *landing, const struct item *item, str
 		r = -ENOMEM;
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s", place);
-	if (first.count > 0) /* who else writes here? */
+	if (first.count > 0) { /* a disk that does not read, or somebody else who writes here */
+		err->reason = err->reason == KT_REASON_STORE_DAMAGED ? KT_REASON_IO_ERROR : err->reason;
 		return -err->code;
+	}
 	head.count = check.note_count;
 	memcpy(head.digest, component->digest, sizeof(head.digest));
 	memcpy(head.contract, landing->contract, sizeof(head.contract));

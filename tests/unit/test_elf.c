@@ -343,7 +343,7 @@ struct room {
 	struct kt_manifest manifest;
 	int fds[KT_COMPONENT_MAX];
 	int dir;
-	struct kt_bundle_file files[KT_COMPONENT_MAX + 1][ROWS_MAX]; /* the last are extras */
+	struct kt_file files[KT_COMPONENT_MAX][ROWS_MAX];
 };
 
 static void file_lay(int dir, const struct laid *laid)
@@ -374,17 +374,16 @@ static void file_lay(int dir, const struct laid *laid)
 
 static void room_lay(struct room *room, const struct laid *rows)
 {
-	*room = (struct room){.path = "/tmp/kt-elf-XXXXXX", .fds = {-1, -1, -1, -1, -1}};
+	*room = (struct room){.path = "/tmp/kt-elf-XXXXXX", .fds = {-1, -1, -1, -1, -1, -1, -1}};
 	assert_non_null(mkdtemp(room->path));
 	room->dir = open(room->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	room->manifest.extras = room->files[KT_COMPONENT_MAX];
 	for (size_t i = 0; kt_component_names[i]; i++) {
 		struct kt_component *component = &room->manifest.components[i];
-		const char *folder = kt_component_folder(kt_component_names[i]);
+		const char *folder = kt_component_source(kt_component_names[i]);
 
 		strcpy(component->name, kt_component_names[i]);
 		strcpy(component->version, "1.0");
-		component->files = room->files[i];
+		component->list.files = room->files[i];
 		assert_int_equal(kt_fs_make_dirs(room->dir, folder), 0);
 		room->fds[i] = openat(room->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
@@ -393,18 +392,13 @@ static void room_lay(struct room *room, const struct laid *rows)
 		size_t length = strcspn(rows->name, "/"), i = 0;
 
 		file_lay(room->dir, rows);
-		while (i < KT_COMPONENT_MAX &&
-		       (strlen(kt_component_folder(kt_component_names[i])) != length ||
-			strncmp(kt_component_folder(kt_component_names[i]), rows->name, length) != 0))
+		while (i < KT_COMPONENT_MAX - 1 && /* the last are the extras */
+		       (strlen(kt_component_source(kt_component_names[i])) != length ||
+			strncmp(kt_component_source(kt_component_names[i]), rows->name, length) != 0))
 			i++;
-
-		struct kt_bundle_file file = {.path = (char *)rows->name + (i < KT_COMPONENT_MAX ? length + 1 : 0),
-					      .link = (char *)rows->link, .mode = rows->mode ? rows->mode : 0755};
-
-		if (i < KT_COMPONENT_MAX)
-			room->files[i][room->manifest.components[i].file_count++] = file;
-		else
-			room->manifest.extras[room->manifest.extra_count++] = file;
+		room->files[i][room->manifest.components[i].list.count++] =
+			(struct kt_file){.path = rows->name + (i < KT_COMPONENT_MAX - 1 ? length + 1 : 0),
+					 .link = rows->link, .mode = rows->mode ? rows->mode : 0755};
 	}
 }
 
@@ -678,12 +672,9 @@ static const struct {
 
 static int room_check(const struct room *room, bool strict, size_t *ret_found, struct kt_error *err)
 {
-	int r;
-
 	*ret_found = 0;
 	findings[0] = '\0';
-	r = kt_elf_check(&room->manifest, room->fds, strict, finding_note, ret_found, err);
-	return r < 0 ? r : kt_elf_check_extras(&room->manifest, room->dir, strict, finding_note, ret_found, err);
+	return kt_elf_check(&room->manifest, room->fds, strict, finding_note, ret_found, err);
 }
 
 static void test_contract(void **state)
@@ -718,104 +709,38 @@ static void test_contract(void **state)
 	}
 }
 
-/* As objcopy --only-keep-debug leaves it: the program headers of the original, without the bytes. */
-struct debug {
-	Elf64_Ehdr head;
-	Elf64_Phdr load, dynamic;
-	Elf64_Shdr sections[4]; /* none, build id, code, debug_info */
-	char note[32];
-};
-
-static void debug_make(struct debug *debug)
+/* What a component's contract depends on beside its own bytes: paths and links of all, not their contents. */
+static void test_surroundings(void **state)
 {
-	*debug = (struct debug){
-		.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_DYN,
-			 .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = offsetof(struct debug, load),
-			 .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2,
-			 .e_shoff = offsetof(struct debug, sections), .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 4},
-		.load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_memsz = 4096, .p_align = 4096},
-		.dynamic = {.p_type = PT_DYNAMIC, .p_vaddr = 512, .p_memsz = 512},
-		.sections = {{.sh_type = SHT_NULL},
-			     {.sh_type = SHT_NOTE, .sh_flags = SHF_ALLOC, .sh_size = 32},
-			     {.sh_type = SHT_NOBITS, .sh_flags = SHF_ALLOC | SHF_EXECINSTR, .sh_size = 4096},
-			     {.sh_type = SHT_PROGBITS, .sh_offset = offsetof(struct debug, note), .sh_size = 32}},
-	};
-}
-
-static void test_debug_files(void **state)
-{
-	static const struct {
-		const char *name;
-		bool is_taken;
-	} rows[] = {
-		{"lib/liba.so.1.debug", true},
-		{"lib/debug/lib/liba.so.1", true},
-		{"lib/.debug/liba.so", true},
-		{"lib/debug/.build-id/ab/cdef.debug", true},
-		{"bin/tool.debug", true},
-		{"lib/liba.so.1", false},
-		{"lib/liba.so.1.debugx", false},
-		{"lib/debugs/liba.so.1", false},
-		{"bin/km", false},
-		{"runtime/libc.so", false},
-	};
+	const struct laid rows[] = {KM, {.name = "lib/a.so", .made = LIBRARY}, {.name = "lib/b.so", .link = "a.so"},
+				    {.name = NULL}};
+	char first[KT_DIGEST_HEX], other[KT_DIGEST_HEX];
+	struct room room;
+	struct kt_error err = {0};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct laid laid[] = {KM, {.name = rows[i].name, .text = ""}, {.name = NULL}};
-		const struct laid *lay = strcmp(rows[i].name, "bin/km") == 0 ? laid + 1 : laid;
-		struct kt_error err = {0};
-		struct debug debug;
-		struct room room;
-		size_t found;
-
-		room_lay(&room, lay);
-		debug_make(&debug);
-
-		KT_OWN(kt_close_fd) int fd = openat(room.dir, rows[i].name, O_WRONLY | O_CLOEXEC);
-
-		assert_int_equal(kt_fs_write_full(fd, &debug, sizeof(debug)), 0);
-
-		int r = room_check(&room, false, &found, &err);
-
-		if ((r == 0) != rows[i].is_taken ||
-		    (r == 0 && (found != 1 || !strstr(findings, "a separate debug file"))))
-			fail_msg("%s: %zu findings, %s", rows[i].name, found, r < 0 ? err.text : findings);
-		/* with bytes to load it is none, whatever its name */
-		debug.sections[2].sh_type = SHT_PROGBITS;
-		assert_int_equal(pwrite(fd, &debug, sizeof(debug), 0), sizeof(debug));
-		if (room_check(&room, false, &found, &err) == 0)
-			fail_msg("%s: %s", rows[i].name, findings);
-		room_done(&room);
-	}
-}
-
-/* The sections, cut and out of bounds: none of them is read beyond the end. */
-static void test_debug_sections(void **state)
-{
-	struct debug debug;
-	KT_OWN(kt_free_mem) char *block = malloc(sizeof(debug));
-
-	(void)state;
-	debug_make(&debug);
-	assert_true(kt_elf_is_debug(&debug, sizeof(debug)));
-	for (size_t cut = 0; cut <= sizeof(debug); cut++) {
-		char *start = block + sizeof(debug) - cut;
-
-		memcpy(start, &debug, cut);
-		assert_true(kt_elf_is_debug(start, cut) == (cut >= offsetof(struct debug, note)));
-	}
-	debug.head.e_shoff = UINT64_MAX - 8;
-	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
-	debug_make(&debug);
-	debug.head.e_shnum = 0;
-	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
-	debug_make(&debug);
-	debug.head.e_shentsize = 40;
-	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
-	debug_make(&debug);
-	debug.head.e_machine = EM_AARCH64;
-	assert_false(kt_elf_is_debug(&debug, sizeof(debug)));
+	room_lay(&room, rows);
+	assert_int_equal(kt_elf_surroundings(&room.manifest, first), 0);
+	room.files[3][0].mode = 0644;
+	room.files[3][0].size_bytes = 5;
+	strcpy(room.manifest.components[0].version, "2.0"); /* km's, which no library names */
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_equal(first, other);
+	strcpy(room.manifest.components[1].version, "2.0"); /* the runtime's: a path may lead through it */
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_not_equal(first, other);
+	strcpy(room.manifest.components[1].version, "1.0");
+	room.files[3][1].link = "c.so";
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_not_equal(first, other);
+	room.files[3][1].link = "a.so";
+	room.files[3][0].path = "c.so";
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_not_equal(first, other);
+	/* one that is not read again still answers for the others */
+	kt_close_fd(&room.fds[3]);
+	assert_int_equal(kt_elf_check(&room.manifest, room.fds, false, NULL, NULL, &err), 0);
+	room_done(&room);
 }
 
 static void test_other_machine_and_missing_file(void **state)
@@ -852,8 +777,7 @@ int main(void)
 		cmocka_unit_test(test_more_needed_than_can_be_told),
 		cmocka_unit_test(test_cut_and_flipped),
 		cmocka_unit_test(test_contract),
-		cmocka_unit_test(test_debug_files),
-		cmocka_unit_test(test_debug_sections),
+		cmocka_unit_test(test_surroundings),
 		cmocka_unit_test(test_other_machine_and_missing_file),
 	};
 

@@ -16,12 +16,11 @@
 
 #include <cmocka.h>
 
-#include "../../installer/store/reader.h"
+#include "../../installer/store/seen.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 
 #define SHA  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define MARK UINT64_C(0x0123456789abcdef)
 
 struct place {
 	char path[32];
@@ -56,9 +55,20 @@ static const struct kt_seen_file files[] = {
 };
 #define COUNT (sizeof(files) / sizeof(files[0]))
 
+static int write_lines(const struct kt_store *store, const char *part, const struct kt_seen_file *lines, size_t count)
+{
+	struct kt_seen head = {.read_at = 1700000000, .count = count, .digest = SHA, .contract = SHA};
+	char body[512] = "";
+
+	for (size_t i = 0; i < count; i++)
+		sprintf(body + strlen(body), "%c%016llx %s\n", lines[i].is_wrong ? '!' : '=',
+			(unsigned long long)lines[i].stamp, lines[i].path);
+	return kt_seen_write(store, part, "1.0", &head, body, strlen(body), NULL);
+}
+
 static int write_one(const struct kt_store *store)
 {
-	return kt_seen_write(store, "km", "1.0", MARK, 1700000000, SHA, files, COUNT, NULL);
+	return write_lines(store, "km", files, COUNT);
 }
 
 static void test_round_trip(void **state)
@@ -67,13 +77,16 @@ static void test_round_trip(void **state)
 	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
 	struct kt_seen_file file;
 
-	assert_int_equal(kt_seen_read(store, "km", "1.0", MARK, &seen), -ENOENT);
+	assert_int_equal(kt_seen_read(store, "km", "1.0", &seen), -ENOENT);
 	assert_int_equal(write_one(store), 0);
 	assert_int_equal(write_one(store), 0); /* in place of the first */
-	assert_int_equal(kt_seen_read(store, "km", "1.0", MARK, &seen), 0);
+	assert_int_equal(kt_seen_read(store, "km", "1.0", &seen), 0);
 	assert_int_equal(seen.read_at, 1700000000);
-	assert_int_equal(seen.file_count, COUNT);
+	assert_int_equal(seen.count, COUNT);
 	assert_string_equal(seen.digest, SHA);
+	assert_string_equal(seen.contract, SHA);
+	assert_string_equal(seen.km_digest, "");
+	assert_int_equal(kt_seen_body_size(&seen), 3 * 18 + strlen("a b\ndeep/er/= !\nkm\n"));
 
 	char *cursor = seen.body;
 
@@ -91,17 +104,10 @@ static void test_what_is_another_s(void **state)
 {
 	const struct kt_store *store = &((struct place *)*state)->store;
 	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
-	struct kt_seen_file bad = {.path = "a\nb", .stamp = 1};
 
 	assert_int_equal(write_one(store), 0);
-	assert_int_equal(kt_seen_read(store, "km", "1.0", MARK + 1, &seen), -ENOENT);
-	assert_int_equal(kt_seen_read(store, "km", "1.0", KT_STAMP_NONE, &seen), -ENOENT);
-	assert_int_equal(kt_seen_read(store, "km", "2.0", MARK, &seen), -ENOENT);
-	assert_int_equal(kt_seen_read(store, "lib", "1.0", MARK, &seen), -ENOENT);
-	assert_int_equal(kt_seen_write(store, "lib", "1.0", MARK, 1, "", &bad, 1, NULL), -EINVAL);
-	assert_false(kt_fs_exists(store->dir, ".seen-lib-1.0"));
-	assert_int_equal(kt_seen_write(store, "lib", "1.0", KT_STAMP_NONE, 1, "", files, 1, NULL), 0);
-	assert_int_equal(kt_seen_read(store, "lib", "1.0", KT_STAMP_NONE, &seen), -ENOENT);
+	assert_int_equal(kt_seen_read(store, "km", "2.0", &seen), -ENOENT);
+	assert_int_equal(kt_seen_read(store, "lib", "1.0", &seen), -ENOENT);
 }
 
 /* Each cut, and each byte turned into another. */
@@ -118,10 +124,10 @@ static void test_what_is_spoilt(void **state)
 		KT_OWN(kt_free_mem) char *turned = strdup(good);
 		struct kt_seen seen;
 
-		assert_int_equal(kt_seen_parse(cut, i, MARK, &seen), -EINVAL);
+		assert_int_equal(kt_seen_parse(cut, i, &seen), -EINVAL);
 		for (unsigned bit = 0; bit < 8; bit++) {
 			turned[i] = (char)(good[i] ^ (1 << bit));
-			if (kt_seen_parse(turned, size, MARK, &seen) == 0)
+			if (kt_seen_parse(turned, size, &seen) == 0)
 				fail_msg("believed with bit %u of byte %zu turned", bit, i);
 		}
 	}
@@ -138,21 +144,20 @@ static void test_hostile_lines(void **state)
 		struct kt_seen_file file = {.path = paths[i], .stamp = 7};
 		size_t count = 0;
 
-		assert_int_equal(kt_seen_write(store, "km", "1.0", MARK, 1, "", &file, 1, NULL), 0);
-		assert_int_equal(kt_seen_read(store, "km", "1.0", MARK, &seen), 0);
+		assert_int_equal(write_lines(store, "km", &file, 1), 0);
+		assert_int_equal(kt_seen_read(store, "km", "1.0", &seen), 0);
 		for (char *cursor = seen.body; kt_seen_next(&cursor, &file);) {
 			assert_string_equal(file.path, paths[i]);
 			count++;
 		}
 		assert_int_equal(count, 1);
-		assert_string_equal(seen.digest, "");
 	}
 }
 
 static void test_each_part_of_a_stamp_counts(void **state)
 {
 	const struct stat plain = {.st_ino = 5, .st_size = 6, .st_mode = S_IFREG | 0644, .st_mtim = {7, 8}, .st_ctim = {9, 10}};
-	struct stat twists[] = {plain, plain, plain, plain, plain, plain, plain, plain};
+	struct stat twists[] = {plain, plain, plain, plain, plain, plain, plain, plain, plain, plain};
 
 	(void)state;
 	twists[1].st_ino++;
@@ -162,6 +167,8 @@ static void test_each_part_of_a_stamp_counts(void **state)
 	twists[5].st_mtim.tv_nsec++;
 	twists[6].st_ctim.tv_sec++;
 	twists[7].st_ctim.tv_nsec++;
+	twists[8].st_uid++;
+	twists[9].st_gid++;
 	assert_true(kt_stamp(&twists[0]) == kt_stamp(&plain));
 	for (size_t i = 0; i < sizeof(twists) / sizeof(twists[0]); i++)
 		for (size_t j = 0; j < i; j++)
@@ -172,6 +179,32 @@ static void test_each_part_of_a_stamp_counts(void **state)
 	assert_false(kt_stamp_settled(&twists[0]) == KT_STAMP_NONE);
 	twists[0].st_ctim.tv_sec += 7200; /* the clock was set back since */
 	assert_false(kt_stamp_settled(&twists[0]) == KT_STAMP_NONE);
+}
+
+/* A stamp of what was made just now counts once the kernel's clock has gone on: a change would have another time. */
+static void test_a_tick_is_awaited(void **state)
+{
+	const struct kt_store *store = &((struct place *)*state)->store;
+	struct stat info, later;
+	struct timespec now;
+
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(kt_fs_replace_file(store->dir, "new", "abc", 3, 0644, NULL), 0);
+		assert_int_equal(fstatat(store->dir, "new", &info, 0), 0);
+		if (info.st_ctim.tv_nsec == 0) /* of whole seconds, perhaps */
+			continue;
+		assert_true(kt_stamp_await_tick(&info));
+		assert_int_equal(fchmodat(store->dir, "new", 0755, 0) + fchmodat(store->dir, "new", 0644, 0), 0);
+		assert_int_equal(fstatat(store->dir, "new", &later, 0), 0);
+		assert_false(kt_stamp(&info) == kt_stamp(&later));
+	}
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+	info.st_ctim = (struct timespec){now.tv_sec + 1, 1}; /* never comes while it is waited for */
+	assert_false(kt_stamp_await_tick(&info));
+	info.st_ctim = (struct timespec){now.tv_sec, 0}; /* of whole seconds: it could change again within this one */
+	assert_false(kt_stamp_await_tick(&info));
+	info.st_ctim = (struct timespec){now.tv_sec - 10, 0};
+	assert_true(kt_stamp_await_tick(&info));
 }
 
 static void test_reading(void **state)
@@ -204,6 +237,7 @@ int main(void)
 		TEST(test_what_is_spoilt),
 		TEST(test_hostile_lines),
 		TEST(test_each_part_of_a_stamp_counts),
+		TEST(test_a_tick_is_awaited),
 		TEST(test_reading),
 	};
 
