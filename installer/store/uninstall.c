@@ -153,14 +153,21 @@ static void folders_remove(const struct kt_store *store, const struct kt_users *
 	folder_remove(store, users, KT_STORE_SETS);
 }
 
+struct remains {
+	const struct kt_users *users;
+	char first[256]; /* what is neither ours nor mounted by somebody; "" for nothing */
+};
+
 static int first_visit(void *context, int dir, const char *name)
 {
+	struct remains *remains = context;
+
 	if (strcmp(name, KT_STORE_OWNER) == 0 || strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0)
 		return 0;
-	/* what somebody has mounted */
-	if ((strcmp(name, KT_STORE_SETS) == 0 || strcmp(name, KT_STORE_VERSIONS) == 0) && kt_is_skeleton(dir, name))
+	if ((strcmp(name, KT_STORE_SETS) == 0 || strcmp(name, KT_STORE_VERSIONS) == 0) && is_mounted(remains->users, name) &&
+	    kt_is_skeleton(dir, name))
 		return 0;
-	(void)snprintf(context, 256, "%s", name);
+	(void)snprintf(remains->first, sizeof(remains->first), "%s", name);
 	return 1;
 }
 
@@ -193,8 +200,8 @@ static int root_remove(const struct kt_store *store, bool *ret_kept, struct kt_e
 static int marks_remove(const struct kt_store *store, const struct kt_users *users, bool *ret_root_kept,
 			struct kt_error *err)
 {
-	char foreign[256] = "";
-	int r = kt_each_entry(store->dir, ".", first_visit, foreign);
+	struct remains remains = {.users = users};
+	int r = kt_each_entry(store->dir, ".", first_visit, &remains);
 
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
@@ -204,7 +211,7 @@ static int marks_remove(const struct kt_store *store, const struct kt_users *use
 	if (r > 0)
 		return kt_fail(err, ENOTEMPTY, KT_REASON_FOREIGN_INSTALLATION,
 			       "%s/%s was not made by kontain-installer and was kept; all else is removed", store->root,
-			       foreign);
+			       remains.first);
 	*ret_root_kept = is_mounted(users, ".");
 	return *ret_root_kept ? 0 : root_remove(store, ret_root_kept, err);
 }
