@@ -180,7 +180,6 @@ static const struct call {
 	[SYS_ppoll] = {"ppoll", "", 0},
 	[SYS_rt_sigaction] = {"rt_sigaction", "", 0},
 	[SYS_rt_sigprocmask] = {"rt_sigprocmask", "", 0},
-	[SYS_rt_sigreturn] = {"rt_sigreturn", "", 0},
 	[SYS_set_robust_list] = {"set_robust_list", "", 0},
 	[SYS_set_tid_address] = {"set_tid_address", "", 0},
 	[SYS_rseq] = {"rseq", "", 0},
@@ -545,6 +544,8 @@ static int call_enter(struct strike *strike, struct traced *traced, const struct
 	bool is_in_root;
 	unsigned what, n;
 
+	if (info->entry.nr == SYS_rt_sigreturn) /* a handler's end: it comes when a signal does, and between call and call */
+		return 0;
 	if (is_resumed(traced, info) || strike->is_done)
 		return 0;
 	what = name_make(traced, info, name, &is_in_root);

@@ -9,6 +9,7 @@ import threading
 from store import Unfit, copy_tree, picture
 
 RECORDINGS = 2
+GROWTH = 2  # how many times the calls of the recordings all runs may show
 # How often a strike is tried whose call did not come. What changes the disk is not given up soon.
 TRIES, TRIES_CHANGING = 5, 20
 ABSENT_MAX = 0.02  # the share of strikes that may be missed because their calls did not come, of those that change nothing
@@ -91,13 +92,19 @@ class Rig:
 
     def batches(self):
         """All strikes; then those for which a run showed a call that no run before it did. What changes the disk first."""
-        while True:
-            strikes = [(way, name) for name, flags in sorted(self.flags.items(), key=lambda row: 'c' not in row[1])
-                       for way in self.ways(flags) if (way, name) not in self.struck]
+        most = GROWTH * len(self.flags)
+        while len(self.flags) <= most:
+            strikes = self.strikes()
             if not strikes:
                 return
             self.struck.update(strikes)
             yield strikes
+        self.missed += self.strikes()  # each run shows others: their names have something of the run in them
+
+    def strikes(self):
+        """Those that were not handed out yet."""
+        return [(way, name) for name, flags in sorted(self.flags.items(), key=lambda row: 'c' not in row[1])
+                for way in self.ways(flags) if (way, name) not in self.struck]
 
     def is_new(self, root, *more):
         """Has no tree like this been judged yet? For the judge they are one."""

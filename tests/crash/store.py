@@ -159,7 +159,8 @@ class Bench:
         self.driver = os.path.join(build, 'tests/store/kt-store-driver')
         self.striker = os.path.join(build, 'tests/crash/kt-crash-at')
         self.canaries = os.path.join(build, 'tests/crash/kt-crash-canary.so')
-        self.work = work
+        self.sample = os.path.join(build, 'tests/crash/kt-crash-sample')
+        self.work, self.noise = work, NOISE
         self.canary = ''
         self.ends, self.lock = {}, threading.Lock()
         # a build with sanitizers: a traced process cannot look for leaks, and a finding must not look like a refusal
@@ -228,7 +229,7 @@ class Bench:
         return dict(self.clean, LD_PRELOAD=self.canaries, KT_CANARY=self.canary) if self.canary else self.clean
 
     def strike_command(self, root, step, options, *how):
-        noise = [word for what, text in NOISE for word in ('-n', f'{what}={text}')]
+        noise = [word for what, text in self.noise for word in ('-n', f'{what}={text}')]
         return [self.striker, '-r', root, '-s', f'{self.work}=work', *noise, *options, *how, *self.commands(root, step)]
 
     def strike(self, root, step, known, new, *how):
