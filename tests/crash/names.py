@@ -1,4 +1,4 @@
-"""The rig itself: that a call has one name, whatever happens beside it, and that what was not struck is told."""
+"""The rig itself: that a call has one name, whatever happens beside it, and that what was not struck is reported."""
 import copy
 import os
 
@@ -62,24 +62,26 @@ def retry(bench, place):
 def processes(bench, place):
     program = os.path.basename(bench.sample)[:15]  # as the kernel cuts it
     steady(Sample(bench, 'processes', place),
-           {*(f'main.{i} openat root/child-{i} #1' for i in range(1, 9)), f'main.9:{program} openat root/by-vfork #1',
-            f'main.10:{program} openat root/by-spawn #1', 'main+1 openat root/thread #1'})
+           {*(f'main.{i} openat root/child-{i} #1' for i in range(1, 9)),
+            *(f'main.{i}.1 openat root/grandchild-{i} #1' for i in range(1, 9)),
+            f'main.9:{program} openat root/by-vfork #1', f'main.10:{program} openat root/by-spawn #1',
+            'main+1 openat root/thread #1'})
 
 
 def once(bench, place):
     faults, _ = Sample(bench, 'once', place).strike_all()
-    must(any('main mkdirat root/once #1' in fault for fault in faults), f'a change that is missed is not told: {faults}')
+    must(any('main mkdirat root/once #1' in fault for fault in faults), f'a missed change is not reported: {faults}')
 
 
 def once_read(bench, place):
     faults, notes = Sample(bench, 'once-read', place).strike_all()
     must(not faults, f'{faults}')
-    must(len(notes) == 1 and 'main openat root/once #1' in notes[0], f'what was missed is not told: {notes}')
+    must(len(notes) == 1 and 'main openat root/once #1' in notes[0], f'what was missed is not reported: {notes}')
 
 
 def random(bench, place):
     faults, _ = Sample(bench, 'random', place).strike_all()
-    must(any('root/made-' in fault for fault in faults), f'a name that changes is not told: {faults}')
+    must(any('root/made-' in fault for fault in faults), f'a name that changes is not reported: {faults}')
 
 
 def noise(bench, place):
@@ -88,11 +90,11 @@ def noise(bench, place):
 
 
 ALL = {
-    'broken off and made again by the kernel': restart,
-    'broken off and made again by the program': retry,
+    'interrupted and made again by the kernel': restart,
+    'interrupted and made again by the program': retry,
     'processes and threads': processes,
     'a change made once and missed': once,
     'a look made once and missed': once_read,
     'a path that is another each time': random,
-    'a path that is another each time, told as noise': noise,
+    'a path that is another each time, named as noise': noise,
 }

@@ -1,10 +1,11 @@
-/* A program for the rigs to be tried on: what it does is known, and each verb has one thing that makes calls hard to name.
+/* A program to try the striker on: what it does is known, and each verb has one thing that makes calls hard to name.
  *
  *   kt-crash-sample VERB ROOT      makes ROOT, opens it, and then
- *     restart      a read is broken off by the end of a child and made again by the kernel
- *     retry        a read is broken off by a signal with a handler and made again by the program
- *     processes    children by fork that run at once, by vfork and by posix_spawn, and a thread: each opens a file
- *     once         a folder is made in the first run only, as a file beside ROOT tells it
+ *     restart      a read is interrupted by the end of a child and made again by the kernel
+ *     retry        a read is interrupted by a signal with a handler and made again by the program
+ *     processes    children by fork that run at once and fork at once, by vfork and by posix_spawn, and a thread: each
+ *                  opens a file
+ *     once         a folder is made in the first run only, which a file beside ROOT remembers
  *     once-read    likewise, and a file is only looked for
  *     random       a folder is made whose name is another each time
  *     leaf FILE    (what processes runs) opens FILE */
@@ -42,8 +43,9 @@ static int look(int root, const char *name)
 
 static void children_wait(void)
 {
-	while (wait(NULL) > 0 || errno == EINTR)
-		;
+	do
+		errno = 0;
+	while (wait(NULL) > 0 || errno == EINTR);
 }
 
 static void child_sleep_write(int fd, unsigned ms)
@@ -100,18 +102,29 @@ static void *thread_run(void *root)
 	return NULL;
 }
 
+/* With a child of its own, so that many processes fork at once. */
+static _Noreturn void child_run(int root, int number)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "grandchild-%d", number);
+	if (fork() == 0)
+		_exit(look(root, name));
+	(void)snprintf(name, sizeof(name), "child-%d", number);
+	(void)look(root, name);
+	children_wait();
+	_exit(0);
+}
+
 static int verb_processes(int root)
 {
 	char *leaf[] = {self, "leaf", "", NULL};
 	pthread_t thread;
-	char name[16];
 	pid_t pid;
 
-	for (int i = 1; i <= CHILDREN; i++) {
-		(void)snprintf(name, sizeof(name), "child-%d", i);
+	for (int i = 1; i <= CHILDREN; i++)
 		if (fork() == 0)
-			_exit(look(root, name));
-	}
+			child_run(root, i);
 	children_wait();
 	if (fchdir(root) < 0)
 		return 1;
