@@ -4,14 +4,14 @@
  *
  * PROCESS  main; main.2 is the second child that main made; main.2:prober when it runs another program than its parent;
  *          main+1 is main's first thread
- * OBJECT   the paths that the call names, by descriptor or by name, with the root's own path taken out (-r, -s) and with
- *          what differs from run to run replaced (-n); "socket" and "pipe" for those; nothing where it names none
- * #N       which of that process's calls of this name. A call that a signal broke off and that is made again, by the
- *          kernel or by the program, is the same call
+ * OBJECT   the paths that the call names, by descriptor or by name, without the root's own path (-r, -s), and with what
+ *          differs from run to run replaced (-n); "socket" and "pipe" for those; nothing where the call names none
+ * #N       which of the calls of this name that the process makes. A call that a signal interrupted and that is made
+ *          again, by the kernel or by the program, is the same call
  *
  *   kt-crash-at [OPTION]... record COMMAND...             strikes none
- *   kt-crash-at [OPTION]... watch IN OUT COMMAND...       before each call that changes something its name is written to
- *                                                         the descriptor OUT, and a byte is read from IN
+ *   kt-crash-at [OPTION]... watch IN OUT COMMAND...       before each call that changes something, writes its name to
+ *                                                         the descriptor OUT and reads a byte from IN
  *   kt-crash-at [OPTION]... kill NAME COMMAND...          SIGKILL to all of them as the call is entered
  *   kt-crash-at [OPTION]... tear NAME COMMAND...          the call writes half of what it was asked to, then SIGKILL
  *   kt-crash-at [OPTION]... short NAME COMMAND...         the call writes half of what it was asked to
@@ -23,13 +23,14 @@
  *   -s FROM=TO    a path, and all below it, by another name
  *   -n REGEX=TEXT what matches (POSIX, extended) is replaced in every path
  *   -k FILE       names that are known, a line each
- *   -o FILE       gets a line "FLAGS NAME" for each call before the strike whose name is not known. FLAGS: e, s, i: it can
- *                 fail with EIO, ENOSPC, EINTR; c: it changes what is in the root; w: it can be cut to a half; b: its
+ *   -o FILE       gets a line "FLAGS NAME" for each call before the strike whose name is not known. FLAGS: e, s, i: it
+ *                 can fail with EIO, ENOSPC, EINTR; c: it changes what is in the root; w: it can write half; b: its
  *                 process was made by the command; -: none of them
  *
- * A program's calls count from the first that names the root or something in it: what comes before touches nothing. So do
- * those of the processes that it makes.
- * Exit status: the command's own; 99 killed, all are gone; 98 the command ended before that call; 97 this program failed. */
+ * A program's calls count from the first that names the root or something in it: what comes before touches nothing. The
+ * calls of the processes that it makes count from their beginning.
+ * Exit status: the command's own; 99 killed, all processes have ended; 98 the command ended before that call; 97 this
+ * program failed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -51,7 +52,7 @@
 enum { KILLED = 99, NOT_REACHED = 98, BROKEN = 97 };
 enum { EIO_ = 1, ROOM = 2, EINTR_ = 4, CHANGES = 8, WRITES = 16, CLOSES = 32, CREATES = 64, BORN = 128 };
 
-/* The kernel's own, which programs never see: the call was broken off and is made again (include/linux/errno.h). */
+/* The kernel's own, which programs never see: the call was interrupted and is made again (include/linux/errno.h). */
 enum { RESTART_SYS = 512, RESTART_NO_INTR = 513, RESTART_NO_HAND = 514, RESTART_BLOCK = 516 };
 
 /* Older headers lack it. */
@@ -180,7 +181,6 @@ static const struct call {
 	[SYS_ppoll] = {"ppoll", "", 0},
 	[SYS_rt_sigaction] = {"rt_sigaction", "", 0},
 	[SYS_rt_sigprocmask] = {"rt_sigprocmask", "", 0},
-	[SYS_rt_sigreturn] = {"rt_sigreturn", "", 0},
 	[SYS_set_robust_list] = {"set_robust_list", "", 0},
 	[SYS_set_tid_address] = {"set_tid_address", "", 0},
 	[SYS_rseq] = {"rseq", "", 0},
@@ -212,11 +212,11 @@ static const struct way {
 
 struct traced {
 	pid_t pid;         /* 0 when it has ended: its number may be another's from then on */
-	char role[128];    /* "" while its parent has not told of it: it is held until then */
+	char role[128];    /* "" until its parent's stop reports it: it is held that long */
 	unsigned children, threads;
 	bool has_run;      /* a program of its own: the first that main runs is the command */
 	bool has_begun, is_born;
-	bool may_resume;   /* its last call was broken off */
+	bool may_resume;   /* its last call was interrupted */
 	uint64_t last[8];  /* that call: number, arguments, from where */
 };
 
@@ -253,7 +253,7 @@ static size_t noise_count;
 
 static bool memory_read(pid_t pid, uint64_t from, void *bytes, size_t size)
 {
-	struct iovec here = {bytes, size}, there = {(void *)from, size}; /* NOLINT: another's address */
+	struct iovec here = {bytes, size}, there = {(void *)from, size};
 
 	return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)size;
 }
@@ -347,6 +347,7 @@ static void object_read(pid_t pid, const struct __ptrace_syscall_info *info, con
 	const uint64_t *args = info->entry.args;
 	size_t index = (size_t)(object[1] - '0');
 	char name[PATH_MAX] = "";
+	size_t size;
 
 	path[0] = '\0';
 	if (object[0] == 'f') {
@@ -355,8 +356,11 @@ static void object_read(pid_t pid, const struct __ptrace_syscall_info *info, con
 	} else if (text_read(pid, args[index + (object[0] == 'a')], name)) {
 		if (name[0] != '/')
 			descriptor_read(pid, object[0] == 'a' ? (int)args[index] : AT_FDCWD, path);
-		if (name[0] != '\0' && strlen(path) + 1 + strlen(name) < PATH_MAX)
-			(void)snprintf(path + strlen(path), PATH_MAX - strlen(path), "/%s", name);
+		size = strlen(path);
+		if (name[0] != '\0' && size + 1 + strlen(name) < PATH_MAX) {
+			path[size] = '/';
+			memcpy(path + size + 1, name, strlen(name) + 1);
+		}
 	}
 	path_rename(path);
 }
@@ -439,7 +443,7 @@ static unsigned count_add(struct strike *strike, char *name)
 	return ++counted->count;
 }
 
-static void news_tell(struct strike *strike, const char *name, unsigned what)
+static void news_report(struct strike *strike, const char *name, unsigned what)
 {
 	static const struct {
 		unsigned what;
@@ -521,7 +525,7 @@ static bool call_strike(struct strike *strike, pid_t pid, unsigned what)
 	return false;
 }
 
-/* Is it the call that was broken off, made again? By the kernel, from the same place with the same arguments (or by
+/* Is it the call that was interrupted, made again? By the kernel, from the same place with the same arguments (or by
  * restart_syscall, for those that count time), or by the program, in a loop while there is EINTR. */
 static bool is_resumed(struct traced *traced, const struct __ptrace_syscall_info *info)
 {
@@ -545,6 +549,8 @@ static int call_enter(struct strike *strike, struct traced *traced, const struct
 	bool is_in_root;
 	unsigned what, n;
 
+	if (info->entry.nr == SYS_rt_sigreturn) /* a handler's end: it comes when a signal does, and between call and call */
+		return 0;
 	if (is_resumed(traced, info) || strike->is_done)
 		return 0;
 	what = name_make(traced, info, name, &is_in_root);
@@ -557,7 +563,7 @@ static int call_enter(struct strike *strike, struct traced *traced, const struct
 	(void)sprintf(name + strlen(name), " #%u", n); /* a name leaves more than room for it */
 	if (strike->at && strcmp(name, strike->at) == 0)
 		return call_strike(strike, traced->pid, what) ? KILLED : 0;
-	news_tell(strike, name, what);
+	news_report(strike, name, what);
 	if (strike->way->does == ASKS && what & CHANGES && !ask(strike, name))
 		return BROKEN;
 	return 0;
@@ -617,7 +623,7 @@ static void resume(const struct strike *strike, pid_t pid, int deliver)
 	(void)ptrace(is_over ? PTRACE_CONT : PTRACE_SYSCALL, pid, NULL, (void *)(long)deliver);
 }
 
-/* A parent tells of a child, or of a thread. The child may have shown itself before, and waits to be named. */
+/* A parent's stop reports a child, or a thread. The child may have stopped before, and waits to be named. */
 static bool birth(struct strike *strike, struct traced *parent, bool is_thread)
 {
 	unsigned long pid = 0;
@@ -686,7 +692,7 @@ static int stop_handle(struct strike *strike, struct traced *traced, int status)
 
 	if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
 		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0)
-			return 0; /* killed meanwhile: its end is told next */
+			return 0; /* killed meanwhile: its end is reported next */
 		if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
 			r = call_enter(strike, traced, &info);
 		else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
@@ -730,7 +736,7 @@ static int follow(struct strike *strike)
 			r = BROKEN;
 		else if (*traced->role)
 			r = stop_handle(strike, traced, status);
-		/* else it is held until its parent has told of it: only then is it known whose child it is */
+		/* else it is held until its parent's stop reports it: only then is it known whose child it is */
 	}
 	rest_kill(strike);
 	return r;

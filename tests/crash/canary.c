@@ -4,7 +4,7 @@
  *   no-tree-sync           syncfs does nothing
  *   no-directory-sync      fsync of a directory does nothing
  *   no-file-sync           fsync of a file does nothing
- *   deaf-to-sync           syncs happen, and their failures are not told
+ *   deaf-to-sync           syncs happen, and their failures are not returned
  *   believes-writes        a short write is taken for a whole one
  *   no-lock                a lock is held by as many as ask for it
  *   link-in-two-steps      the link that is current is removed before it is replaced

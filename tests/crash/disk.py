@@ -1,8 +1,8 @@
 """Power cut: what a disk holds when all that nobody waited for is lost.
 
-`cut` takes the store's disk as it is at each call that changes something, and as it is when a neighbour's fsync came just
-before. `replay` records the block writes of a whole life of a store and shows a file system what the disk could have held
-at any moment between two flushes."""
+`cut` takes the store's disk as it is at each call that changes something, and as it is when a neighbour's fsync came
+just before. `replay` records the block writes of a whole life of a store and shows a file system what the disk could
+have held at any moment between two flushes."""
 import collections
 import fcntl
 import os
@@ -84,10 +84,10 @@ END = 'the end'  # no call's name: the cut after all of them
 class Cut(Rig):
     """Each strike gets a disk of its own.
 
-    Quiet: one run, held before each call that changes something; the disk is copied as it is then, which is what a power
-    cut leaves. A disk that was not written to since the call before is the same disk.
-    Noisy: killed there; then a neighbour's fsync makes the journal write what it has, which is when names can come to be
-    on the disk before what they name; then the file system is shut down without its log."""
+    Quiet: one run, held before each call that changes something; the disk is copied as it is then, which is what a
+    power cut leaves. A disk that was not written to since the call before is the same disk.
+    Noisy: killed there; then a neighbour's fsync makes the journal write what it has, which is when names can come to
+    be on the disk before what they name; then the file system is shut down without its log."""
 
     def __init__(self, bench, step, place, filesystem):
         self.filesystem = filesystem
@@ -133,8 +133,8 @@ class Cut(Rig):
         place = os.path.dirname(root)
         (ask, asked), (answered, answer) = os.pipe(), os.pipe()
         command = self.bench.strike_command(root, self.step, (), 'watch', str(answered), str(asked))
-        with subprocess.Popen(command, env=self.bench.suspect(), pass_fds=(answered, asked), text=True, errors='replace',
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as held:
+        with subprocess.Popen(command, env=self.bench.suspect(), pass_fds=(answered, asked), text=True,
+                              errors='replace', stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as held:
             os.close(answered)
             os.close(asked)
             with open(ask, encoding='utf-8', errors='replace') as calls:

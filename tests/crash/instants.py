@@ -1,5 +1,5 @@
-"""The instants of a step: every system call that any run of it shows, by its name. Each is struck in each way that it can
-be, or it is said which were not."""
+"""The instants of a step: every system call that any run of it shows, by its name. Each is struck in each way that it
+can be; which were not is reported, and fails the row unless the call is proven to be absent and changes nothing."""
 import collections
 import itertools
 import os
@@ -9,9 +9,10 @@ import threading
 from store import Unfit, copy_tree, picture
 
 RECORDINGS = 2
+GROWTH = 2  # how many times the calls of the recordings all runs may show
 # How often a strike is tried whose call did not come. What changes the disk is not given up soon.
 TRIES, TRIES_CHANGING = 5, 20
-ABSENT_MAX = 0.02  # the share of strikes that may be missed because their calls did not come, of those that change nothing
+ABSENT_MAX = 0.02  # the share of strikes that may miss a call that changes nothing and did not come again
 
 Verdict = collections.namedtuple('Verdict', 'faults notes')
 
@@ -23,7 +24,7 @@ class Rig:
 
     def __init__(self, bench, step, place):
         self.bench, self.step, self.place = bench, step, place
-        self.flags = {}      # name -> flags, as kt-crash-at tells them: every call that a run has shown
+        self.flags = {}      # name -> flags, as kt-crash-at writes them: every call that a run has shown
         self.struck = set()  # (way, name) that were handed out
         self.missed = []     # (way, name) whose call did not come
         self.pictures = set()
@@ -48,7 +49,7 @@ class Rig:
         shutil.rmtree(root, ignore_errors=True)
 
     def learn(self, news):
-        """Calls that a run has shown. Those that were known are not told, so that this is rare."""
+        """Calls that a run has shown and that no run before it did."""
         with self.lock:
             if not news and self.flags:
                 return
@@ -90,14 +91,20 @@ class Rig:
         return 1
 
     def batches(self):
-        """All strikes; then those for which a run showed a call that no run before it did. What changes the disk first."""
-        while True:
-            strikes = [(way, name) for name, flags in sorted(self.flags.items(), key=lambda row: 'c' not in row[1])
-                       for way in self.ways(flags) if (way, name) not in self.struck]
+        """All strikes; then those of the calls that their runs were the first to show. What changes the disk first."""
+        most = GROWTH * len(self.flags)
+        while len(self.flags) <= most:
+            strikes = self.strikes()
             if not strikes:
                 return
             self.struck.update(strikes)
             yield strikes
+        self.missed += self.strikes()  # each run shows others: their names have something of the run in them
+
+    def strikes(self):
+        """Those that were not handed out yet."""
+        return [(way, name) for name, flags in sorted(self.flags.items(), key=lambda row: 'c' not in row[1])
+                for way in self.ways(flags) if (way, name) not in self.struck]
 
     def is_new(self, root, *more):
         """Has no tree like this been judged yet? For the judge they are one."""
@@ -121,8 +128,8 @@ class Rig:
         return 'c' in self.flags.get(name, '')
 
     def verdict(self):
-        """What was not struck: faults, and notes of what may be so. A call that is made must be struck. One that came in
-        some run and in no other may be missed where it changes nothing: its name is told, and few there may be."""
+        """What was not struck: faults, and notes. A call that is made must be struck. One that came in some run and in
+        no other may be missed where it changes nothing: it is named, and there may be few of them."""
         if not self.missed:
             return Verdict([], [])
         shown, nothing = set(), os.path.join(self.place, 'nothing')

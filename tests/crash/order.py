@@ -12,7 +12,8 @@ class Order:
     """One trace a step, all of it."""
 
     def __init__(self, bench, step, place):
-        self.bench, self.step, self.root, self.trace = bench, step, os.path.join(place, 'k'), os.path.join(place, 'trace')
+        self.bench, self.step = bench, step
+        self.root, self.trace = os.path.join(place, 'k'), os.path.join(place, 'trace')
         self.pictures = set()  # no state is judged
         os.makedirs(place)
         bench.begin(self.root, step)

@@ -34,7 +34,7 @@ class Kill(Rig):
 
 
 class Fault(Rig):
-    """Each call fails in each way that its manual page knows, each write does half, each child of the installer dies."""
+    """Each call fails in each way that its manual page knows, each write does half, each child dies at each call."""
 
     def ways(self, flags):
         found = [('fail', error) for flag, error in (('e', errno.EIO), ('s', errno.ENOSPC), ('i', errno.EINTR))

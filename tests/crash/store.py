@@ -93,11 +93,12 @@ STEPS = (
     Step('upgrade', (LAND1,), (LAND2,), state('1.0', '1.0'), BOTH, (LAND2, ('activate', '1.0'), ('uninstall',))),
     Step('upgrade-other-components', (LAND1,), (LAND3,), state('1.0', '1.0'), state('3.0', '1.0', '3.0')),
     Step('repair', (LAND1, LAND2, Damage('bin/km', 'grown')), (LAND2,), BOTH, BOTH),
-    Step('repair-tree', (LAND1, LAND2, Damage('lib/deep/er/text', 'lost')), (LAND2,), BOTH, BOTH, (('activate', '1.0'),)),
+    Step('repair-tree', (LAND1, LAND2, Damage('lib/deep/er/text', 'lost')), (LAND2,), BOTH, BOTH,
+         (('activate', '1.0'),)),
     Step('repair-mode', (LAND1, LAND2, Damage('lib/data', 'mode')), (LAND2,), BOTH, BOTH),
     Step('rollback', (LAND1, LAND2), (('activate', '1.0'),), BOTH, state('1.0', '1.0', '2.0'), (LAND2,)),
-    Step('prune', (LAND1, LAND2, LAND3), (('prune', '0'),), state('3.0', '1.0', '2.0', '3.0'), state('3.0', '2.0', '3.0'),
-         (LAND1,)),
+    Step('prune', (LAND1, LAND2, LAND3), (('prune', '0'),), state('3.0', '1.0', '2.0', '3.0'),
+         state('3.0', '2.0', '3.0'), (LAND1,)),
     Step('retention', (LAND1, LAND2), (LAND3, ('prune', '0')), BOTH, state('3.0', '2.0', '3.0')),
     Step('adopt', (MAKE_EARLIER,), (('adopt',),), EARLIER, state(LEGACY, LEGACY), (('adopt',), LAND2)),
     Step('uninstall', (LAND1, LAND2), (('uninstall',),), BOTH, NOTHING, (LAND1, ('uninstall',))),
@@ -109,13 +110,13 @@ class Broken(Exception):
 
 
 class Unfit(Exception):
-    """What keeps the rig from trying: a run that fails though nobody struck it, a disk that cannot be mounted. No canary is
-    found by it."""
+    """What keeps the rig from trying: a run that fails though nobody struck it, a disk that cannot be mounted. It does
+    not count as a canary's finding."""
 
 
 def picture(root):
-    """All of a tree that a reader sees, as one digest: names, kinds, modes, owners, links, bytes. Two trees that look the
-    same need one judgement. None where it cannot be read to the end."""
+    """All of a tree that a reader sees, as one digest: names, kinds, modes, owners, links, bytes. Trees with the same
+    digest need one judgement. None when it cannot be read to the end."""
     digest = hashlib.blake2b()
 
     def add(*words):
@@ -143,7 +144,7 @@ def picture(root):
 
 
 def names_below(root):
-    """Every path in a tree, as names are told."""
+    """Every path in a tree, without what differs from run to run."""
     found = set()
     for below, folders, names in os.walk(root):
         found |= {os.path.relpath(os.path.join(below, name), root) for name in folders + names}
@@ -159,7 +160,8 @@ class Bench:
         self.driver = os.path.join(build, 'tests/store/kt-store-driver')
         self.striker = os.path.join(build, 'tests/crash/kt-crash-at')
         self.canaries = os.path.join(build, 'tests/crash/kt-crash-canary.so')
-        self.work = work
+        self.sample = os.path.join(build, 'tests/crash/kt-crash-sample')
+        self.work, self.noise = work, NOISE
         self.canary = ''
         self.ends, self.lock = {}, threading.Lock()
         # a build with sanitizers: a traced process cannot look for leaks, and a finding must not look like a refusal
@@ -228,7 +230,7 @@ class Bench:
         return dict(self.clean, LD_PRELOAD=self.canaries, KT_CANARY=self.canary) if self.canary else self.clean
 
     def strike_command(self, root, step, options, *how):
-        noise = [word for what, text in NOISE for word in ('-n', f'{what}={text}')]
+        noise = [word for what, text in self.noise for word in ('-n', f'{what}={text}')]
         return [self.striker, '-r', root, '-s', f'{self.work}=work', *noise, *options, *how, *self.commands(root, step)]
 
     def strike(self, root, step, known, new, *how):
@@ -390,8 +392,8 @@ class Bench:
             return self.ends[step.name]
 
     def finish(self, root, step):
-        """The next run, honest and without help, ends in the new state, and leaves no litter: what it does not sweep, as
-        it may be in use, the one after it does."""
+        """The next run, honest and without help, ends in the new state and leaves no litter. What it keeps because it
+        may be in use, the run after it sweeps."""
         if step.verb == 'uninstall':
             _, said = self.call(root, step.calls[0])
             if os.path.exists(root):
