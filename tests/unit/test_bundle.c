@@ -51,7 +51,7 @@ static int bundle_lay(char *path)
 		char name[32];
 		size_t size;
 
-		assert_int_equal(kt_tree_scan(folder, components[i], true, &list, NULL), 0);
+		assert_int_equal(kt_tree_scan(folder, components[i], true, NULL, NULL, &list, NULL), 0);
 		lines = kt_filelist_print(list.files, list.count, &size);
 		snprintf(name, sizeof(name), "%s.files", components[i]);
 		file_lay(dir, name, lines, 0644);

@@ -48,7 +48,7 @@ static int setup(void **state)
 
 	KT_OWN(kt_close_fd) int bin = openat(place.dir, "bin", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (kt_tree_scan(bin, "lib", true, &place.list, &err) < 0)
+	if (kt_tree_scan(bin, "lib", true, NULL, NULL, &place.list, &err) < 0)
 		fail_msg("%s", err.text);
 	place.own = (struct kt_file){.path = ".files", .sha256 = place.list.digest, .size_bytes = place.list.size, .mode = 0644};
 
@@ -326,7 +326,7 @@ static void test_trees_that_make_no_list(void **state)
 
 		run(place, bad[i].how);
 		bin = openat(place->dir, "bin", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		assert_true(kt_tree_scan(bin, "lib", true, &list, &err) < 0);
+		assert_true(kt_tree_scan(bin, "lib", true, NULL, NULL, &list, &err) < 0);
 		if (err.reason != KT_REASON_BUNDLE_INVALID || !strstr(err.text, bad[i].said))
 			fail_msg("%s: %s", bad[i].how, err.text);
 		if (i + 1 < sizeof(bad) / sizeof(bad[0]))
