@@ -157,7 +157,7 @@ static const struct {
 	{"touch lib/kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "lib/kontain-bundle.json is in"},
 	{"mkdir -p shim/a; ln -s / shim/a/b", KT_REASON_BUNDLE_INVALID, "shim/a is in"},
 	{"mkfifo lib/pipe", KT_REASON_BUNDLE_INVALID, "lib/pipe is in"},
-	{"touch 'lib/a\033[2J'", KT_REASON_BUNDLE_INVALID, "lib/a?[2J is in"},
+	{"touch 'lib/a\033[2J'", KT_REASON_BUNDLE_INVALID, "lib/a\\x1b[2J is in"},
 	{"rm tests/hello_test.km", KT_REASON_BUNDLE_INVALID, "tests/hello_test.km is in the list but"},
 	{"echo x >>tests/hello_test.km", KT_REASON_DIGEST_MISMATCH, "tests/hello_test.km has another size"},
 };

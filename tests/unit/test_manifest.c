@@ -172,7 +172,7 @@ static const struct {
 	{"\"argv\": [\"tests/hello_test.km\"", "\"argv\": [1", "argv must be strings"},
 	{"\"argv\": [\"tests/hello_test.km\", \"Hello\"]", "\"argv\": []", "1 to 32"},
 	{"\"Hello\"]", "\"\"]", "is empty"},
-	{"\"Hello, world\"", "\"Hello\\nworld\"", "expect \"Hello?world\" has a control"},
+	{"\"Hello, world\"", "\"Hello\\nworld\"", "expect \"Hello\\x0aworld\" has a control"},
 	{"\"Hello, world\"", "\"Hello\", \"timeout\": 1", "selfTest: key \"timeout\""},
 	{", \"expect\": \"Hello, world\"", "", "selfTest: expect is missing"},
 };
