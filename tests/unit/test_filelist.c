@@ -104,6 +104,9 @@ static const struct {
 	{"lib", "f\t0644\t18446744073709551620\t" SHA "\ta\n", "size"},
 	{"lib", "f\t0644\t4\tE3" SHA "\ta\n", "sha256"},
 	{"lib", "f\t0644\t4\t-\ta\n", "sha256"},
+	{"lib", "f\t0644\t4\tE3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\ta\n", "sha256"},
+	{"lib", "f\t0644\t4\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85\ta\n", "sha256"},
+	{"lib", "f\t0644\t4\tg3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\ta\n", "sha256"},
 	{"lib", "l\t-\t-\t../x\ta\n", "link \"../x\" leads out of its tree"},
 	{"lib", "l\t-\t-\t\ta\n", "is empty"},
 	{"lib", "l\t0777\t-\tx\ta\n", "must have - as mode"},
@@ -125,6 +128,23 @@ static void test_bad_lists(void **state)
 		if (err.reason != KT_REASON_BUNDLE_INVALID || !strstr(err.text, bad_rows[i].said))
 			fail_msg("%s said: %s", bad_rows[i].text, err.text);
 		assert_memory_equal(&list, &before, sizeof(list)); /* left alone */
+	}
+	/* the longest path and link, and one byte more */
+	for (size_t more = 0; more < 2; more++) {
+		char path[KT_MANIFEST_PATH_MAX + 1], text[KT_MANIFEST_PATH_MAX + 100];
+		KT_OWN(kt_filelist_done) struct kt_filelist taken = {.text = NULL};
+
+		for (size_t i = 0; i < sizeof(path); i++)
+			path[i] = i % 2 ? '/' : 'a';
+		path[KT_MANIFEST_PATH_MAX - 1] = 'a';
+		path[KT_MANIFEST_PATH_MAX - 1 + more] = '\0';
+		sprintf(text, FILE_ "%s\n", path);
+		assert_int_equal(parse("lib", text, strlen(text), &taken, &err), more ? -EINVAL : 0);
+		assert_true(!more || strstr(err.text, "is too long"));
+		kt_filelist_done(&taken);
+		sprintf(text, "l\t-\t-\t%s\ta\n", path);
+		assert_int_equal(parse("lib", text, strlen(text), &taken, &err), more ? -EINVAL : 0);
+		assert_true(!more || strstr(err.text, "is too long"));
 	}
 	assert_true(parse("lib", "f\0\n", 3, &list, &err) < 0);
 	assert_non_null(strstr(err.text, "NUL"));
