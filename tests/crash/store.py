@@ -194,7 +194,7 @@ class Bench:
                 os.chmod(path, self.mode(folder))
 
     def legacy_name(self):
-        root = os.path.join(self.work, 'earlier')
+        root = os.path.join(self.work, 'earlier', 'k')
         self.tree_make(root, EARLIER_FILES)
         status, said = self.call(root, ('adopt',))
         if status != 0 or not said.startswith('adopted='):
@@ -381,13 +381,14 @@ class Bench:
         """What is in a root after a step that nobody struck; and after the same once more."""
         with self.lock:
             if step.name not in self.ends:
-                root, ends = os.path.join(self.work, 'end', step.name), []
+                root, ends = os.path.join(self.work, 'end', step.name, 'k'), []
+                os.makedirs(os.path.dirname(root))
                 self.begin(root, step)
                 for _ in range(2):
                     for call in step.calls:
                         self.must(root, call)
                     ends.append(names_below(root))
-                shutil.rmtree(root)
+                shutil.rmtree(os.path.dirname(root))
                 self.ends[step.name] = ends
             return self.ends[step.name]
 
@@ -448,6 +449,5 @@ class Bench:
 
 
 def copy_tree(source, target):
-    """As it is, modes, links and times. A root that is not there is copied as such."""
-    if os.path.isdir(source):
-        subprocess.run(['cp', '-a', source, target], check=True)
+    """As it is, modes, links and times."""
+    subprocess.run(['cp', '-a', source, target], check=True)
