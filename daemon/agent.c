@@ -17,6 +17,7 @@
 #include "kontain/fs.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
+#include "kube/guard.h"
 #include "kube/reporter.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
@@ -36,6 +37,7 @@ struct agent {
 	struct kt_kube *kube;
 	struct kt_http *http;
 	struct kt_reporter reporter;
+	struct kt_guard guard;
 	int signals;
 	int64_t started_ms;
 	int64_t look_at_ms;
@@ -46,6 +48,7 @@ struct agent {
 	char told_problem[sizeof(((struct kt_reporter *)0)->problem)];
 	bool has_told_report;
 	struct kt_report told_report;
+	enum kt_guard_answer told_guard;
 };
 
 static bool is_standalone(const struct agent *agent)
@@ -116,6 +119,23 @@ static void tell_report(struct agent *agent)
 	agent->has_told_report = true;
 }
 
+static void tell_guard(struct agent *agent)
+{
+	bool is_open = agent->guard.answer == KT_GUARD_OPEN, is_expected = agent->settings->config.unguarded;
+
+	if (agent->guard.answer == agent->told_guard)
+		return;
+	agent->told_guard = agent->guard.answer;
+	if (is_open)
+		kt_log(is_expected ? KT_LOG_INFO : KT_LOG_WARN, "policy not in force", "err",
+		       is_expected ? NULL
+				   : "the API server would have taken a foreign label: this token can change any node; apply "
+				     "manifests/base/policy.yaml, or set report.unguarded in the config",
+		       NULL);
+	else
+		kt_log(KT_LOG_INFO, "policy in force", NULL);
+}
+
 /* ---- what is so ---- */
 
 /* Asked anew before each use: time alone makes a state overdue. */
@@ -124,7 +144,8 @@ static void judge(struct agent *agent)
 	agent->is_believed = agent->file.has_state;
 	if (!agent->is_believed)
 		agent->why = agent->file.why;
-	else if (kt_state_believable(&agent->file.state, agent->boot_id, time(NULL), &agent->why) < 0)
+	else if (kt_state_believable(&agent->file.state, agent->boot_id, (uint64_t)kt_clock_boot_ms() / 1000,
+				     &agent->why) < 0)
 		agent->is_believed = false;
 }
 
@@ -147,6 +168,24 @@ static void wish(struct agent *agent, int64_t now_ms)
 
 /* ---- the API server ---- */
 
+/* Whose request it was: one is under way at a time. */
+static void take_reply(struct agent *agent, const struct kt_kube_reply *reply, int64_t now_ms)
+{
+	if (agent->guard.is_asking)
+		kt_guard_take(&agent->guard, reply, now_ms);
+	else
+		kt_reporter_take(&agent->reporter, reply, now_ms, time(NULL));
+}
+
+/* The report comes first, and who leaves has no question. */
+static bool may_ask_guard(const struct agent *agent)
+{
+	const struct kt_reporter *reporter = &agent->reporter;
+
+	return !agent->guard.is_asking && reporter->step == KT_STEP_IDLE && reporter->has_confirmed && !reporter->want.hold &&
+	       !reporter->want.absent && kt_report_is_same(&reporter->want, &reporter->confirmed);
+}
+
 static void converse(struct agent *agent, int64_t now_ms)
 {
 	struct kt_reporter *reporter = &agent->reporter;
@@ -155,20 +194,34 @@ static void converse(struct agent *agent, int64_t now_ms)
 	struct kt_error err = {0};
 
 	if (kt_kube_finish(agent->kube, &reply)) {
-		kt_reporter_take(reporter, &reply, now_ms, time(NULL));
+		take_reply(agent, &reply, now_ms);
 		/* A Node's JSON is large beside all else here: what it took is given back. */
 		malloc_trim(0);
 	}
-	if (!kt_kube_is_busy(agent->kube) && kt_reporter_next(reporter, now_ms, time(NULL), &request) &&
+	if (!kt_kube_is_busy(agent->kube) &&
+	    (kt_reporter_next(reporter, now_ms, time(NULL), &request) ||
+	     (may_ask_guard(agent) && kt_guard_next(&agent->guard, now_ms, &request))) &&
 	    kt_kube_start(agent->kube, &request, &err) < 0) {
 		snprintf(reply.problem, sizeof(reply.problem), "%.250s", err.text);
 		reply.code = 0;
-		kt_reporter_take(reporter, &reply, now_ms, time(NULL));
+		take_reply(agent, &reply, now_ms);
 	}
 	tell_report(agent);
+	tell_guard(agent);
 }
 
 /* ---- HTTP ---- */
+
+static enum kt_policy policy_of(const struct agent *agent)
+{
+	static const enum kt_policy policies[] = {
+		[KT_GUARD_UNKNOWN] = KT_POLICY_UNKNOWN,
+		[KT_GUARD_IN_FORCE] = KT_POLICY_IN_FORCE,
+		[KT_GUARD_OPEN] = KT_POLICY_OPEN,
+	};
+
+	return policies[agent->guard.answer];
+}
 
 static void answer_health(struct agent *agent, const struct kt_http_request *request, struct kt_http_reply *reply)
 {
@@ -178,6 +231,8 @@ static void answer_health(struct agent *agent, const struct kt_http_request *req
 		.why = &agent->why,
 		.is_standalone = is_standalone(agent),
 		.report_problem = problem,
+		.policy = policy_of(agent),
+		.is_unguarded = agent->settings->config.unguarded,
 	};
 	struct kt_health health;
 
@@ -187,6 +242,15 @@ static void answer_health(struct agent *agent, const struct kt_http_request *req
 	kt_health_answer(&health, request, reply);
 }
 
+/* Of a state of another boot nothing is known by this clock: no age. */
+static int64_t state_age_s(const struct agent *agent)
+{
+	int64_t now_s = kt_clock_boot_ms() / 1000;
+	uint64_t observed_s = agent->file.state.observed_boot_s;
+
+	return observed_s < (uint64_t)now_s ? now_s - (int64_t)observed_s : 0;
+}
+
 static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
 {
 	struct kt_metrics_request_count requests[KT_KUBE_COUNTS];
@@ -194,10 +258,12 @@ static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
 	struct kt_metrics_input input = {
 		.state = believed_state(agent),
 		.why = &agent->why,
-		.has_age = agent->file.has_state,
-		.age_s = agent->file.has_state ? time(NULL) - agent->file.state.observed_at : 0,
+		.has_age = agent->file.has_state && strcmp(agent->file.state.boot_id, agent->boot_id) == 0,
+		.age_s = agent->file.has_state ? state_age_s(agent) : 0,
 		.request_count = kt_kube_counts(agent->kube, &counts),
 		.requests = requests,
+		.is_policy_known = policy_of(agent) != KT_POLICY_UNKNOWN,
+		.is_policy_in_force = policy_of(agent) == KT_POLICY_IN_FORCE,
 	};
 
 	for (size_t i = 0; i < input.request_count; i++)
@@ -227,9 +293,12 @@ static void look(struct agent *agent, bool read_anyway)
 /* Until the state may be no longer believed: nobody tells us when that is. */
 static int64_t overdue_ms(const struct agent *agent)
 {
-	int64_t left_s = agent->is_believed ? agent->file.state.next_update_by - time(NULL) + 1 : INT32_MAX;
+	/* A promise is believable for so long that this does not overflow. */
+	int64_t left_ms = agent->is_believed ? (int64_t)(agent->file.state.next_update_boot_s + 1) * 1000 -
+						       kt_clock_boot_ms()
+					     : INT32_MAX;
 
-	return left_s > 0 ? left_s * 1000 : 0;
+	return left_ms > 0 ? left_ms : 0;
 }
 
 static int pause_ms(const struct agent *agent)
@@ -242,8 +311,11 @@ static int pause_ms(const struct agent *agent)
 	if (http >= 0 && http < pause)
 		pause = http;
 	if (!is_standalone(agent)) {
-		int64_t due = kt_reporter_due_ms(&agent->reporter);
+		/* What is due next waits for the answer to what is under way. */
+		int64_t due = kt_kube_is_busy(agent->kube) ? INT64_MAX : kt_reporter_due_ms(&agent->reporter);
 
+		if (may_ask_guard(agent) && agent->guard.ask_at_ms < due)
+			due = agent->guard.ask_at_ms;
 		if (due < INT64_MAX && due - now < pause)
 			pause = due - now;
 		if (agent->started_ms + START_GRACE_MS > now && agent->started_ms + START_GRACE_MS - now < pause)
@@ -358,6 +430,7 @@ int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 	if (!is_standalone(&agent))
 		kt_reporter_init(&agent.reporter, settings->node_name, settings->config.heartbeat_s,
 				 settings->config.start_delay_s, seed, agent.started_ms);
+	kt_guard_init(&agent.guard, settings->node_name, settings->config.heartbeat_s, seed, agent.started_ms);
 	kt_http_address_text(agent.http, address);
 	kt_log(KT_LOG_INFO, "serving", "address", address, "path", settings->state, "node",
 	       is_standalone(&agent) ? "standalone" : settings->node_name, "landlock", settings->landlock, NULL);

@@ -6,13 +6,15 @@
 #include <string.h>
 
 #define DEFAULT_STATE  "/run/kontain/state.json"
-#define DEFAULT_LISTEN "0.0.0.0:8080"
+#define DEFAULT_LISTEN ":8080"
 
 static const struct option long_options[] = {
 	{"standalone", no_argument, NULL, 'a'},
 	{"config", required_argument, NULL, 'c'},
 	{"state", required_argument, NULL, 's'},
 	{"listen", required_argument, NULL, 'l'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -27,9 +29,12 @@ void kt_daemon_options_help(void)
 	     "  --standalone        no cluster: serve HTTP only\n"
 	     "  --config FILE       settings; without it the defaults hold\n"
 	     "  --state FILE        what kontain-installer says of the node (default " DEFAULT_STATE ")\n"
-	     "  --listen ADDR:PORT  /livez, /readyz and /metrics (default " DEFAULT_LISTEN "; port 0: any)\n"
-	     "  -q, -v              less, more\n"
-	     "  --help, --version\n"
+	     "  --listen ADDR:PORT  /livez, /readyz and /metrics (default " DEFAULT_LISTEN ": every address;\n"
+	     "                      port 0: any)\n"
+	     "  -q, --quiet         quiet\n"
+	     "  -v, --verbose       verbose\n"
+	     "  -h, --help          print help and exit\n"
+	     "  --version           print the version and exit\n"
 	     "\n"
 	     "In a pod it takes NODE_NAME, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT from the\n"
 	     "environment, and the token and CA that are mounted for its service account.\n"
@@ -37,9 +42,10 @@ void kt_daemon_options_help(void)
 	     "exit status: 0 ended by SIGTERM or SIGINT; 1 failed; 2 usage");
 }
 
-static int refuse(struct kt_error *err, const char *word, const char *why)
+/* before and after: the word stands between them, in quotes */
+static int refuse(struct kt_error *err, const char *before, const char *word, const char *after)
 {
-	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%.200s: %s, see --help", word, why);
+	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s \"%.200s\"%s; see --help", before, word, after);
 }
 
 int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_options *ret_options, struct kt_error *err)
@@ -51,7 +57,7 @@ int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_optio
 
 	optind = 1;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":qv", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":hqv", long_options, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
 		switch (option) {
@@ -63,16 +69,16 @@ int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_optio
 		case 'v': options.is_verbose = true; break;
 		case 'h': options.action = KT_DAEMON_HELP; break;
 		case 'V': options.action = KT_DAEMON_VERSION; break;
-		case ':': return refuse(err, word, "a value is missing");
+		case ':': return refuse(err, "option", word, " requires an argument");
 		default:
 			snprintf(letter, sizeof(letter), "-%c", optopt);
-			return refuse(err, strncmp(word, "--", 2) == 0 ? word : letter, "no such option");
+			return refuse(err, "unknown option", strncmp(word, "--", 2) == 0 ? word : letter, "");
 		}
 	}
 	if (optind < argc)
-		return refuse(err, argv[optind], "not expected here");
+		return refuse(err, "unexpected argument", argv[optind], "");
 	if (options.state[0] == '\0')
-		return refuse(err, "--state", "a value is missing");
+		return refuse(err, "option", "--state", " requires an argument");
 	if (kt_http_parse_address(listen, &options.listen, err) < 0)
 		return kt_fail_prefix(err, "--listen");
 	*ret_options = options;

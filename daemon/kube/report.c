@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kontain/jsonbound.h"
 #include "kontain/own.h"
 #include "kontain/utf8.h"
 
@@ -78,6 +79,7 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 {
 	const struct kt_state *state = input->state;
 	struct kt_report report = {.manage_legacy = input->legacy_label};
+	char upgrade[KT_UPGRADE_TEXT_MAX];
 
 	snprintf(report.boot_id, sizeof(report.boot_id), "%s", input->boot_id);
 	snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "false");
@@ -108,7 +110,8 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	set_label(report.value[KT_KEY_KM_VERSION], state->versions.km_version);
 	snprintf(report.value[KT_KEY_KM_DIGEST], sizeof(report.value[0]), "%s", state->versions.km_digest);
 	snprintf(report.value[KT_KEY_PREVIOUS_VERSION], sizeof(report.value[0]), "%s", state->versions.previous);
-	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", state->store.upgrade_state);
+	kt_upgrade_print(&state->store.upgrade, upgrade);
+	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", upgrade);
 	for (size_t i = 0; i < KT_KEY_COUNT; i++)
 		kt_utf8_one_line(report.value[i]);
 	*ret_report = report;
@@ -226,13 +229,18 @@ int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct 
 {
 	json_error_t at;
 	struct kt_node_view seen = {.taint_index = -1};
+	bool is_within = kt_json_is_within(bytes, size, KT_JSON_NODE_SIGNS_MAX);
 	/* JSON_REJECT_DUPLICATES: an object that says two things is not to be believed. */
-	KT_OWN(json_drop) json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at);
+	KT_OWN(json_drop) json_t *root = is_within ? json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at) : NULL;
 	const json_t *metadata = json_object_get(root, "metadata");
 	size_t i;
 	json_t *condition;
 	int r;
 
+	if (!is_within)
+		return kt_fail(err, E2BIG, KT_REASON_INTERNAL,
+			       "the API server's answer has too many values: expected at most %d",
+			       KT_JSON_NODE_SIGNS_MAX);
 	if (!root)
 		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
 	if (strcmp(text_of(root, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)

@@ -1,7 +1,7 @@
 /* One request at a time: READ the node, then META, CONDITION, TAINT as long as they differ, then idle until the wish
  * changes or the heartbeat is due. Every answer is a whole Node and becomes the next view: what somebody else removed
  * is seen at the heartbeat at the latest, and put back. A write that is refused, or undone by somebody, is tried a few
- * times and then left behind: the other ones must not wait for it. */
+ * times and then left behind: the other ones must not wait for it. What stays refused costs one write a heartbeat. */
 #include "reporter.h"
 
 #include <errno.h>
@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "kontain/jsonbound.h"
 
 #define BACKOFF_FIRST_MS   1000
 #define BACKOFF_MOST_MS    30000
@@ -110,11 +112,14 @@ static int make_patch(const struct kt_reporter *reporter, enum kt_reporter_step 
 	return kt_report_patch_condition(want, node, now_s, beat, ret_body);
 }
 
-/* The first thing that differs, IDLE when all is as wanted; -ENOMEM; -EAGAIN when what differs was tried in vain. */
-static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body)
+/* The first thing that differs, IDLE when all is as wanted; -ENOMEM; -EAGAIN when what differs was tried in vain: then
+ * ret_stuck says which writes those are. */
+static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, char **ret_body,
+		     bool ret_stuck[KT_STEP_COUNT])
 {
 	bool is_stuck = false;
 
+	memset(ret_stuck, 0, KT_STEP_COUNT * sizeof(ret_stuck[0]));
 	*ret_body = NULL;
 	if (!reporter->has_node)
 		return KT_STEP_READ;
@@ -125,6 +130,7 @@ static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t
 			return r;
 		if (*ret_body && reporter->tries[step] < TRIES)
 			return (int)step;
+		ret_stuck[step] = *ret_body;
 		is_stuck = is_stuck || *ret_body;
 		free(*ret_body);
 		*ret_body = NULL;
@@ -149,22 +155,39 @@ static void back_off(struct kt_reporter *reporter, int64_t now_ms, int64_t most_
 	reporter->not_before_ms = now_ms + wait_ms;
 }
 
-/* Nothing can be sent: no memory, or what differs is refused or undone each time. */
-static void get_stuck(struct kt_reporter *reporter, int problem, int64_t now_ms)
+/* Of what is refused one write is tried alone, another one each time. */
+static void retry_one(struct kt_reporter *reporter, const bool stuck[KT_STEP_COUNT])
 {
-	int64_t most_ms = BACKOFF_MOST_MS;
+	enum kt_reporter_step step = reporter->retried;
+
+	do
+		step = step < KT_STEP_META || step >= KT_STEP_TAINT ? KT_STEP_META : step + 1;
+	while (!stuck[step]);
+	reporter->retried = step;
+	for (enum kt_reporter_step other = KT_STEP_META; other <= KT_STEP_TAINT; other++)
+		reporter->tries[other] = !stuck[other] ? 0 : other == step ? TRIES - 1 : TRIES;
+}
+
+/* Nothing can be sent: no memory, or what differs is refused or undone each time. */
+static void get_stuck(struct kt_reporter *reporter, int problem, const bool stuck[KT_STEP_COUNT], int64_t now_ms)
+{
+	/* Who refuses or undoes it may go on for ever: then once a heartbeat is often enough. */
+	int64_t most_ms = (int64_t)reporter->heartbeat_s * 1000;
 
 	if (problem == -ENOMEM) {
 		snprintf(reporter->problem, sizeof(reporter->problem), "no memory for a report");
+		most_ms = BACKOFF_MOST_MS;
 	} else if (!reporter->problem[0]) {
 		snprintf(reporter->problem, sizeof(reporter->problem),
 			 "node %s does not keep what is written to it: something else removes or alters it",
 			 reporter->node_name);
-		/* Whoever undoes it may go on for ever: then once a heartbeat is often enough. */
-		most_ms = (int64_t)reporter->heartbeat_s * 1000;
 	}
-	memset(reporter->tries, 0, sizeof(reporter->tries));
-	reporter->has_node = false;
+	if (problem == -EAGAIN && reporter->is_refused) {
+		retry_one(reporter, stuck);
+	} else {
+		memset(reporter->tries, 0, sizeof(reporter->tries));
+		reporter->has_node = false;
+	}
 	back_off(reporter, now_ms, most_ms, 0);
 	reporter->is_stuck = true;
 }
@@ -172,13 +195,14 @@ static void get_stuck(struct kt_reporter *reporter, int problem, int64_t now_ms)
 bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request)
 {
 	struct kt_kube_request request = {0};
+	bool stuck[KT_STEP_COUNT];
 	int step;
 
 	if (!reporter->has_want || reporter->step != KT_STEP_IDLE || now_ms < reporter->not_before_ms)
 		return false;
-	step = find_step(reporter, now_ms, now_s, &request.body);
+	step = find_step(reporter, now_ms, now_s, &request.body, stuck);
 	if (step < 0) {
-		get_stuck(reporter, step, now_ms);
+		get_stuck(reporter, step, stuck, now_ms);
 		return false;
 	}
 	if (step == KT_STEP_IDLE) {
@@ -187,6 +211,8 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 		reporter->confirmed = reporter->want;
 		reporter->has_confirmed = true;
 		reporter->failures = 0;
+		reporter->is_refused = false;
+		reporter->retried = KT_STEP_IDLE;
 		memset(reporter->tries, 0, sizeof(reporter->tries));
 		reporter->problem[0] = '\0';
 		return false;
@@ -204,7 +230,8 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 /* What the server says: a Status object's message, or the first line of whatever it is (429 comes as plain text). */
 static void describe(const struct kt_kube_reply *reply, enum kt_reporter_step step, char *text, size_t size)
 {
-	json_t *status = json_loadb(reply->body, reply->size, 0, NULL);
+	bool is_within = kt_json_is_within(reply->body, reply->size, KT_JSON_STATE_SIGNS_MAX);
+	json_t *status = is_within ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
 	const char *message = json_string_value(json_object_get(status, "message"));
 
 	if (!message)
@@ -230,6 +257,12 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 	}
 	reporter->has_node = true;
 	reporter->token_retried = false;
+	/* What was refused got through: so may the others again. */
+	if (reporter->is_refused && step == reporter->retried) {
+		reporter->is_refused = false;
+		reporter->retried = KT_STEP_IDLE;
+		memset(reporter->tries, 0, sizeof(reporter->tries));
+	}
 	/* What stood before a first read is past; what a write met is told until that is written. */
 	if (!reporter->tries[KT_STEP_META] && !reporter->tries[KT_STEP_CONDITION] && !reporter->tries[KT_STEP_TAINT])
 		reporter->problem[0] = '\0';
@@ -272,12 +305,15 @@ void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *
 		reporter->not_before_ms = now_ms;
 		return;
 	}
-	/* After any refusal or silence the view may be old. */
-	reporter->has_node = false;
+	/* After any refusal or silence the view may be old; a right that is missing says nothing about the node. */
+	reporter->has_node = reporter->has_node && reply->code == 403;
 	if (step == KT_STEP_READ || !is_refusal(reply->code)) {
-		back_off(reporter, now_ms, BACKOFF_MOST_MS, reply->retry_after_s);
+		/* A right does not come by asking again soon. */
+		back_off(reporter, now_ms, reply->code == 403 ? (int64_t)reporter->heartbeat_s * 1000 : BACKOFF_MOST_MS,
+			 reply->retry_after_s);
 		return;
 	}
+	reporter->is_refused = true;
 	/* 409: the node moved; 422: so did its taints, or a rule refuses. Others do not get better by trying again. */
 	if (reply->code != 409 && reply->code != 422)
 		reporter->tries[step] = TRIES;

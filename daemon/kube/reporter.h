@@ -31,6 +31,8 @@ struct kt_reporter {
 	bool is_stuck;          /* not_before_ms is for what cannot be written: a new wish need not wait */
 	unsigned failures;             /* since all was as wanted, as the next two */
 	unsigned tries[KT_STEP_COUNT]; /* of each write */
+	bool is_refused;               /* a write was, and none got through since */
+	enum kt_reporter_step retried; /* of the writes that are refused, the one that was tried alone last */
 	int64_t not_before_ms;
 	int64_t beat_at_ms;
 	int64_t written_at_ms;  /* last write of the condition; 0: none yet */

@@ -13,6 +13,7 @@ static const char *const check_names[KT_CHECK_COUNT] = {
 	[KT_CHECK_VERSION] = "version",
 	[KT_CHECK_REPORT] = "report",
 	[KT_CHECK_KM] = "km",
+	[KT_CHECK_POLICY] = "policy",
 };
 
 /* ---- judging ---- */
@@ -53,9 +54,25 @@ static void judge_state(const struct kt_state *state, struct kt_health *health)
 	}
 	fail_check(km, node->reason, node->message);
 	/* One node that cannot have km must not hold up the others' rollout: it is done, and says what it is. */
-	km->is_tolerated = rollout->ok;
+	km->tolerated = rollout->ok ? "unfit" : NULL;
 	if (rollout->ok)
 		health->unfit = node->reason;
+}
+
+/* A cluster without it runs payloads all the same: said, and no reason to be not ready. */
+static void judge_policy(const struct kt_health_input *input, struct kt_check *check)
+{
+	if (input->policy == KT_POLICY_IN_FORCE)
+		set_check(check, true, "in force");
+	else if (input->policy == KT_POLICY_UNKNOWN)
+		set_check(check, true, "not known yet");
+	else if (input->is_unguarded)
+		set_check(check, true, "not in force, as the config says (report.unguarded)");
+	else
+		set_check(check, false, "not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
+			  "report.unguarded");
+	check->tolerated = check->ok ? NULL : "warning";
+	check->is_quiet = input->policy == KT_POLICY_UNKNOWN;
 }
 
 void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health)
@@ -74,6 +91,7 @@ void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_
 		set_check(report, true, "standalone");
 	else
 		set_check(report, input->is_reported, "%s", input->is_reported ? "" : input->report_problem);
+	judge_policy(input, &health.checks[KT_CHECK_POLICY]);
 	*ret_health = health;
 }
 
@@ -105,7 +123,7 @@ static bool is_known(const struct endpoint *endpoint, const char *name)
 
 static const char *word_of(const struct kt_check *check)
 {
-	return check->ok ? "ok" : check->is_tolerated ? "unfit" : "failed";
+	return check->ok ? "ok" : check->tolerated ? check->tolerated : "failed";
 }
 
 static void print_list(FILE *out, const struct endpoint *endpoint, const struct kt_http_request *request, bool passed)
@@ -115,8 +133,8 @@ static void print_list(FILE *out, const struct endpoint *endpoint, const struct 
 
 		if (is_excluded(request, endpoint->names[i]))
 			fprintf(out, "[+]%s excluded: ok\n", endpoint->names[i]);
-		else
-			fprintf(out, "[%c]%s %s%s%s\n", check->ok || check->is_tolerated ? '+' : '-',
+		else if (!check->is_quiet)
+			fprintf(out, "[%c]%s %s%s%s\n", check->ok || check->tolerated ? '+' : '-',
 				endpoint->names[i], word_of(check), check->text[0] ? ": " : "", check->text);
 	}
 	for (size_t i = 0; i < request->exclude_count; i++)
@@ -133,7 +151,7 @@ static void print_whole(FILE *out, const struct endpoint *endpoint, const struct
 	bool passed = true;
 
 	for (size_t i = 0; i < endpoint->count; i++)
-		passed = passed && (endpoint->checks[i].ok || endpoint->checks[i].is_tolerated ||
+		passed = passed && (endpoint->checks[i].ok || endpoint->checks[i].tolerated ||
 				    is_excluded(request, endpoint->names[i]));
 	*ret_code = passed ? 200 : 503;
 	if (request->verbose || !passed)

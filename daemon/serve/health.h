@@ -8,11 +8,12 @@
 
 #define KT_CHECK_TEXT_MAX 640
 
-enum kt_check_name { KT_CHECK_STATE, KT_CHECK_VERSION, KT_CHECK_REPORT, KT_CHECK_KM, KT_CHECK_COUNT };
+enum kt_check_name { KT_CHECK_STATE, KT_CHECK_VERSION, KT_CHECK_REPORT, KT_CHECK_KM, KT_CHECK_POLICY, KT_CHECK_COUNT };
 
 struct kt_check {
 	bool ok;         /* the check's own answer */
-	bool is_tolerated; /* not ok, and no matter for the whole */
+	const char *tolerated; /* not ok, and no matter for the whole: a word for it (static), else NULL */
+	bool is_quiet;         /* nothing to say: in no list */
 	char text[KT_CHECK_TEXT_MAX]; /* one line: what is so, or "<reason>: <sentence>" */
 };
 
@@ -21,12 +22,17 @@ struct kt_health {
 	enum kt_reason unfit; /* settled though km cannot run, and why; NONE otherwise */
 };
 
+/* Is the admission policy in force that keeps a token to its node? */
+enum kt_policy { KT_POLICY_UNKNOWN, KT_POLICY_IN_FORCE, KT_POLICY_OPEN };
+
 struct kt_health_input {
 	const struct kt_state *state; /* NULL when there is none that may be believed */
 	const struct kt_error *why;   /* then: why not */
 	bool is_standalone;
 	bool is_reported;
 	const char *report_problem;   /* why not */
+	enum kt_policy policy;
+	bool is_unguarded;            /* and none is expected, says the config */
 };
 
 void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health);

@@ -53,7 +53,12 @@ int kt_http_parse_address(const char *text, struct kt_http_address *ret_address,
 
 	if (length > 0 && length < sizeof(host))
 		snprintf(host, sizeof(host), "%.*s", (int)(is_v6 ? length - 2 : length), is_v6 ? text + 1 : text);
-	if (port <= 65535 && is_v6 && inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1) {
+	if (port <= 65535 && colon == text) {
+		address.is_any = true;
+		address.v6.sin6_family = AF_INET6; /* the rest is 0, as in6addr_any */
+		address.v6.sin6_port = htons((uint16_t)port);
+		address.size = sizeof(address.v6);
+	} else if (port <= 65535 && is_v6 && inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1) {
 		address.v6.sin6_family = AF_INET6;
 		address.v6.sin6_port = htons((uint16_t)port);
 		address.size = sizeof(address.v6);
@@ -63,7 +68,8 @@ int kt_http_parse_address(const char *text, struct kt_http_address *ret_address,
 		address.size = sizeof(address.v4);
 	} else {
 		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID,
-			       "%.80s is no address to listen on: say it as 0.0.0.0:8080 or [::]:8080", text);
+			       "invalid listen address %.80s, expected :PORT, ADDR:PORT or [ADDR6]:PORT, as in :8080 or "
+			       "0.0.0.0:8080", text);
 	}
 	*ret_address = address;
 	return 0;
@@ -226,21 +232,37 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 /* ---- the server ---- */
 
-static int bind_socket(const struct kt_http_address *address, int *ret_fd, struct kt_error *err)
+static int bind_one(const struct kt_http_address *address, int *ret_fd, struct kt_error *err)
 {
 	KT_OWN(kt_close_fd) int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	char text[KT_HTTP_ADDRESS_MAX];
-	const int on = 1;
+	const int on = 1, off = 0;
 
 	print_address(address, text);
 	if (fd < 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make a socket to listen on %s", text);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* [::] takes IPv4 too, whatever net.ipv6.bindv6only says (ipv6(7)). */
+	if (address->any.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	if (bind(fd, &address->any, address->size) < 0 || listen(fd, BACKLOG) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_CONFIG_INVALID,
 				     "cannot listen on %s, say another address with --listen", text);
 	*ret_fd = kt_take_fd(&fd);
 	return 0;
+}
+
+static int bind_socket(const struct kt_http_address *address, int *ret_fd, struct kt_error *err)
+{
+	struct kt_http_address v4 = {.size = sizeof(v4.v4)};
+	int r = bind_one(address, ret_fd, err);
+
+	/* Another failure, a port in use for one, would be the same with IPv4. */
+	if (!address->is_any || (r != -EAFNOSUPPORT && r != -EADDRNOTAVAIL))
+		return r;
+	v4.v4.sin_family = AF_INET;
+	v4.v4.sin_port = address->v6.sin6_port;
+	return bind_one(&v4, ret_fd, err);
 }
 
 int kt_http_open(const struct kt_http_address *address, kt_http_handler handler, void *context,

@@ -39,9 +39,11 @@ struct kt_http_address {
 		struct sockaddr_in6 v6;
 	};
 	socklen_t size;
+	bool is_any; /* every address of IPv6 and IPv4, or of IPv4 alone where there is no IPv6 */
 };
 
-/* "ADDR:PORT", "[ADDR6]:PORT"; numbers only: a health port must not wait for a name server. Port 0: any. */
+/* ":PORT" (every address), "ADDR:PORT", "[ADDR6]:PORT"; numbers only: a health port must not wait for a name server.
+ * Port 0: any. */
 int kt_http_parse_address(const char *text, struct kt_http_address *ret_address, struct kt_error *err);
 /* As it is bound. */
 void kt_http_address_text(const struct kt_http *http, char text[KT_HTTP_ADDRESS_MAX]);

@@ -59,6 +59,45 @@ static void print_verdicts(FILE *out, const struct kt_metrics_input *input)
 	fprintf(out, "} %d\n", is_probed && state->kvm.verdict.ok);
 }
 
+static void print_reason(FILE *out, const char *name, enum kt_reason reason, bool value)
+{
+	fprintf(out, "%s{", name);
+	print_label(out, "reason", kt_reason_name(reason));
+	fprintf(out, "} %d\n", value);
+}
+
+/* One series each, of the reason that holds: it changes rarely, and a node has some seventy it could be. */
+static void print_reasons(FILE *out, const struct kt_metrics_input *input)
+{
+	const struct kt_state *state = input->state;
+
+	print_head(out, "kontaind_node_reason", "gauge", "Always 1; why this node can run payloads, or not.");
+	print_reason(out, "kontaind_node_reason", state ? state->node.reason : input->why->reason, true);
+	print_head(out, "kontaind_rollout_settled", "gauge",
+		   "1 when this node is done with the version asked for; reason says how or why not.");
+	print_reason(out, "kontaind_rollout_settled", state ? state->rollout.reason : input->why->reason,
+		     state && state->rollout.ok);
+}
+
+static void print_desired(FILE *out, const struct kt_state_versions *versions)
+{
+	if (!versions->desired[0])
+		return;
+	print_head(out, "kontaind_desired_version_info", "gauge", "The version that is asked for.");
+	fputs("kontaind_desired_version_info{", out);
+	print_label(out, "version", versions->desired);
+	fputs("} 1\n", out);
+}
+
+static void print_policy(FILE *out, const struct kt_metrics_input *input)
+{
+	if (!input->is_policy_known)
+		return;
+	print_head(out, "kontaind_policy_enforced", "gauge",
+		   "Whether the own-node policy refused a foreign label in a dry run: 1, or 0 when it was taken.");
+	fprintf(out, "kontaind_policy_enforced %d\n", input->is_policy_in_force);
+}
+
 static void print_version(FILE *out, const struct kt_state_versions *versions)
 {
 	if (!versions->current[0])
@@ -144,12 +183,15 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 		return;
 	print_build(out);
 	print_verdicts(out, input);
+	print_reasons(out, input);
 	if (input->state) {
+		print_desired(out, &input->state->versions);
 		print_version(out, &input->state->versions);
 		print_installer(out, input->state);
 		print_rounds(out, &input->state->rounds);
 	}
 	print_requests(out, input);
+	print_policy(out, input);
 	if (input->has_age) {
 		print_head(out, "kontaind_state_age_seconds", "gauge", "Since the installer last looked at the node.");
 		fprintf(out, "kontaind_state_age_seconds %" PRId64 "\n", input->age_s > 0 ? input->age_s : 0);

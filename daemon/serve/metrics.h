@@ -2,6 +2,7 @@
 #ifndef KONTAIN_SERVE_METRICS_H
 #define KONTAIN_SERVE_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ struct kt_metrics_input {
 	const struct kt_error *why;   /* then: why not */
 	bool has_age;                 /* a state was read, to be believed or not */
 	int64_t age_s;
+	bool is_policy_known;
+	bool is_policy_in_force;
 	size_t request_count;
 	const struct kt_metrics_request_count *requests; /* borrowed */
 };

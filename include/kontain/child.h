@@ -12,6 +12,8 @@ struct kt_child_spec {
 	const char *const *argv;  /* borrowed; argv[0] is the path to execute, NULL-terminated */
 	unsigned timeout_ms;      /* then SIGKILL to its process group */
 	size_t output_max;        /* bytes kept of each of stdout and stderr; the rest is read and dropped */
+	const char *input;        /* borrowed: what it reads from stdin; NULL: /dev/null */
+	size_t input_size;
 	bool passes_errors;       /* all that it writes to stderr goes to ours, too, as it comes */
 	/* Runs in the child between fork and exec; non-zero stops it with exit 127. May be NULL. */
 	int (*prepare)(void *context);
@@ -31,7 +33,7 @@ struct kt_child_result {
 	size_t errors_size;
 };
 
-/* stdin is /dev/null. The environment is PATH and nothing else. 0 when the child ran and ended, whatever it said. */
+/* The environment is PATH and nothing else. 0 when the child ran and ended, whatever it said. */
 int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_result, struct kt_error *err);
 void kt_child_result_done(struct kt_child_result *result);
 

@@ -16,6 +16,7 @@ struct kt_config {
 	bool unfit_not_ready;     /* unfitNodes: settled | notReady */
 	size_t root_count;
 	char roots[KT_CONFIG_ROOTS_MAX][KT_CONFIG_PATH_MAX]; /* absolute, normalised */
+	unsigned store_keep;        /* versions beside current and previous, 0..1000 */
 	unsigned verify_interval_s; /* 60..604800 */
 	bool allow_emulated;
 	unsigned proof_interval_s; /* 5..3600 */
@@ -24,6 +25,7 @@ struct kt_config {
 	unsigned heartbeat_s;      /* 30..3600 */
 	unsigned start_delay_s;    /* 0..300 */
 	bool legacy_label;
+	bool unguarded;           /* no admission policy is expected */
 };
 
 /* The values of an empty file. */
@@ -33,6 +35,10 @@ void kt_config_init(struct kt_config *config);
  * the first problems, one a line; *ret_config is left alone. */
 int kt_config_parse(const char *bytes, size_t size, const char *source, struct kt_config *ret_config,
 		    struct kt_error *err);
+/* Owned: a document of one line that kt_config_parse reads as this config; NULL when memory is gone. */
+char *kt_config_print(const struct kt_config *config);
+/* The bytes alone, at most KT_CONFIG_BYTES_MAX. *ret_bytes is owned. */
+int kt_config_read(const char *path, char **ret_bytes, size_t *ret_size, struct kt_error *err);
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err);
 
 #endif

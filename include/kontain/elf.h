@@ -25,17 +25,22 @@ bool kt_elf_is_elf(const void *bytes, size_t size);
 /* ElfInvalid names what is wrong; ArchMismatch for another machine or class. */
 int kt_elf_read(const void *bytes, size_t size, struct kt_elf *ret_elf, struct kt_error *err);
 
+/* A separate debug file: its sections say that nothing of what would be loaded is in it. Most do not read as ELF files
+ * that can be loaded, which is what kt_elf_read holds them to. */
+bool kt_elf_is_debug(const void *bytes, size_t size);
+
 /* Told of each finding that does not stop a landing. */
 typedef void kt_elf_finding(void *context, const char *path, const char *text);
 
 /* Checks the tree of a set before it may become current. `component_fd[i]` is a directory descriptor of
- * manifest->components[i]'s files. Errors stop (ElfInvalid, ArchMismatch, names file and entry); findings are told;
- * strict makes findings errors. found may be NULL. */
+ * manifest->components[i]'s files, or -1 for one that need not be read again: then it only serves the others' lookups.
+ * Errors stop (ElfInvalid, ArchMismatch, names file and entry); findings are told; strict makes findings errors. found
+ * may be NULL. */
 int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], bool strict, kt_elf_finding *found,
 		 void *context, struct kt_error *err);
 
-/* Likewise for the manifest's extras, payloads among them: extras_fd is the directory that their paths begin in. */
-int kt_elf_check_extras(const struct kt_manifest *manifest, int extras_fd, bool strict, kt_elf_finding *found,
-			void *context, struct kt_error *err);
+/* A digest of all that a file's contract depends on beside its own bytes: which paths the set has and where its links
+ * lead. A component that kept the contract keeps it for as long as this and its own digest are the same. -ENOMEM. */
+int kt_elf_surroundings(const struct kt_manifest *manifest, char ret_hex[KT_DIGEST_HEX]);
 
 #endif

@@ -1,4 +1,4 @@
-/* kontain-bundle.json: JSON bytes <-> struct. Pure: no disk. */
+/* kontain-bundle.json: JSON bytes <-> struct. Pure: no disk. What the components hold is in their lists (filelist.h). */
 #ifndef KONTAIN_MANIFEST_H
 #define KONTAIN_MANIFEST_H
 
@@ -8,30 +8,25 @@
 
 #include "kontain/digest.h"
 #include "kontain/error.h"
+#include "kontain/filelist.h"
 #include "kontain/state.h"
 
-#define KT_MANIFEST_NAME      "kontain-bundle.json"
-#define KT_MANIFEST_BYTES_MAX (32 * 1024 * 1024)
-#define KT_MANIFEST_FILES_MAX 100000
-#define KT_MANIFEST_PATH_MAX  1024 /* bytes of a path, NUL included */
-#define KT_COMPONENT_MAX      5
+#define KT_MANIFEST_NAME "kontain-bundle.json"
+/* Of a component's list: <component>.files in a bundle, .files in the store. */
+#define KT_FILELIST_NAME ".files"
 
-/* One file or link. Directories are implied by paths. */
-struct kt_bundle_file {
-	char *path;    /* owned; relative to the component, normalised, no "..", no "." */
-	char *link;    /* owned; target of a symbolic link, NULL for a file; never leaves the tree unless under /opt/kontain */
-	uint32_t mode; /* 0644 or 0755 */
-	uint64_t size_bytes;
-	char sha256[KT_DIGEST_HEX];
-};
+#define KT_COMPONENT_MAX    7
+#define KT_COMPONENT_LINKED 5 /* so many, the first ones, have a link in the store's root */
+#define KT_COMPONENT_TOOLS  "tools"
+#define KT_COMPONENT_EXTRAS "extras"
+/* From bin/ to the tools, in a bundle and, by a link that the store makes, in a version of km. */
+#define KT_TOOLS_ABOVE "../tools/"
 
-/* A component: km (folder bin), runtime, alpine-lib, lib, shim. */
 struct kt_component {
 	char name[16];
 	char version[KT_VERSION_MAX];
-	char digest[KT_DIGEST_HEX]; /* over its files in order: kt_component_digest */
-	size_t file_count;
-	struct kt_bundle_file *files; /* owned, sorted by path */
+	char digest[KT_DIGEST_HEX]; /* SHA-256 of its list */
+	struct kt_filelist list;    /* owned; empty until it is read */
 };
 
 struct kt_manifest {
@@ -41,25 +36,32 @@ struct kt_manifest {
 	struct kt_component components[KT_COMPONENT_MAX];
 	char **self_test_argv;    /* owned, NULL-terminated; NULL when there is none; argv[0] is a path in the bundle */
 	char *self_test_expect;   /* owned; expected first line */
-	size_t extra_count;       /* files beside components (tests/hello_test.km), landed with km's set */
-	struct kt_bundle_file *extras;
 };
 
-/* The folder in a bundle and under the root that a component's files live in: "km" -> "bin", else the same. */
-const char *kt_component_folder(const char *name);
-/* Known names in their order, NULL-terminated: km runtime alpine-lib lib shim. */
+/* Known names in their order, NULL-terminated: km runtime alpine-lib lib shim tools extras. */
 extern const char *const kt_component_names[KT_COMPONENT_MAX + 1];
+/* The name of a component's folder under the root, where it has one there, and of its link in a set: "km" -> "bin", else
+ * the same. */
+const char *kt_component_folder(const char *name);
+/* The folder in a bundle that its paths begin in: likewise, but "." for the extras, which lie beside the others. */
+const char *kt_component_source(const char *name);
 
-/* Strict: unknown keys, duplicates (also case twins of paths), bad paths, unsorted or too many files are
- * BundleInvalid; a foreign arch is ArchMismatch. Checks that each component's digest is that of its files. */
+/* Strict: unknown keys, duplicates, components out of order, or none called km are BundleInvalid; a foreign arch is
+ * ArchMismatch. */
 int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_manifest, struct kt_error *err);
-/* An owned document; same struct, same bytes. */
+/* What a manifest alone cannot say, once each component's list is in it: few enough files, a file bin/km, a self-test
+ * that is a file of it. BundleInvalid. */
+int kt_manifest_check_lists(const struct kt_manifest *manifest, struct kt_error *err);
+/* An owned document without the lists; same struct, same bytes. NULL when memory is gone or a text is not UTF-8. */
 char *kt_manifest_print(const struct kt_manifest *manifest);
 void kt_manifest_done(struct kt_manifest *manifest); /* for KT_OWN; safe on a zeroed struct */
 
 const struct kt_component *kt_manifest_component(const struct kt_manifest *manifest, const char *name);
-
-/* Fills component->digest's value: SHA-256 over "path\0mode\0size\0sha256\n" / "path\0->link\n" lines. */
-void kt_component_digest(const struct kt_component *component, char ret_hex[KT_DIGEST_HEX]);
+/* Adds a component with this list (taken) and the version "sha-" and 12 digits of its digest. Borrowed. */
+struct kt_component *kt_manifest_add(struct kt_manifest *manifest, const char *name, struct kt_filelist *list);
+/* The entry at a path of the bundle ("bin/km", "tests/hello_test.km"), no link followed; borrowed or NULL. */
+const struct kt_file *kt_manifest_entry(const struct kt_manifest *manifest, const char *path);
+/* Likewise, and a file. */
+const struct kt_file *kt_manifest_file(const struct kt_manifest *manifest, const char *path);
 
 #endif

@@ -1,5 +1,5 @@
 /* The node itself: KVM, the host's limits, and the proof under km. These calls may hang or die with the
- * hardware they ask: run them in a child (verbs probe and selftest). */
+ * hardware they ask: run them as jobs (probe and selftest). */
 #ifndef KONTAIN_NODE_H
 #define KONTAIN_NODE_H
 
@@ -10,6 +10,10 @@ struct kt_node_paths {
 	const char *host; /* prefix of host paths: "" or "/host" */
 	const char *dev;  /* device folder: "/dev" or "/host/dev" */
 };
+
+/* What payloads run on, as the device folder names it: KVM, then Kontain's own module in km's order. */
+#define KT_DEVICE_COUNT 3
+extern const char *const kt_device_names[KT_DEVICE_COUNT];
 
 /* The ladder: fills ret_kvm whatever happens; verdict.ok when a guest ran in real and in long mode. Tries to load
  * modules first when the device is missing and load_modules. */

@@ -32,6 +32,13 @@ struct kt_state_versions {
 	char km_digest[KT_DIGEST_HEX];   /* SHA-256 of bin/km of the current set */
 };
 
+/* To a question that was perhaps not asked. */
+enum kt_answer {
+	KT_ANSWER_NONE,
+	KT_ANSWER_NO,
+	KT_ANSWER_YES,
+};
+
 struct kt_state_kvm {
 	bool probed;
 	struct kt_verdict verdict;
@@ -39,6 +46,7 @@ struct kt_state_kvm {
 	int api_version;        /* KVM_GET_API_VERSION; -1 when not asked */
 	bool real_mode;         /* a guest ran to its exit */
 	bool long_mode;
+	enum kt_answer compiled_code; /* a guest ran SSE2 and rdtscp; NO: KVM emulates, and cannot. A fact */
 	bool nonroot_access;    /* the host's own node is open to others: a fact, not a condition */
 	unsigned duration_us;
 };
@@ -61,25 +69,47 @@ struct kt_state_host {
 	char lockdown[16];      /* none, integrity, confidentiality, absent, unknown */
 };
 
-/* To a question that was perhaps not asked. */
-enum kt_answer {
-	KT_ANSWER_NONE,
-	KT_ANSWER_NO,
-	KT_ANSWER_YES,
-};
-
 struct kt_state_proof {
 	bool ran;
 	struct kt_verdict verdict;
 	bool integer_ok;
 	bool sse_ok;
 	enum kt_answer dynamic_ok; /* through runtime/libc.so; NONE: the set has none, or nothing can be said of it here */
-	bool emulated;          /* integer ran, SSE2 did not */
-	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix */
+	bool emulated;          /* integer code ran, and KVM could not emulate an instruction of another program */
+	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix; "" where that has no room for it */
 	char release[96];       /* what uname said under km */
 	unsigned duration_ms;
 	int64_t at;             /* Unix seconds */
 };
+
+/* What was replaced or removed while somebody used it: its bytes stay until nobody does. */
+#define KT_STATE_KEPT_MAX 8
+struct kt_state_kept_tree {
+	char name[128]; /* in the root: ".kept-1-versions-km-0.10.3" */
+	char user[128]; /* "process 123 (km) runs from it"; "" when nobody was asked yet */
+};
+struct kt_state_kept {
+	size_t count; /* of all; the list has the first of them */
+	struct kt_state_kept_tree list[KT_STATE_KEPT_MAX];
+};
+
+/* How far the node is with the version asked for. As a text: "none", "done", "failed:<version>", "held:<version>". */
+enum kt_upgrade_state {
+	KT_UPGRADE_NONE,
+	KT_UPGRADE_DONE,
+	KT_UPGRADE_FAILED,
+	KT_UPGRADE_HELD, /* a person rolled back from it */
+	KT_UPGRADE_COUNT
+};
+
+struct kt_upgrade {
+	enum kt_upgrade_state state;
+	char version[KT_VERSION_MAX]; /* of FAILED and HELD, "" else */
+};
+
+#define KT_UPGRADE_TEXT_MAX (sizeof("failed:") + KT_VERSION_MAX)
+void kt_upgrade_print(const struct kt_upgrade *upgrade, char ret_text[KT_UPGRADE_TEXT_MAX]);
+bool kt_upgrade_parse(const char *text, struct kt_upgrade *ret_upgrade);
 
 struct kt_state_store {
 	bool found;
@@ -89,11 +119,12 @@ struct kt_state_store {
 	bool journalling;
 	uint64_t installs_ok;   /* since this agent's start */
 	uint64_t installs_failed;
-	char upgrade_state[64]; /* "done", "failed:<version>", "held:<version>", "none" */
+	struct kt_upgrade upgrade;
 	int64_t verified_at;    /* Unix s: every byte of the current set was read then; 0: not since it was landed */
 	unsigned verify_interval_s;
 	uint64_t mismatches;    /* files found lost or changed, since this agent's start */
 	char last_mismatch[320]; /* the last of them: "<Reason>: <place and what>", "" for none */
+	struct kt_state_kept kept;
 };
 
 /* How the agent goes round. All of it is 0 where there is none. */
@@ -111,8 +142,12 @@ struct kt_state_rounds {
 
 struct kt_state {
 	char boot_id[37];
-	int64_t observed_at;    /* Unix seconds */
-	int64_t next_update_by; /* Unix seconds */
+	/* For people, in Unix seconds: a wall clock may jump by hours. */
+	int64_t observed_at;
+	int64_t next_update_by;
+	/* The same for readers, in seconds of CLOCK_BOOTTIME of the boot named above, which goes on in a suspended machine. */
+	uint64_t observed_boot_s;
+	uint64_t next_update_boot_s;
 	struct kt_verdict node;     /* can this node run payloads? */
 	struct kt_verdict rollout;  /* ok = settled: is it done with the version asked for? */
 	struct kt_state_versions versions;
@@ -132,6 +167,7 @@ struct kt_probe {
 };
 
 void kt_state_init(struct kt_state *state);
+void kt_state_set_probe(struct kt_state *state, const struct kt_probe *probe);
 
 /* An owned JSON document with a newline behind it. NULL when memory is gone. */
 char *kt_state_print(const struct kt_state *state);
@@ -142,8 +178,12 @@ int kt_state_parse(const char *bytes, size_t size, struct kt_state *ret_state, s
 int kt_state_write(const char *path, const struct kt_state *state, struct kt_error *err);
 int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error *err);
 
-/* May a reader believe it now? 0, or StateOverdue / StateOfOtherBoot / StateInvalid (from the future). Pure. */
-int kt_state_believable(const struct kt_state *state, const char *boot_id, int64_t now, struct kt_error *err);
+/* Promises another word within so many seconds of what was seen, by both clocks. */
+void kt_state_promise(struct kt_state *state, unsigned within_s);
+
+/* May a reader believe it now? 0, or StateOverdue / StateOfOtherBoot / StateInvalid (from the future). now_boot_s as in
+ * kt_clock_boot_ms. Pure: no wall clock has a say. */
+int kt_state_believable(const struct kt_state *state, const char *boot_id, uint64_t now_boot_s, struct kt_error *err);
 
 /* Sets a verdict; ok for Ready, else false. */
 void kt_verdict_set(struct kt_verdict *verdict, bool ok, enum kt_reason reason, const char *format, ...)

@@ -1,4 +1,4 @@
-/* Parts of the state document, for the hidden verbs that print one part and the agent that reads it. */
+/* Parts of the state document, for the jobs that answer with one part and the agent that reads it. */
 #ifndef KONTAIN_STATEJSON_H
 #define KONTAIN_STATEJSON_H
 
@@ -11,8 +11,8 @@ int kt_probe_parse(const char *bytes, size_t size, struct kt_probe *ret_probe, s
 char *kt_proof_print(const struct kt_state_proof *proof);
 int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_proof, struct kt_error *err);
 
-/* {"error": {"code", "reason", "text"}}: how a child says why it failed. */
-char *kt_error_print(const struct kt_error *failure);
-int kt_error_parse(const char *bytes, size_t size, struct kt_error *ret_failure, struct kt_error *err);
+/* Owned JSON of {"kept": ...}, as the state's store has it. */
+char *kt_kept_print(const struct kt_state_kept *kept);
+int kt_kept_parse(const char *bytes, size_t size, struct kt_state_kept *ret_kept, struct kt_error *err);
 
 #endif

@@ -3,8 +3,9 @@
  *   bin runtime alpine-lib lib shim -> current/<same>   made once
  *   current -> sets/<version>      previous -> sets/<version>
  *   sets/<version>/                links into versions/, and the manifest, written last
+ *                                  (and of a component the list .files)
  *   versions/<component>/<version>/ complete, synced, never edited again
- *   .partial-*  .failed-<digest>  .held-<digest>  .pinned  .lock  .owner */
+ *   .partial-*  .kept-*  .failed-<digest>  .held-<digest>  .pinned  .lock  .owner */
 #ifndef KONTAIN_STORE_H
 #define KONTAIN_STORE_H
 
@@ -35,6 +36,10 @@ int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode 
 		  struct kt_error *err);
 void kt_store_done(struct kt_store *store);
 
+/* Which of these roots (one at least) is to be the store: the first that is there and can be used, else the first that can
+ * be made, else one whose trouble is to be told. Changes nothing. */
+size_t kt_store_choose(const char *host_prefix, const char *const roots[], size_t count);
+
 /* flock(2). wait_ms 0: Locked at once. */
 int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err);
 
@@ -50,36 +55,47 @@ struct kt_inventory {
 	bool is_ours;         /* made by us: .owner is there */
 	bool is_foreign;      /* something is there that we did not make: real bin/, runtime/ ... */
 	bool is_adoptable;    /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
-	bool is_whole;        /* current set: all links and sizes as landed, and what was edited since it was read has its digest */
+	bool is_whole;        /* current set: names, links, sizes, modes, owners as landed; what changed since it was read has its digest */
 	char damage[256];     /* first thing that is not */
 	enum kt_reason damage_reason; /* StoreFileLost, StoreFileChanged, StoreDamaged, ForeignInstallation */
-	int64_t verified_at;  /* Unix s: the current set was read to its last byte then; 0: never since it was landed */
+	int64_t verified_at;  /* Unix s: the current set was read to its last byte then, as by its landing; 0: never */
 	bool is_unread;       /* something of it is new or touched since: kt_store_verify is wanted */
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
 /* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be
- * NULL) is called with what is being copied (a component's name, "extras"; "" before the first) and bytes done and to do.
+ * NULL) is called with what is being copied (a component's name; "" before the first) and bytes done and to do.
  * After it the set is complete, synced, and not yet seen by anyone.
- * VersionConflict, DigestMismatch, DiskFull, ElfInvalid ... *ret_bytes_written counts file bytes. */
+ * VersionConflict, DigestMismatch, DiskFull, ElfInvalid ... ret_staged may be NULL. */
+struct kt_staged {
+	uint64_t bytes_written; /* of files */
+	/* What was not there before in any form: what was damaged and is whole now is not among it. */
+	bool has_new_set;
+	size_t place_count;
+	char places[KT_COMPONENT_MAX][160]; /* "versions/km/0.10.3" */
+};
 typedef void kt_store_progress(void *context, const char *part, uint64_t done_bytes, uint64_t total_bytes);
-int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
-		   uint64_t *ret_bytes_written, struct kt_error *err);
+int kt_store_stage(struct kt_store *store, struct kt_bundle *bundle, kt_store_progress *progress, void *context,
+		   struct kt_staged *ret_staged, struct kt_error *err);
 
 /* previous <- current, current <- version, five links made when missing, sync. Lock held. */
 int kt_store_activate(struct kt_store *store, const char *version, struct kt_error *err);
 /* Moves back after a failed activation: current <- version ("": no current), previous <- previous. */
 int kt_store_restore(struct kt_store *store, const char *current, const char *previous, struct kt_error *err);
 
-/* Removes a staged set that failed, and the components that no other set names. Lock held. */
-int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_error *err);
+/* Takes a version that failed away again, of it what this landing staged anew and nothing else; not what is pinned or used.
+ * InUse when it is current or previous. Lock held. */
+int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged, struct kt_error *err);
 
-/* Who holds what lies in versions/ and sets/: one row for each process and place. */
+/* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds
+ * nothing. */
 #define KT_USER_PROGRAM_MAX 17
 struct kt_user {
 	pid_t pid;                         /* as the proc filesystem that was read counts */
 	char program[KT_USER_PROGRAM_MAX]; /* printable */
-	char place[160];                   /* "versions/km/0.10.3", "sets/0.10.3"; "" for any: it may not be looked into */
+	/* "versions/km/0.10.3", "sets/0.10.3", ".kept-1-sets-0.10.3"; for a mount also "." (the root), "sets", "versions",
+	 * "versions/km"; "" for any: it may not be looked into */
+	char place[160];
 	const char *how;                   /* static: the words between program and place */
 };
 struct kt_users {
@@ -87,14 +103,17 @@ struct kt_users {
 	size_t count;
 	size_t unseen; /* processes that this one may not look into: CAP_SYS_PTRACE is wanted */
 };
-/* Reads host_prefix + /proc, which must be a proc filesystem (ProcMissing); this process is not counted. */
-int kt_store_find_users(const struct kt_store *store, const char *host_prefix, struct kt_users *ret_users,
-			struct kt_error *err);
+/* Reads /proc of the host that the store was opened on, which must be a proc filesystem (ProcMissing). */
+int kt_store_find_users(const struct kt_store *store, struct kt_users *ret_users, struct kt_error *err);
+/* The same of what is kept aside alone. */
+int kt_store_find_kept_users(const struct kt_store *store, struct kt_users *ret_users, struct kt_error *err);
 void kt_users_done(struct kt_users *users); /* for KT_OWN */
 /* The first that holds this place, NULL for none; users may be NULL. Borrowed. */
 const struct kt_user *kt_users_find(const struct kt_users *users, const char *place);
 /* InUse, naming at most eight processes; 0 when there are none. */
 int kt_users_refuse(const struct kt_users *users, const char *root, struct kt_error *err);
+/* The same of everybody who uses the store now. */
+int kt_store_refuse_used(const struct kt_store *store, struct kt_error *err);
 
 /* What is never pruned, though nobody holds it now: "VERSION" for a set, "COMPONENT/VERSION" for a component. */
 #define KT_PINS_MAX 64
@@ -118,22 +137,34 @@ typedef void kt_prune_tell(void *context, const char *version, enum kt_fate fate
 struct kt_prune {
 	unsigned keep_count;           /* sets that stay beside current and previous, the newest first */
 	unsigned long older_than_s;    /* what is younger stays; 0: whatever its age */
-	const struct kt_users *users;  /* borrowed; what they hold stays. NULL: nobody holds anything */
+	const char *spared;            /* a version that stays too, as one of the newest; NULL: none */
 	bool is_dry_run;               /* tell, change nothing */
+	struct kt_state_kept *ret_kept; /* what is kept aside after it; may be NULL */
 	kt_prune_tell *tell;           /* may be NULL */
 	void *context;
 };
-/* Removes sets, then the versions of components that neither a set names nor anyone holds. What is pinned
- * stays. Lock held. */
+/* Removes sets, then the versions of components that no set names. What is pinned or used stays (ProcMissing when nobody
+ * can be asked). Lock held. */
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
-/* Removes what we made, then the root if it is empty. A foreign file is named in err (InUse/ForeignInstallation) and
- * kept. */
-int kt_store_uninstall(struct kt_store *store, struct kt_error *err);
+/* Removes what we made, then the root if it is empty; lock held. InUse while anybody uses a version, or has the root or a
+ * part of it mounted, and then nothing is removed. is_forced: whoever uses it, and a folder that somebody has mounted stays,
+ * empty: the next installation is seen in it. *ret_root_kept: the root is such a one. A foreign file is named in err
+ * (ForeignInstallation) and kept. */
+int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_kept, struct kt_error *err);
+
+/* What was replaced or removed while it was used, and by whom it is used now; `asks` reads /proc, without it nobody is
+ * named. */
+int kt_store_list_kept(const struct kt_store *store, bool asks, struct kt_state_kept *ret_kept, struct kt_error *err);
+/* Removes what nobody uses any more; what stays is told. Lock held. */
+int kt_store_clear_kept(struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
 
 /* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their links
  * in their place, without a moment in which a name is missing; takes the lock. Not proven: what ran before runs.
- * ForeignInstallation when they keep no contract, and then nothing was changed. */
-int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err);
+ * ForeignInstallation when they keep no contract, and then nothing was changed. A link that leads out of its tree is no
+ * part of the version: left_out (may be NULL) is told of each, by its place below the root and how it leaves. */
+typedef void kt_store_left_out(void *context, const char *path, const char *how);
+int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *context, char ret_version[KT_VERSION_MAX],
+		   struct kt_error *err);
 /* Moves what another installed here into a new directory beside the root, named in ret_place: for --force alone. */
 int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err);
 
@@ -155,11 +186,15 @@ struct kt_verify {
 };
 int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, struct kt_error *err);
 
-/* .failed-<manifest digest>: reason, text, kernel release, boot id. Transient reasons are not remembered (0). */
+/* .failed-<manifest digest>: what this bundle failed of here, how often and when, under which kernel, boot and
+ * installer. Transient reasons are not remembered (0). 1 when it is believed from now on: at once for what the bundle's
+ * bytes show, else when it failed some times over some minutes, by boot_s, which is CLOCK_BOOTTIME. */
 int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha256, const struct kt_error *failure,
-			      struct kt_error *err);
-/* 1 when this bundle failed here under this kernel and boot: *ret_failure says why. 0 when not. */
+			      int64_t boot_s, struct kt_error *err);
+/* 1 when that is believed here and now: *ret_failure says why, when it was, and how to try again. 0 when not. */
 int kt_store_recall_failure(const struct kt_store *store, const char *manifest_sha256, struct kt_error *ret_failure);
+/* It works. 0 also when nothing was remembered. */
+int kt_store_forget_failure(struct kt_store *store, const char *manifest_sha256, struct kt_error *err);
 int kt_store_forget_failures(struct kt_store *store);
 
 /* A bundle that a person rolled back from: the agent leaves it alone. Synced; lock held. NULL releases all. */

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -87,6 +88,23 @@ static int pipe_open(struct pipe_pair *ret_pair)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* All that the child is to read lies in the descriptor before it starts: no pipe that could fill up, and its end is seen. */
+static int stdin_open(const struct kt_child_spec *spec)
+{
+	KT_OWN(kt_close_fd) int fd = spec->input ? memfd_create("input", MFD_CLOEXEC)
+						 : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = spec->input ? kt_fs_write_full(fd, spec->input, spec->input_size) : 0;
+	if (r == 0 && spec->input && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r == 0)
+		r = fd_raise(&fd);
+	return r < 0 ? r : kt_take_fd(&fd);
+}
+
 static void signals_reset(void)
 {
 	struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -98,9 +116,9 @@ static void signals_reset(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int standard_fds_set(int null_fd, int output, int errors, int status)
+static int standard_fds_set(int input, int output, int errors, int status)
 {
-	if (dup2(null_fd, 0) < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0 || dup3(status, STATUS_FD, O_CLOEXEC) < 0)
+	if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0 || dup3(status, STATUS_FD, O_CLOEXEC) < 0)
 		return -errno;
 	return 0;
 }
@@ -111,7 +129,7 @@ static bool parent_follow(pid_t parent)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }
 
-__attribute__((noreturn)) static void child_main(const struct kt_child_spec *spec, pid_t parent, int null_fd,
+__attribute__((noreturn)) static void child_main(const struct kt_child_spec *spec, pid_t parent, int input,
 						 int output, int errors, int status)
 {
 	int code;
@@ -119,7 +137,7 @@ __attribute__((noreturn)) static void child_main(const struct kt_child_spec *spe
 	(void)setpgid(0, 0);
 	if (!parent_follow(parent))
 		_exit(EXIT_PREPARE);
-	if (standard_fds_set(null_fd, output, errors, status) < 0)
+	if (standard_fds_set(input, output, errors, status) < 0)
 		_exit(EXIT_PREPARE);
 	signals_reset();
 	if (spec->prepare && spec->prepare(spec->context) != 0)
@@ -135,7 +153,7 @@ __attribute__((noreturn)) static void child_main(const struct kt_child_spec *spe
 }
 
 /* All signals are blocked around fork: a handler of ours must not run in the child. */
-static pid_t child_fork(const struct kt_child_spec *spec, int null_fd, int output, int errors, int status)
+static pid_t child_fork(const struct kt_child_spec *spec, int input, int output, int errors, int status)
 {
 	pid_t parent = getpid(), pid;
 	sigset_t all, before;
@@ -145,7 +163,7 @@ static pid_t child_fork(const struct kt_child_spec *spec, int null_fd, int outpu
 	(void)sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		child_main(spec, parent, null_fd, output, errors, status);
+		child_main(spec, parent, input, output, errors, status);
 	saved = errno;
 	if (pid > 0)
 		(void)setpgid(pid, pid); /* both do it: whoever is first */
@@ -269,19 +287,20 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 	KT_OWN(pipe_close) struct pipe_pair errors = {-1, -1};
 	KT_OWN(pipe_close) struct pipe_pair status = {-1, -1};
 	KT_OWN(streams_close) struct stream streams[2] = {{.fd = -1}, {.fd = -1}};
-	KT_OWN(kt_close_fd) int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int input = stdin_open(spec);
 	KT_OWN(kt_close_fd) int pidfd = -1;
 	struct kt_child_result result = {.exit_status = -1};
 	const char *path = spec->argv[0];
-	int exec_code = 0, r = null_fd < 0 ? -errno : fd_raise(&null_fd);
+	int exec_code = 0, r = input < 0 ? input : 0;
 
 	if (r < 0 || (r = pipe_open(&output)) < 0 || (r = pipe_open(&errors)) < 0 || (r = pipe_open(&status)) < 0 ||
 	    (r = stream_open(&streams[0], spec->output_max)) < 0 || (r = stream_open(&streams[1], spec->output_max)) < 0)
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot prepare to run %s", path);
-	r = child_fork(spec, null_fd, output.write_end, errors.write_end, status.write_end);
+	r = child_fork(spec, input, output.write_end, errors.write_end, status.write_end);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot start a process for %s", path);
 	result.pid = r;
+	kt_close_fd(&input);
 	kt_close_fd(&output.write_end);
 	kt_close_fd(&errors.write_end);
 	kt_close_fd(&status.write_end);
@@ -303,17 +322,18 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 int kt_child_start(const struct kt_child_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct kt_error *err)
 {
 	KT_OWN(pipe_close) struct pipe_pair status = {-1, -1};
-	KT_OWN(kt_close_fd) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int input = stdin_open(spec);
+	KT_OWN(kt_close_fd) int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	KT_OWN(kt_close_fd) int errors = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STATUS_FD + 1);
 	const char *path = spec->argv[0];
-	int exec_code = 0, r = null_fd < 0 || errors < 0 ? -errno : fd_raise(&null_fd);
+	int exec_code = 0, r = null_fd < 0 || errors < 0 ? -errno : input < 0 ? input : fd_raise(&null_fd);
 	pid_t pid;
 
 	if (r == 0)
 		r = pipe_open(&status);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot prepare to run %s", path);
-	pid = child_fork(spec, null_fd, null_fd, errors, status.write_end);
+	pid = child_fork(spec, input, null_fd, errors, status.write_end);
 	if (pid < 0)
 		return kt_fail_errno(err, -pid, KT_REASON_INTERNAL, "cannot start a process for %s", path);
 	kt_close_fd(&status.write_end);

@@ -4,6 +4,7 @@
  * walks it (openat2(2)). A replaced file or link is the old one or the new one at each instant. The temporary's name
  * is fixed, .partial-<name>: callers hold their store's lock, what a crash left is cleared by the next attempt, and
  * the store's sweep of .partial-* takes the rest. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -178,6 +180,18 @@ static int temporary_write(int dir, const char *temporary, const void *bytes, si
 	return close(kt_take_fd(&fd)) < 0 ? -errno : 0;
 }
 
+int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode)
+{
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	int r = fd < 0 ? fd : kt_fs_write_full(fd, bytes, size);
+
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r == 0 && close(kt_take_fd(&fd)) < 0)
+		r = -errno;
+	return r;
+}
+
 int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode, struct kt_error *err)
 {
 	char temporary[NAME_MAX + 1];
@@ -211,6 +225,41 @@ int kt_fs_replace_link(int dir, const char *name, const char *target, struct kt_
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot link %s to %s", name, target) : 0;
 }
 
+/* What is answered where flags are not known: by filesystems EINVAL, by kernels and filters ENOSYS or EOPNOTSUPP. */
+static bool is_flag_unknown(int code)
+{
+	return code == EINVAL || code == ENOSYS || code == EOPNOTSUPP;
+}
+
+int kt_fs_rename_new(int dir, const char *name, int to_dir, const char *to)
+{
+	struct stat info;
+
+	if (renameat2(dir, name, to_dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (!is_flag_unknown(errno))
+		return -errno;
+	if (fstatat(to_dir, to, &info, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	if (errno != ENOENT || renameat(dir, name, to_dir, to) < 0)
+		return -errno;
+	return 0;
+}
+
+int kt_fs_exchange(int dir, const char *name, int other_dir, const char *other)
+{
+	if (renameat2(dir, name, other_dir, other, RENAME_EXCHANGE) == 0)
+		return 0;
+	return is_flag_unknown(errno) ? -EOPNOTSUPP : -errno;
+}
+
+int kt_fs_can_move(int dir, const char *name, int to_dir, const char *taken)
+{
+	if (renameat(dir, name, to_dir, taken) == 0)
+		return -EINVAL; /* `taken` was empty: the caller's mistake */
+	return errno == ENOTEMPTY || errno == EEXIST || errno == EISDIR ? 0 : -errno;
+}
+
 int kt_fs_read_link(int dir, const char *path, char *target, size_t size)
 {
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
@@ -238,6 +287,29 @@ bool kt_fs_exists(int dir, const char *path)
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
 
 	return fd >= 0;
+}
+
+bool kt_fs_find_twin(int dir, const char *name, char ret_twin[KT_FS_NAME_MAX])
+{
+	int copy = kt_fs_open_beneath(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	struct stat info;
+	bool is_there = fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+	char twin[KT_FS_NAME_MAX] = "";
+	struct dirent *entry;
+
+	if (!entries)
+		kt_close_fd(&copy);
+	while (entries && (entry = readdir(entries))) {
+		if (strcmp(entry->d_name, name) == 0)
+			return false;
+		if (strcasecmp(entry->d_name, name) != 0 && (!is_there || entry->d_ino != info.st_ino))
+			continue;
+		(void)snprintf(twin, sizeof(twin), "%s", entry->d_name);
+	}
+	if (*twin)
+		memcpy(ret_twin, twin, sizeof(twin));
+	return *twin != '\0';
 }
 
 int kt_fs_boot_id(char ret_id[37])

@@ -17,11 +17,19 @@
 struct kernelfs {
 	const char *folder;
 	long magic;
-	long inner[2]; /* what the kernel's own folders below it have mounted; 0 for none */
+	long inner[4]; /* what the kernel's own folders below it have mounted; 0 for none */
 };
 
 static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC, {0}};
-static const struct kernelfs sys = {"sys", SYSFS_MAGIC, {SECURITYFS_MAGIC, SELINUX_MAGIC}};
+static const struct kernelfs sys = {"sys", SYSFS_MAGIC, {SECURITYFS_MAGIC, SELINUX_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC}};
+
+static bool is_inner(const struct kernelfs *kind, long magic)
+{
+	for (size_t i = 0; i < sizeof(kind->inner) / sizeof(kind->inner[0]); i++)
+		if (magic == kind->inner[i])
+			return true;
+	return false;
+}
 
 /* 0 for what has none */
 static long magic_of(int fd)
@@ -57,7 +65,7 @@ static int file_read(const struct kernelfs *kind, const char *host, const char *
 	if (fd < 0)
 		return -errno;
 	magic = magic_of(fd);
-	if (magic != kind->magic && (magic == 0 || (magic != kind->inner[0] && magic != kind->inner[1])))
+	if (magic != kind->magic && (magic == 0 || !is_inner(kind, magic)))
 		return -ENOENT;
 	while (used < size - 1) {
 		ssize_t got = read(fd, text + used, size - 1 - used);

@@ -4,17 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
-
-#define READ_BYTES (256 * 1024)
+#include "kontain/treecheck.h"
 
 void kt_bundle_done(struct kt_bundle *bundle)
 {
@@ -41,8 +38,8 @@ static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
 			       &bundle->manifest_size, &mine);
 
 	if (r == -ENOENT)
-		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_MISSING, "%s is no bundle: there is no " KT_MANIFEST_NAME
-			       " in it (kontain-pack makes one)", bundle->path);
+		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_MISSING, "%s is not a bundle: it has no " KT_MANIFEST_NAME
+			       " (kontain-pack makes one)", bundle->path);
 	if (r < 0)
 		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s",
 			       bundle->path, mine.text);
@@ -70,123 +67,161 @@ int kt_bundle_open(const char *path, struct kt_bundle *ret_bundle, struct kt_err
 	return 0;
 }
 
-struct check {
-	char *buffer; /* READ_BYTES */
-	struct kt_digest *digest;
-	struct kt_error *err;
-};
+/* ---- lists ---- */
 
-static int mismatch(const struct check *check, const char *name, const char *what)
+static int list_read(struct kt_bundle *bundle, struct kt_component *component, size_t *left_bytes, struct kt_error *err)
 {
-	return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s %s", name, what);
-}
+	KT_OWN(kt_free_mem) char *text = NULL;
+	struct kt_error mine = {.code = 0};
+	char name[32];
+	size_t size = 0;
+	int r;
 
-static int bytes_check(const struct check *check, int fd, const struct kt_bundle_file *file, const char *name)
-{
-	char sha256[KT_DIGEST_HEX];
-	uint64_t size = 0;
-	ssize_t got;
-
-	while ((got = read(fd, check->buffer, READ_BYTES)) != 0) {
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return kt_fail_errno(check->err, errno, KT_REASON_IO_ERROR, "cannot read %s", name);
-		kt_digest_add(check->digest, check->buffer, (size_t)got);
-		size += (uint64_t)got;
-		if (size > file->size_bytes)
-			break;
-	}
-	kt_digest_take(check->digest, sha256);
-	if (size != file->size_bytes)
-		return mismatch(check, name, size > file->size_bytes ? "is longer than its manifest says" :
-								       "is shorter than its manifest says");
-	return strcmp(sha256, file->sha256) == 0 ? 0 :
-						   mismatch(check, name, "has other content than its manifest says");
-}
-
-static int regular_check(const struct check *check, int dir, const struct kt_bundle_file *file, const char *name)
-{
-	/* O_NONBLOCK: a fifo in a file's place must not hold us */
-	KT_OWN(kt_close_fd)
-	int fd = kt_fs_open_beneath(dir, file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
-	struct stat info;
-
-	if (fd < 0 && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -ENXIO))
-		return kt_fail(check->err, -fd, KT_REASON_BUNDLE_INVALID, "%s is in the manifest but %s", name,
-			       fd == -ENOENT ? "is not there" : "is not a regular file");
-	if (fd < 0 || fstat(fd, &info) < 0)
-		return kt_fail_errno(check->err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s", name);
-	if (!S_ISREG(info.st_mode))
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not a regular file", name);
-	if ((info.st_mode & 07777) != file->mode)
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its manifest says %04o",
-			       name, info.st_mode & 07777, file->mode);
-	return bytes_check(check, fd, file, name);
-}
-
-static int link_check(const struct check *check, int dir, const struct kt_bundle_file *file, const char *name)
-{
-	char target[KT_MANIFEST_PATH_MAX];
-	int r = kt_fs_read_link(dir, file->path, target, sizeof(target));
-
-	if (r == 0 && strcmp(target, file->link) == 0)
-		return 0;
-	return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", name,
-		       r == 0	     ? "is a link to elsewhere than its manifest says" :
-		       r == -ENOENT ? "is in the manifest but is not there" :
-				      "is not the link that its manifest names");
-}
-
-static int files_check(const struct check *check, int dir, const char *folder, const struct kt_bundle_file *files,
-		       size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		char name[KT_MANIFEST_PATH_MAX + 16], shown[KT_SHOWN_MAX];
-
-		(void)snprintf(name, sizeof(name), "%s%s%s", folder, *folder ? "/" : "", files[i].path);
-
-		int r = files[i].link ? link_check(check, dir, &files[i], kt_path_show(name, shown)) :
-					regular_check(check, dir, &files[i], kt_path_show(name, shown));
-
-		if (r < 0)
-			return r;
-	}
+	(void)snprintf(name, sizeof(name), "%s" KT_FILELIST_NAME, component->name);
+	r = kt_fs_read_all(bundle->dir, name, *left_bytes, &text, &size, &mine);
+	if (r == -ENOENT)
+		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_INVALID, "%s: the list %s of component %s is missing",
+			       bundle->path, name, component->name);
+	if (r == -EFBIG)
+		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "%s: its lists are larger than %d bytes together",
+			       bundle->path, KT_LISTS_BYTES_MAX);
+	if (r < 0)
+		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s",
+			       bundle->path, mine.text);
+	*left_bytes -= size;
+	r = kt_filelist_parse(component->name, &text, size, &component->list, &mine);
+	if (r < 0)
+		return kt_fail(err, -r, mine.reason, "%s/%s: %s", bundle->path, name, mine.text);
+	if (strcmp(component->list.digest, component->digest) != 0)
+		return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
+			       "%s/%s: its SHA-256 is %.12s..., the manifest says %.12s...", bundle->path, name,
+			       component->list.digest, component->digest);
 	return 0;
 }
 
-static int contents_check(const struct kt_bundle *bundle, const struct check *check)
+int kt_bundle_read_lists(struct kt_bundle *bundle, struct kt_error *err)
 {
-	const struct kt_manifest *manifest = &bundle->manifest;
+	struct kt_error mine = {.code = 0};
+	size_t left_bytes = KT_LISTS_BYTES_MAX;
+	int r = 0;
 
-	for (size_t i = 0; i < manifest->component_count; i++) {
-		const struct kt_component *component = &manifest->components[i];
-		const char *folder = kt_component_folder(component->name);
-		KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(bundle->dir, folder, O_RDONLY | O_DIRECTORY, 0);
-
-		if (dir < 0)
-			return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "the folder %s is missing", folder);
-
-		int r = files_check(check, dir, folder, component->files, component->file_count);
-
-		if (r < 0)
-			return r;
-	}
-	return files_check(check, bundle->dir, "", manifest->extras, manifest->extra_count);
+	if (bundle->manifest.components[0].list.count > 0)
+		return 0;
+	for (size_t i = 0; r == 0 && i < bundle->manifest.component_count; i++)
+		r = list_read(bundle, &bundle->manifest.components[i], &left_bytes, err);
+	if (r == 0 && kt_manifest_check_lists(&bundle->manifest, &mine) < 0)
+		r = kt_fail(err, mine.code, mine.reason, "%s: %s", bundle->path, mine.text);
+	return r;
 }
 
-int kt_bundle_check(const struct kt_bundle *bundle, struct kt_error *err)
+/* ---- trees ---- */
+
+/* What lies beside the extras: the other components, the manifest and the lists. */
+static bool is_no_extra(const char *name)
 {
-	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
-	KT_OWN(kt_free_mem) char *buffer = malloc(READ_BYTES);
-	struct kt_error mine = {.code = 0};
-	struct check check = {.buffer = buffer, .digest = digest, .err = &mine};
+	return kt_path_reserved(KT_COMPONENT_EXTRAS, name) != NULL;
+}
+
+static const struct kt_filelist no_files;
+
+struct check {
+	const struct kt_bundle *bundle;
+	const char *folder; /* the tree's, "" for the bundle's own */
+	bool names_only;
+	struct kt_error *err;
+};
+
+static int difference_visit(void *context, const struct kt_difference *difference)
+{
+	const struct check *check = context;
+	const char *folder = check->folder, *slash = *folder ? "/" : "";
+	char path[KT_MANIFEST_PATH_MAX + 32], shown[KT_SHOWN_MAX], text[256];
+
+	if (difference->flaw == KT_FLAW_SKELETON) /* never landed, so let pass */
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s%s%s", folder, slash, difference->path);
+	(void)kt_path_show(path, shown);
+	if (difference->flaw == KT_FLAW_EXTRA)
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is in the bundle's folder but not in its list",
+			       shown);
+	if (difference->flaw == KT_FLAW_UNREADABLE)
+		return kt_fail_errno(check->err, difference->code, KT_REASON_IO_ERROR, "cannot read %s", shown);
+	if (check->names_only)
+		return 0;
+	switch (difference->flaw) {
+	case KT_FLAW_MISSING:
+		return kt_fail(check->err, ENOENT, KT_REASON_BUNDLE_INVALID, "%s is in the list but is not there", shown);
+	case KT_FLAW_TYPE:
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is in the list but is not a regular file",
+			       shown);
+	case KT_FLAW_LINK:
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not the link that the list names", shown);
+	case KT_FLAW_MODE:
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its list says %04o", shown,
+			       difference->found, difference->file->mode);
+	case KT_FLAW_SIZE:
+		return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s has another size than its list says",
+			       shown);
+	case KT_FLAW_CONTENT:
+		return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s has other content than its list says",
+			       shown);
+	default:
+		kt_difference_print(difference, folder, text, sizeof(text));
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s", text);
+	}
+}
+
+/* One folder of the bundle; list NULL: only the extras' names, where there are none. */
+static int folder_check(struct check *check, const char *name, const struct kt_filelist *list, enum kt_depth depth)
+{
+	const char *source = kt_component_source(name);
+	bool is_top = strcmp(source, ".") == 0;
+	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(check->bundle->dir, source, O_RDONLY | O_DIRECTORY, 0);
+	struct kt_tree tree = {.dir = dir, .prefix = "", .list = list, .is_other = is_top ? is_no_extra : NULL};
+	struct kt_tree_check how = {.depth = depth, .is_any_owner = true, .visit = difference_visit, .context = check};
 	int r;
 
-	if (!digest || !buffer)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	r = kt_bundle_check_names(bundle, &mine);
-	if (r == 0)
-		r = contents_check(bundle, &check);
-	return r < 0 ? kt_fail(err, mine.code, mine.reason, "%s: %s", bundle->path, mine.text) : 0;
+	if (dir == -ENOENT && list == &no_files)
+		return 0;
+	if (dir < 0 && reason_of(-dir) == KT_REASON_IO_ERROR)
+		return kt_fail_errno(check->err, -dir, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s", source);
+	if (dir < 0 && list == &no_files)
+		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "%s is not a folder", source);
+	if (dir < 0)
+		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "the folder %s is missing", source);
+	check->folder = is_top ? "" : source;
+	r = kt_tree_check(&tree, &how);
+	return r < 0 && check->err->code == 0 ? kt_fail(check->err, ENOMEM, KT_REASON_INTERNAL, "out of memory") : r;
+}
+
+/* Components that the manifest does not name are looked for too: nobody vouched for what lies there. */
+static int folders_check(const struct kt_bundle *bundle, const bool leaves_out[], bool names_only, enum kt_depth depth,
+			 struct kt_error *err)
+{
+	struct kt_error mine = {.code = 0};
+	struct check check = {.bundle = bundle, .names_only = names_only, .err = &mine};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
+		const struct kt_component *component = kt_manifest_component(&bundle->manifest, kt_component_names[i]);
+
+		if (component && leaves_out && leaves_out[component - bundle->manifest.components])
+			continue;
+		r = folder_check(&check, kt_component_names[i], component ? &component->list : &no_files, depth);
+	}
+	return r < 0 ? kt_fail(err, mine.code, mine.reason, "%s", mine.text) : 0;
+}
+
+int kt_bundle_check_names(const struct kt_bundle *bundle, const bool leaves_out[], struct kt_error *err)
+{
+	return folders_check(bundle, leaves_out, true, KT_DEPTH_STAT, err);
+}
+
+int kt_bundle_check(struct kt_bundle *bundle, struct kt_error *err)
+{
+	int r = kt_bundle_read_lists(bundle, err);
+
+	if (r == 0 && folders_check(bundle, NULL, false, KT_DEPTH_ALL, err) < 0)
+		r = kt_fail_prefix(err, "%s", bundle->path);
+	return r;
 }

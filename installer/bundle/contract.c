@@ -24,7 +24,7 @@
 /* Which rules a file falls under. */
 enum role {
 	ROLE_MONITOR, /* bin/km: runs in any pod, so the tree must bring all that it needs */
-	ROLE_TOOL,    /* the rest of bin/ and shim/: run on the host and may use its libraries */
+	ROLE_TOOL,    /* the rest of bin/, tools/ and shim/: run on the host and may use its libraries */
 	ROLE_LOADER,  /* runtime/libc.so: interpreter of payloads */
 	ROLE_GUEST,   /* what payloads load, and payloads */
 };
@@ -38,7 +38,7 @@ struct contract {
 };
 
 struct subject {
-	const struct kt_bundle_file *file;
+	const struct kt_file *file;
 	char name[NAME_BYTES]; /* "runtime/libc.so": in the bundle and below the root alike */
 	enum role role;
 };
@@ -303,6 +303,23 @@ static bool is_expected(const struct subject *subject)
 	       (length > 3 && strcmp(name + length - 3, ".km") == 0);
 }
 
+/* Where debuggers look: beside the file or in a folder of its name, and by its build id (gdb, "Separate Debug Files").
+ * Nothing is loaded by such a name. */
+static bool is_debug_name(const char *name)
+{
+	static const char *const folders[] = {"debug", ".debug", ".build-id"};
+	size_t length = strlen(name);
+
+	if (length > 6 && strcmp(name + length - 6, ".debug") == 0)
+		return true;
+	for (const char *part = name, *slash; (slash = strchr(part, '/')); part = slash + 1)
+		for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+			if (strlen(folders[i]) == (size_t)(slash - part) &&
+			    memcmp(part, folders[i], (size_t)(slash - part)) == 0)
+				return true;
+	return false;
+}
+
 static int bytes_check(const struct contract *contract, const struct subject *subject, const void *bytes, size_t size)
 {
 	struct kt_error mine = {.code = 0};
@@ -312,6 +329,9 @@ static int bytes_check(const struct contract *contract, const struct subject *su
 
 	if (r == 0)
 		return elf_check(contract, subject, &elf);
+	if (subject->role != ROLE_MONITOR && subject->role != ROLE_LOADER && is_debug_name(subject->name) &&
+	    kt_elf_is_debug(bytes, size))
+		return find(contract, subject->name, "is a separate debug file: it is for debuggers, and never loaded");
 	if (!is_expected(subject))
 		return find(contract, subject->name, "%s", mine.text);
 	return kt_fail(contract->err, mine.code, mine.reason, "%s: %s", kt_path_show(subject->name, shown), mine.text);
@@ -355,13 +375,16 @@ static enum role role_of(const char *name)
 		return ROLE_MONITOR;
 	if (strcmp(name, "runtime/libc.so") == 0)
 		return ROLE_LOADER;
-	return strncmp(name, "bin/", 4) == 0 || strncmp(name, "shim/", 5) == 0 ? ROLE_TOOL : ROLE_GUEST;
+	return strncmp(name, "bin/", 4) == 0 || strncmp(name, "tools/", 6) == 0 || strncmp(name, "shim/", 5) == 0 ?
+		       ROLE_TOOL :
+		       ROLE_GUEST;
 }
 
-static int files_check(const struct contract *contract, const char *folder, const struct kt_bundle_file *files,
-		       size_t count, int dir)
+static int files_check(const struct contract *contract, const char *folder, const struct kt_filelist *list, int dir)
 {
-	for (size_t i = 0; i < count; i++) {
+	const struct kt_file *files = list->files;
+
+	for (size_t i = 0; i < list->count; i++) {
 		struct subject subject = {.file = &files[i]};
 
 		if (files[i].link)
@@ -390,13 +413,13 @@ static int links_check(const struct contract *contract)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct kt_component *component = kt_manifest_component(contract->manifest, rows[i].component);
-		const struct kt_bundle_file *link;
+		const struct kt_file *link;
 		char name[64];
 
-		if (!component || !kt_files_find(component->files, component->file_count, rows[i].target))
+		if (!component || !kt_filelist_find(&component->list, rows[i].target))
 			continue;
 		(void)snprintf(name, sizeof(name), "%s/%s", rows[i].component, rows[i].link);
-		link = kt_files_find(component->files, component->file_count, rows[i].link);
+		link = kt_filelist_find(&component->list, rows[i].link);
 		if (!link || !link->link ||
 		    strcmp(link->link + (strncmp(link->link, "./", 2) == 0 ? 2 : 0), rows[i].target) != 0)
 			return refuse(contract, name, "must be a link to %s, which lies beside it", rows[i].target);
@@ -419,18 +442,43 @@ int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], b
 
 	for (size_t i = 0; r == 0 && i < manifest->component_count; i++) {
 		const struct kt_component *component = &manifest->components[i];
+		const char *folder = kt_component_source(component->name);
 
-		r = files_check(&contract, kt_component_folder(component->name), component->files,
-				component->file_count, component_fd[i]);
+		if (component_fd[i] >= 0)
+			r = files_check(&contract, strcmp(folder, ".") == 0 ? "" : folder, &component->list, component_fd[i]);
 	}
 	return answer(r, &mine, err);
 }
 
-int kt_elf_check_extras(const struct kt_manifest *manifest, int extras_fd, bool strict, kt_elf_finding *found,
-			void *context, struct kt_error *err)
+static void text_add(struct kt_digest *digest, const char *text)
 {
-	struct kt_error mine = {.code = 0};
-	const struct contract contract = {manifest, strict, found, context, &mine};
+	kt_digest_add(digest, text, strlen(text) + 1); /* the NUL keeps neighbours apart */
+}
 
-	return answer(files_check(&contract, "", manifest->extras, manifest->extra_count, extras_fd), &mine, err);
+static bool is_upgraded_alone(const char *name)
+{
+	return strcmp(name, "km") == 0 || strcmp(name, KT_COMPONENT_TOOLS) == 0 || strcmp(name, KT_COMPONENT_EXTRAS) == 0;
+}
+
+int kt_elf_surroundings(const struct kt_manifest *manifest, char ret_hex[KT_DIGEST_HEX])
+{
+	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
+
+	if (!digest)
+		return -ENOMEM;
+	for (size_t i = 0; i < manifest->component_count; i++) {
+		const struct kt_component *component = &manifest->components[i];
+
+		text_add(digest, component->name);
+		/* A path may lead through versions/: to libraries. Through those of the others it could at most be told as not
+		 * brought, which refuses nothing of a component that is there already. */
+		if (!is_upgraded_alone(component->name))
+			text_add(digest, component->version);
+		for (size_t k = 0; k < component->list.count; k++) {
+			text_add(digest, component->list.files[k].path);
+			text_add(digest, component->list.files[k].link ? component->list.files[k].link : "");
+		}
+	}
+	kt_digest_take(digest, ret_hex);
+	return 0;
 }

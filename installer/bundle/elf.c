@@ -271,6 +271,25 @@ static int segments_take(struct reader *reader, struct kt_elf *elf)
 	return r;
 }
 
+/* As objcopy --only-keep-debug makes it: the sections of the original, and of those that a loader would load none with
+ * its bytes but notes (the build id). */
+bool kt_elf_is_debug(const void *bytes, size_t size)
+{
+	struct reader reader = {.bytes = bytes, .size = size};
+	const Elf64_Ehdr *head = &reader.head;
+	Elf64_Shdr section;
+
+	if (head_read(&reader) < 0 || head->e_shnum == 0 || head->e_shentsize != sizeof(section) ||
+	    !is_inside(&reader, head->e_shoff, (uint64_t)head->e_shnum * sizeof(section)))
+		return false;
+	for (size_t i = 0; i < head->e_shnum; i++) {
+		memcpy(&section, reader.bytes + head->e_shoff + i * sizeof(section), sizeof(section));
+		if ((section.sh_flags & SHF_ALLOC) && section.sh_type != SHT_NOBITS && section.sh_type != SHT_NOTE)
+			return false;
+	}
+	return true;
+}
+
 int kt_elf_read(const void *bytes, size_t size, struct kt_elf *ret_elf, struct kt_error *err)
 {
 	struct reader reader = {.bytes = bytes, .size = size, .err = err};

@@ -2,49 +2,10 @@
 #include "lookup.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define WALK_MAX  4096 /* PATH_MAX */
 #define LINKS_MAX 40   /* what Linux follows (path_resolution(7)) */
-
-static int path_compare(const void *path, const void *file)
-{
-	return strcmp(path, ((const struct kt_bundle_file *)file)->path);
-}
-
-const struct kt_bundle_file *kt_files_find(const struct kt_bundle_file *files, size_t count, const char *path)
-{
-	return count > 0 ? bsearch(path, files, count, sizeof(*files), path_compare) : NULL;
-}
-
-static const struct kt_component *component_of(const struct kt_manifest *manifest, const char *folder, size_t length)
-{
-	for (size_t i = 0; i < manifest->component_count; i++) {
-		const char *own = kt_component_folder(manifest->components[i].name);
-
-		if (strlen(own) == length && memcmp(own, folder, length) == 0)
-			return &manifest->components[i];
-	}
-	return NULL;
-}
-
-const struct kt_bundle_file *kt_manifest_entry(const struct kt_manifest *manifest, const char *path)
-{
-	size_t length = strcspn(path, "/");
-	const struct kt_component *component = component_of(manifest, path, length);
-
-	if (!component)
-		return kt_files_find(manifest->extras, manifest->extra_count, path);
-	return path[length] ? kt_files_find(component->files, component->file_count, path + length + 1) : NULL;
-}
-
-const struct kt_bundle_file *kt_manifest_file(const struct kt_manifest *manifest, const char *path)
-{
-	const struct kt_bundle_file *file = kt_manifest_entry(manifest, path);
-
-	return file && !file->link ? file : NULL;
-}
 
 struct walk {
 	const struct kt_manifest *manifest;
@@ -60,9 +21,11 @@ static void name_translate(struct walk *walk)
 {
 	for (size_t i = 0; i < walk->manifest->component_count; i++) {
 		const struct kt_component *component = &walk->manifest->components[i];
-		const char *folder = kt_component_folder(component->name);
+		const char *folder = kt_component_source(component->name);
 		char place[256];
 
+		if (strcmp(folder, ".") == 0) /* the extras have no name under the root */
+			continue;
 		(void)snprintf(place, sizeof(place), "versions/%s/%s%s", component->name, component->version,
 			       strcmp(component->name, "km") == 0 ? "/bin" : "");
 		if (strcmp(walk->at, place) == 0 ||
@@ -85,7 +48,7 @@ static void name_leave(struct walk *walk)
 /* False: it leaves the root, or leads in circles. */
 static bool part_walk(struct walk *walk, const char *part, size_t length)
 {
-	const struct kt_bundle_file *file;
+	const struct kt_file *file;
 
 	if (length == 0 || (length == 1 && part[0] == '.'))
 		return true;

@@ -3,16 +3,7 @@
 #define KT_BUNDLE_LOOKUP_H
 
 #include "kontain/manifest.h"
-
-#define KT_ROOT "/opt/kontain"
-
-/* By exact path in a sorted list; borrowed, NULL when it is not there. */
-const struct kt_bundle_file *kt_files_find(const struct kt_bundle_file *files, size_t count, const char *path);
-
-/* The entry at a path of the bundle ("bin/km", "tests/hello_test.km"), no link followed; borrowed or NULL. */
-const struct kt_bundle_file *kt_manifest_entry(const struct kt_manifest *manifest, const char *path);
-/* Likewise, and a file. */
-const struct kt_bundle_file *kt_manifest_file(const struct kt_manifest *manifest, const char *path);
+#include "kontain/paths.h"
 
 enum kt_lead {
 	KT_LEAD_FILE,    /* a file of this bundle */

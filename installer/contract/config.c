@@ -3,6 +3,7 @@
  * type and bounds, and all problems are told at once, each with its line. */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,7 @@ static const struct key keys[] = {
 	{"", "desired", KEY_CHOICE, AT(desired_absent), .choices = {"present", "absent"}},
 	{"", "unfitNodes", KEY_CHOICE, AT(unfit_not_ready), .choices = {"settled", "notReady"}},
 	{"store", "roots", KEY_ROOTS, AT(roots)},
+	{"store", "keep", KEY_UINT, AT(store_keep), 0, 1000},
 	{"store", "verifyIntervalSeconds", KEY_UINT, AT(verify_interval_s), 60, 604800},
 	{"proof", "allowEmulated", KEY_BOOL, AT(allow_emulated)},
 	{"proof", "intervalSeconds", KEY_UINT, AT(proof_interval_s), 5, 3600},
@@ -48,6 +50,7 @@ static const struct key keys[] = {
 	{"report", "heartbeatSeconds", KEY_UINT, AT(heartbeat_s), 30, 3600},
 	{"report", "startDelaySeconds", KEY_UINT, AT(start_delay_s), 0, 300},
 	{"report", "legacyLabel", KEY_BOOL, AT(legacy_label)},
+	{"report", "unguarded", KEY_BOOL, AT(unguarded)},
 };
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
@@ -416,14 +419,79 @@ int kt_config_parse(const char *bytes, size_t size, const char *source, struct k
 	return 0;
 }
 
+int kt_config_read(const char *path, char **ret_bytes, size_t *ret_size, struct kt_error *err)
+{
+	struct kt_error cause = {.code = 0};
+	int r = kt_fs_read_all(AT_FDCWD, path, KT_CONFIG_BYTES_MAX, ret_bytes, ret_size, &cause);
+
+	return r < 0 ? kt_fail(err, -r, KT_REASON_CONFIG_INVALID, "%s", cause.text) : 0;
+}
+
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err)
 {
 	KT_OWN(kt_free_mem) char *bytes = NULL;
-	struct kt_error cause = {.code = 0};
 	size_t size = 0;
-	int r = kt_fs_read_all(AT_FDCWD, path, KT_CONFIG_BYTES_MAX, &bytes, &size, &cause);
+	int r = kt_config_read(path, &bytes, &size, err);
 
-	if (r < 0)
-		return kt_fail(err, -r, KT_REASON_CONFIG_INVALID, "%s", cause.text);
-	return kt_config_parse(bytes, size, path, ret_config, err);
+	return r < 0 ? r : kt_config_parse(bytes, size, path, ret_config, err);
+}
+
+/* ---- back to a document, by the same table ---- */
+
+static json_t *roots_print(const struct kt_config *config)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < config->root_count; i++)
+		if (json_array_append_new(list, json_string(config->roots[i])) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+static json_t *value_print(const struct key *key, const struct kt_config *config)
+{
+	const void *member = (const char *)config + key->offset;
+
+	switch (key->kind) {
+	case KEY_FIXED:
+		return json_string(key->choices[0]);
+	case KEY_CHOICE:
+		return json_string(key->choices[*(const bool *)member]);
+	case KEY_BOOL:
+		return json_boolean(*(const bool *)member);
+	case KEY_UINT:
+		return json_integer(*(const unsigned *)member);
+	case KEY_ROOTS:
+		return roots_print(config);
+	}
+	return NULL;
+}
+
+static json_t *section_get(json_t *root, const char *name)
+{
+	json_t *section = *name ? json_object_get(root, name) : root;
+
+	if (!section && json_object_set_new(root, name, json_object()) == 0)
+		section = json_object_get(root, name);
+	return section;
+}
+
+/* JSON is YAML, in one line. */
+char *kt_config_print(const struct kt_config *config)
+{
+	json_t *root = json_object();
+	char *text = NULL;
+	bool is_whole = root != NULL;
+
+	for (size_t i = 0; is_whole && i < KEY_COUNT; i++) {
+		json_t *section = section_get(root, keys[i].section);
+
+		is_whole = section && json_object_set_new(section, keys[i].name, value_print(&keys[i], config)) == 0;
+	}
+	if (is_whole)
+		text = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	return text;
 }

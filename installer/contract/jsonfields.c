@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "jsonfields.h"
+#include "kontain/jsonbound.h"
 #include "kontain/own.h"
 #include "kontain/state.h"
 #include "kontain/utf8.h"
@@ -70,6 +71,7 @@ static json_t *reason_print(enum kt_reason reason)
 static json_t *field_print(const struct kt_field *row, const void *from)
 {
 	const void *member = (const char *)from + row->offset;
+	char upgrade[KT_UPGRADE_TEXT_MAX];
 	uint64_t large;
 
 	switch (row->kind) {
@@ -88,6 +90,9 @@ static json_t *field_print(const struct kt_field *row, const void *from)
 		return time_print(*(const int64_t *)member);
 	case KT_FIELD_REASON:
 		return reason_print(*(const enum kt_reason *)member);
+	case KT_FIELD_UPGRADE:
+		kt_upgrade_print(member, upgrade);
+		return json_string(upgrade);
 	case KT_FIELD_ANSWER:
 		return json_boolean(*(const enum kt_answer *)member == KT_ANSWER_YES);
 	}
@@ -244,6 +249,11 @@ static int field_take(const json_t *value, const char *path, const struct kt_fie
 		return time_take(value, path, row, into, err);
 	case KT_FIELD_REASON:
 		return reason_take(value, path, row, into, err);
+	case KT_FIELD_UPGRADE:
+		if (!json_is_string(value) ||
+		    !kt_upgrade_parse(json_string_value(value), (void *)((char *)into + row->offset)))
+			return field_fail(err, path, row->key, "expected none, done, failed:VERSION or held:VERSION");
+		return 0;
 	case KT_FIELD_ANSWER:
 		if (!json_is_boolean(value))
 			return field_fail(err, path, row->key, "true, false or nothing is wanted");
@@ -289,6 +299,10 @@ int kt_json_load(const char *bytes, size_t size, json_t **ret_root, struct kt_er
 	if (size > KT_STATE_BYTES_MAX)
 		return kt_fail(err, EFBIG, KT_REASON_STATE_INVALID, "the document is larger than %d bytes",
 			       KT_STATE_BYTES_MAX);
+
+	if (!kt_json_is_within(bytes, size, KT_JSON_STATE_SIGNS_MAX))
+		return kt_fail(err, E2BIG, KT_REASON_STATE_INVALID, "the document has too many values: expected at most %d",
+			       KT_JSON_STATE_SIGNS_MAX);
 
 	KT_OWN(kt_json_release) json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 

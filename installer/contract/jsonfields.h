@@ -20,6 +20,7 @@ enum kt_field_kind {
 	KT_FIELD_UINT64, /* uint64_t */
 	KT_FIELD_TIME,   /* int64_t Unix seconds <-> RFC 3339 in UTC; 0 <-> null */
 	KT_FIELD_REASON, /* enum kt_reason <-> its name */
+	KT_FIELD_UPGRADE, /* struct kt_upgrade <-> its text */
 	KT_FIELD_ANSWER, /* enum kt_answer <-> true, false or no such key */
 };
 

@@ -80,10 +80,17 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				      .remedy = "Use Linux 5.8 or later on this node."},
 
 	[KT_REASON_KM_FAILED] = {"KmFailed", RETRY,
-				 .remedy = "Read km's own words in the message; run bin/km --version on the node to see if it starts."},
+				 .remedy = "Read km's output in the message; run bin/km --version on the node to see if it starts."},
+	/* whose mode or policy it is, the bundle is not to blame */
+	[KT_REASON_EXEC_DENIED] =
+		{"ExecDenied", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Give others the right to enter the folder named in the message, or look at the log of the security module."},
 	[KT_REASON_KM_DEVICE_FAILED] =
 		{"KmDeviceFailed", RETRY,
-		 .remedy = "Read km's own words in the message: guests run on this node, but not in the way that this km asks for."},
+		 .remedy = "Read km's output in the message: guests run on this node, but not in the way that this km asks for."},
+	[KT_REASON_KM_OUT_OF_RESOURCES] =
+		{"KmOutOfResources", RETRY, TRANSIENT,
+		 .remedy = "Free memory on this node, or raise the limit that the message names; it is tried again by itself."},
 	[KT_REASON_KM_KERNEL_TOO_OLD] =
 		{"KmKernelTooOld", RETRY,
 		 .remedy = "Use a newer kernel on this node, or a bundle whose km supports the one that it has."},
@@ -92,7 +99,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Use a bundle whose km supports this node's kernel and CPU; km ended itself by a signal."},
 	[KT_REASON_KM_CRASHED] =
 		{"KmCrashed", RETRY,
-		 .remedy = "Use another bundle; this km touched memory that it does not have, as its own kind does without /proc."},
+		 .remedy = "Use another bundle; this km accessed memory that it does not have."},
 	/* whoever ended it, the bundle is not to blame */
 	[KT_REASON_KM_KILLED] =
 		{"KmKilled", RETRY, TRANSIENT,
@@ -108,7 +115,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		{"KmPretends", RETRY,
 		 .remedy = "Replace the bundle; its km runs payloads natively on the host and isolates nothing."},
 	[KT_REASON_KM_EXIT_WRONG] = {"KmExitWrong", RETRY,
-				     .remedy = "Use another bundle; this km loses its payload's exit status."},
+				     .remedy = "Use another bundle; a program under this km does not exit as it does elsewhere."},
 	[KT_REASON_RUNTIME_FAILED] =
 		{"RuntimeFailed", RETRY,
 		 .remedy = "Correct the bundle's runtime/libc.so; static programs run under its km, those that need this libc do not."},
@@ -127,6 +134,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_STORE_UNSAFE] =
 		{"StoreUnsafe", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Give the store's folder to root and take write permission from group and others."},
+	[KT_REASON_STORE_UNSUPPORTED] =
+		{"StoreUnsupported", SETTLED, RETRY, TRANSIENT,
+		 .remedy = "Name a folder on a filesystem that can do what the message says in store.roots, or do as it says by hand."},
 	[KT_REASON_STORE_DAMAGED] =
 		{"StoreDamaged", RETRY, TRANSIENT,
 		 .remedy = "Find out what changed what the message names; the agent with its bundle, or install, lands it anew."},

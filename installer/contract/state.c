@@ -10,7 +10,6 @@
 #include "kontain/own.h"
 #include "kontain/state.h"
 
-#define CLOCK_SLACK_S 60            /* a clock that is being set may step back this far */
 #define PROMISE_MAX_S (24 * 60 * 60) /* no honest writer promises its next word later: report intervals end at 1 h */
 
 void kt_state_init(struct kt_state *state)
@@ -22,7 +21,49 @@ void kt_state_init(struct kt_state *state)
 
 	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
 		verdicts[i]->reason = KT_REASON_STARTING;
-	(void)snprintf(state->store.upgrade_state, sizeof(state->store.upgrade_state), "none");
+}
+
+void kt_state_set_probe(struct kt_state *state, const struct kt_probe *probe)
+{
+	state->kvm = probe->kvm;
+	state->host = probe->host;
+	state->checks = probe->checks;
+}
+
+static const struct {
+	const char *word;
+	bool has_version;
+} upgrades[KT_UPGRADE_COUNT] = {
+	[KT_UPGRADE_NONE] = {"none", false},
+	[KT_UPGRADE_DONE] = {"done", false},
+	[KT_UPGRADE_FAILED] = {"failed", true},
+	[KT_UPGRADE_HELD] = {"held", true},
+};
+
+void kt_upgrade_print(const struct kt_upgrade *upgrade, char ret_text[KT_UPGRADE_TEXT_MAX])
+{
+	bool has_version = upgrades[upgrade->state].has_version;
+
+	(void)snprintf(ret_text, KT_UPGRADE_TEXT_MAX, "%s%s%s", upgrades[upgrade->state].word, has_version ? ":" : "",
+		       has_version ? upgrade->version : "");
+}
+
+bool kt_upgrade_parse(const char *text, struct kt_upgrade *ret_upgrade)
+{
+	size_t length = strcspn(text, ":");
+
+	for (unsigned i = 0; i < KT_UPGRADE_COUNT; i++) {
+		if (strlen(upgrades[i].word) != length || memcmp(upgrades[i].word, text, length) != 0)
+			continue;
+		if (upgrades[i].has_version ? !text[length] || (text[length + 1] && !kt_version_is_valid(text + length + 1))
+					    : text[length] != '\0')
+			return false;
+		*ret_upgrade = (struct kt_upgrade){.state = (enum kt_upgrade_state)i};
+		if (upgrades[i].has_version)
+			(void)snprintf(ret_upgrade->version, sizeof(ret_upgrade->version), "%s", text + length + 1);
+		return true;
+	}
+	return false;
 }
 
 void kt_verdict_set(struct kt_verdict *verdict, bool ok, enum kt_reason reason, const char *format, ...)
@@ -108,19 +149,28 @@ int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error 
 	return r;
 }
 
-int kt_state_believable(const struct kt_state *state, const char *boot_id, int64_t now, struct kt_error *err)
+void kt_state_promise(struct kt_state *state, unsigned within_s)
 {
+	state->next_update_by = state->observed_at + within_s;
+	state->next_update_boot_s = state->observed_boot_s + within_s;
+}
+
+int kt_state_believable(const struct kt_state *state, const char *boot_id, uint64_t now_boot_s, struct kt_error *err)
+{
+	uint64_t observed = state->observed_boot_s, promised = state->next_update_boot_s;
+
 	if (strcmp(state->boot_id, boot_id) != 0)
 		return kt_fail(err, ESTALE, KT_REASON_STATE_OF_OTHER_BOOT,
 			       "the node's state is of an earlier boot: nothing is proven since");
-	if (state->observed_at > now + CLOCK_SLACK_S)
-		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "the node's state is %lld s in the future",
-			       (long long)(state->observed_at - now));
-	if (state->next_update_by < state->observed_at || state->next_update_by - state->observed_at > PROMISE_MAX_S)
+	/* The clock is the kernel's own, and nobody can set it: no honest writer is ahead of us. */
+	if (observed > now_boot_s)
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "the node's state is %llu s in the future",
+			       (unsigned long long)(observed - now_boot_s));
+	if (promised < observed || promised - observed > PROMISE_MAX_S)
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
 			       "the node's state promises its next update at no likely time");
-	if (state->next_update_by < now)
-		return kt_fail(err, ESTALE, KT_REASON_STATE_OVERDUE, "the node's state is overdue by %lld s",
-			       (long long)(now - state->next_update_by));
+	if (promised < now_boot_s)
+		return kt_fail(err, ESTALE, KT_REASON_STATE_OVERDUE, "the node's state is overdue by %llu s",
+			       (unsigned long long)(now_boot_s - promised));
 	return 0;
 }

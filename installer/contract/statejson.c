@@ -32,7 +32,9 @@ static bool is_boot_id(const char *text)
 #define STATE_TIMES(type)                                                     \
 	KT_FIELD_STRING(type, boot_id, "bootId", is_boot_id),                 \
 	KT_FIELD(type, observed_at, "observedAt", KT_FIELD_TIME),             \
-	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME)
+	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME),         \
+	KT_FIELD(type, observed_boot_s, "observedAtBoot", KT_FIELD_UINT64),   \
+	KT_FIELD(type, next_update_boot_s, "nextUpdateByBoot", KT_FIELD_UINT64)
 
 /* A verdict says "ok" under the name of its question. */
 #define VERDICT(type, verdict, question)                                      \
@@ -64,6 +66,7 @@ static const struct kt_field kvm_rows[] = {
 	KT_FIELD(struct kt_state_kvm, api_version, "apiVersion", KT_FIELD_INT),
 	KT_FIELD(struct kt_state_kvm, real_mode, "realMode", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_kvm, long_mode, "longMode", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_state_kvm, compiled_code, "compiledCode", KT_FIELD_ANSWER),
 	KT_FIELD(struct kt_state_kvm, nonroot_access, "nonRootAccess", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_kvm, duration_us, "durationMicroseconds", KT_FIELD_UINT),
 };
@@ -106,11 +109,16 @@ static const struct kt_field store_rows[] = {
 	KT_FIELD(struct kt_state_store, journalling, "journalling", KT_FIELD_BOOL),
 	KT_FIELD(struct kt_state_store, installs_ok, "installsOk", KT_FIELD_UINT64),
 	KT_FIELD(struct kt_state_store, installs_failed, "installsFailed", KT_FIELD_UINT64),
-	KT_FIELD_STRING(struct kt_state_store, upgrade_state, "upgradeState", NULL),
+	KT_FIELD(struct kt_state_store, upgrade, "upgradeState", KT_FIELD_UPGRADE),
 	KT_FIELD(struct kt_state_store, verified_at, "verifiedAt", KT_FIELD_TIME),
 	KT_FIELD(struct kt_state_store, verify_interval_s, "verifyIntervalSeconds", KT_FIELD_UINT),
 	KT_FIELD(struct kt_state_store, mismatches, "mismatches", KT_FIELD_UINT64),
 	KT_FIELD_STRING(struct kt_state_store, last_mismatch, "lastMismatch", NULL),
+};
+
+static const struct kt_field kept_rows[] = {
+	KT_FIELD_STRING(struct kt_state_kept_tree, name, "name", NULL),
+	KT_FIELD_STRING(struct kt_state_kept_tree, user, "user", NULL),
 };
 
 static const struct kt_field rounds_rows[] = {
@@ -168,6 +176,27 @@ static int versions_print(json_t *object, const struct kt_state_versions *versio
 	return object_add(object, "km", km_rows, COUNT(km_rows), versions) ? 0 : -ENOMEM;
 }
 
+/* {"kept": {"count", "list"}} */
+static int kept_print(json_t *object, const struct kt_state_kept *kept)
+{
+	json_t *told = json_object(), *list;
+
+	if (json_object_set_new(object, "kept", told) < 0 ||
+	    json_object_set_new(told, "count", json_integer((json_int_t)kept->count)) < 0)
+		return -ENOMEM;
+	list = json_array();
+	if (json_object_set_new(told, "list", list) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < kept->count && i < KT_STATE_KEPT_MAX; i++) {
+		json_t *tree = json_object();
+
+		if (json_array_append_new(list, tree) < 0 ||
+		    kt_fields_print(tree, kept_rows, COUNT(kept_rows), &kept->list[i]) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int state_fill(json_t *root, const struct kt_state *state)
 {
 	if (json_object_set_new(root, "apiVersion", json_string(API_VERSION)) < 0 ||
@@ -179,7 +208,8 @@ static int state_fill(json_t *root, const struct kt_state *state)
 		json_t *object = object_add(root, section->key, section->rows, section->row_count,
 					    (const char *)state + section->offset);
 
-		if (!object || (section->rows == version_rows && versions_print(object, &state->versions) < 0))
+		if (!object || (section->rows == version_rows && versions_print(object, &state->versions) < 0) ||
+		    (section->rows == store_rows && kept_print(object, &state->store.kept) < 0))
 			return -ENOMEM;
 	}
 	return kt_checks_print(root, &state->checks);
@@ -232,22 +262,11 @@ char *kt_proof_print(const struct kt_state_proof *proof)
 	return document_print(root);
 }
 
-static const struct kt_field error_rows[] = {
-	KT_FIELD(struct kt_error, code, "code", KT_FIELD_INT),
-	KT_FIELD(struct kt_error, reason, "reason", KT_FIELD_REASON),
-	KT_FIELD_STRING(struct kt_error, text, "text", NULL),
-};
-
-char *kt_error_print(const struct kt_error *failure)
+char *kt_kept_print(const struct kt_state_kept *kept)
 {
 	KT_OWN(kt_json_release) json_t *root = json_object();
-	struct kt_error told = *failure;
 
-	if (told.reason == KT_REASON_NONE)
-		told.reason = KT_REASON_INTERNAL;
-	if (!root || !object_add(root, "error", error_rows, COUNT(error_rows), &told))
-		return NULL;
-	return document_print(root);
+	return root && kept_print(root, kept) == 0 ? document_print(root) : NULL;
 }
 
 /* ---- parsing ---- */
@@ -282,6 +301,33 @@ static int versions_take(const json_t *object, struct kt_state_versions *version
 	return kt_fields_parse(km, "versions.km", km_rows, COUNT(km_rows), versions, err);
 }
 
+static int kept_take(const json_t *object, struct kt_state_kept *kept, struct kt_error *err)
+{
+	json_t *told = NULL;
+	int r = kt_json_object(object, "kept", &told, err);
+
+	if (r < 0)
+		return r;
+
+	const json_t *list = json_object_get(told, "list");
+	json_int_t count = json_integer_value(json_object_get(told, "count"));
+
+	if (!json_is_integer(json_object_get(told, "count")) || !json_is_array(list) || json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
+	    count > KT_JSON_INT_MAX || (count > 0) != (json_array_size(list) > 0))
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
+			       "store.kept: a count, and a list of the first %d of as many, is wanted", KT_STATE_KEPT_MAX);
+	kept->count = (size_t)count;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *tree = json_array_get(list, i);
+
+		r = json_is_object(tree) ? kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i], err) :
+					   kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int text_match(const json_t *root, const char *key, const char *wanted, struct kt_error *err)
 {
 	const char *text = json_string_value(json_object_get(root, key));
@@ -307,6 +353,8 @@ static int state_take(const json_t *root, struct kt_state *state, struct kt_erro
 	}
 	if (r == 0)
 		r = versions_take(json_object_get(root, "versions"), &state->versions, err);
+	if (r == 0)
+		r = kept_take(json_object_get(root, "store"), &state->store.kept, err);
 	if (r == 0)
 		r = kt_checks_take(root, &state->checks, err);
 	if (r == 0 && (state->observed_at <= 0 || state->next_update_by <= 0))
@@ -359,17 +407,15 @@ int kt_proof_parse(const char *bytes, size_t size, struct kt_state_proof *ret_pr
 	return r;
 }
 
-int kt_error_parse(const char *bytes, size_t size, struct kt_error *ret_failure, struct kt_error *err)
+int kt_kept_parse(const char *bytes, size_t size, struct kt_state_kept *ret_kept, struct kt_error *err)
 {
 	KT_OWN(kt_json_release) json_t *root = NULL;
-	struct kt_error failure = {.code = 0};
+	struct kt_state_kept kept = {.count = 0};
 	int r = kt_json_load(bytes, size, &root, err);
 
 	if (r == 0)
-		r = object_take(root, "error", error_rows, COUNT(error_rows), &failure, err);
-	if (r == 0 && (failure.code < 1 || failure.code > 4095)) /* errno values end there (errno(3), kernel's MAX_ERRNO) */
-		r = kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "error.code: an errno value is wanted");
+		r = kept_take(root, &kept, err);
 	if (r == 0)
-		*ret_failure = failure;
+		*ret_kept = kept;
 	return r;
 }

@@ -52,7 +52,7 @@ static int code_explain(int code, const char *name, struct kt_error *err)
 		return kt_fail(err, ENOENT, KT_REASON_DEVICE_MISSING, "%s is not there", name);
 	case ENODEV:
 	case ENXIO:
-		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s is there, but no driver stands behind it",
+		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s exists but has no driver",
 			       name);
 	case ELOOP:
 		return kt_fail(err, code, KT_REASON_NOT_CHAR_DEVICE, "%s became a symbolic link", name);

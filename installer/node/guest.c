@@ -1,9 +1,12 @@
-/* Two guests. One counts in real mode, which needs no page tables and, on older Intel CPUs, runs as virtual 8086.
- * The other runs as km's payloads do, in long mode at ring 0, behind page tables and a GDT of its own, and uses 64-bit
- * registers, memory and stack. Both are integer code: what a KVM does beyond that is the proof's question.
+/* Two guests say whether KVM works. One counts in real mode, which needs no page tables and, on older Intel CPUs,
+ * runs as virtual 8086. The other runs as km's payloads do, in long mode at ring 0, behind page tables and a GDT of
+ * its own, and uses 64-bit registers, memory and stack. Both are integer code, as not every KVM runs more.
+ *
+ * Two more have an instruction each that compiled programs use and that the emulator of the kernel does not know:
+ * where KVM emulates the guest, it stops there with an internal error.
  *
  * The interface is Documentation/virt/kvm/api.rst of the kernel; the bits are those of the Intel SDM vol. 3A, 2.5
- * (control registers), 3.4.5 (segment descriptors) and 4.5 (4-level paging). */
+ * (control registers), 3.4.5 (segment descriptors), 4.5 (4-level paging) and 13.1 (SSE: CR0.EM 0, CR4.OSFXSR 1). */
 #include "guest.h"
 
 #include <errno.h>
@@ -39,6 +42,8 @@
 #define CR0_NE    (1u << 5)
 #define CR0_PG    (1u << 31)
 #define CR4_PAE   (1u << 5)
+#define CR4_OSFXSR     (1u << 9)
+#define CR4_OSXMMEXCPT (1u << 10)
 #define EFER_LME  (1u << 8)
 #define EFER_LMA  (1u << 10)
 #define PAGE_PRESENT_WRITE 0x3
@@ -48,6 +53,8 @@
 #define RFLAGS_FIXED       0x2
 
 #define CPUID_ENTRIES_MAX 256 /* KVM_MAX_CPUID_ENTRIES of the kernel */
+#define CPUID_EXTENDED    0x80000001
+#define CPUID_EDX_RDTSCP  (1u << 27)
 #define TIMER_REPEAT_US   10000
 
 static const unsigned char real_code[] = {
@@ -71,6 +78,28 @@ static const unsigned char long_code[] = {
 	0xf4,                                                       /* hlt */
 };
 
+static const unsigned char sse2_code[] = {
+	0x48, 0xb8, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* movabs $0x1122334455667788, %rax */
+	0x66, 0x48, 0x0f, 0x6e, 0xc0,                               /* movq %rax, %xmm0 */
+	0x66, 0x0f, 0xef, 0xc9,                                     /* pxor %xmm1, %xmm1 */
+	0x66, 0x0f, 0x76, 0xc9,                                     /* pcmpeqd %xmm1, %xmm1 */
+	0x66, 0x0f, 0xd4, 0xc1,                                     /* paddq %xmm1, %xmm0: one less */
+	0x66, 0x48, 0x0f, 0x7e, 0xc1,                               /* movq %xmm0, %rcx */
+	0x48, 0x89, 0x0c, 0x25, 0x00, 0x50, 0x00, 0x00,             /* mov %rcx, 0x5000 */
+	0x89, 0xc8,                                                 /* mov %ecx, %eax */
+	0x66, 0xba, 0x4d, 0x4b,                                     /* mov $0x4b4d, %dx */
+	0xef,                                                       /* out %eax, %dx */
+	0xf4,                                                       /* hlt */
+};
+
+static const unsigned char rdtscp_code[] = {
+	0x0f, 0x01, 0xf9,             /* rdtscp */
+	0xb8, 0x70, 0x63, 0x73, 0x74, /* mov $0x74736370, %eax */
+	0x66, 0xba, 0x4d, 0x4b,       /* mov $0x4b4d, %dx */
+	0xef,                         /* out %eax, %dx */
+	0xf4,                         /* hlt */
+};
+
 const struct kt_guest_program kt_guest_real = {
 	.name = "real mode", .code = real_code, .size = sizeof(real_code), .told = 0x2345, .told_size = 2,
 };
@@ -78,6 +107,16 @@ const struct kt_guest_program kt_guest_real = {
 const struct kt_guest_program kt_guest_long = {
 	.name = "long mode", .is_long = true, .code = long_code, .size = sizeof(long_code), .told = 0x56677889,
 	.told_size = 4, .stored = 0x1223344556677889,
+};
+
+const struct kt_guest_program kt_guest_sse2 = {
+	.name = "long mode with SSE2", .is_long = true, .uses_vectors = true, .code = sse2_code,
+	.size = sizeof(sse2_code), .told = 0x55667787, .told_size = 4, .stored = 0x1122334455667787,
+};
+
+const struct kt_guest_program kt_guest_rdtscp = {
+	.name = "long mode with rdtscp", .is_long = true, .code = rdtscp_code, .size = sizeof(rdtscp_code),
+	.told = 0x74736370, .told_size = 4,
 };
 
 /* Those that a guest of ours could meet (linux/kvm.h). */
@@ -141,7 +180,7 @@ int kt_guest_create_vm(int kvm, struct kt_guest *guest, struct kt_error *err)
 	guest->vm = ioctl(kvm, KVM_CREATE_VM, 0UL);
 	if (guest->vm >= 0)
 		return 0;
-	return kvm_fail(err, errno, create_reason(errno), "KVM makes no virtual machine (KVM_CREATE_VM)");
+	return kvm_fail(err, errno, create_reason(errno), "KVM_CREATE_VM failed");
 }
 
 static int memory_give(struct kt_guest *guest)
@@ -158,7 +197,7 @@ static int memory_give(struct kt_guest *guest)
 }
 
 /* The guest's CPU is what KVM offers, as km does it. */
-static int cpuid_give(int kvm, int vcpu)
+static int cpuid_give(int kvm, struct kt_guest *guest)
 {
 	KT_OWN(cpuid_drop)
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUID_ENTRIES_MAX * sizeof(cpuid->entries[0]));
@@ -166,8 +205,11 @@ static int cpuid_give(int kvm, int vcpu)
 	if (!cpuid)
 		return -ENOMEM;
 	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 || ioctl(vcpu, KVM_SET_CPUID2, cpuid) < 0)
+	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 || ioctl(guest->vcpu, KVM_SET_CPUID2, cpuid) < 0)
 		return -errno;
+	for (unsigned i = 0; i < cpuid->nent && i < CPUID_ENTRIES_MAX; i++)
+		if (cpuid->entries[i].function == CPUID_EXTENDED)
+			guest->has_rdtscp = (cpuid->entries[i].edx & CPUID_EDX_RDTSCP) != 0;
 	return 0;
 }
 
@@ -194,19 +236,17 @@ int kt_guest_create_vcpu(int kvm, struct kt_guest *guest, struct kt_error *err)
 	int r;
 
 	if (ioctl(guest->vm, KVM_SET_TSS_ADDR, (unsigned long)TSS_PLACE) < 0)
-		return kvm_fail(err, errno, KT_REASON_GUEST_FAILED,
-				"KVM takes no place for real mode (KVM_SET_TSS_ADDR)");
+		return kvm_fail(err, errno, KT_REASON_GUEST_FAILED, "KVM_SET_TSS_ADDR failed");
 	r = memory_give(guest);
 	if (r < 0)
-		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
-				"KVM takes no memory (KVM_SET_USER_MEMORY_REGION)");
+		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED, "KVM_SET_USER_MEMORY_REGION failed");
 	guest->vcpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0UL);
 	if (guest->vcpu < 0)
-		return kvm_fail(err, errno, create_reason(errno), "KVM makes no virtual CPU (KVM_CREATE_VCPU)");
-	r = cpuid_give(kvm, guest->vcpu);
+		return kvm_fail(err, errno, create_reason(errno), "KVM_CREATE_VCPU failed");
+	r = cpuid_give(kvm, guest);
 	if (r < 0)
 		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
-				"KVM's own list of CPU features is refused (KVM_SET_CPUID2)");
+				"KVM refuses its own list of CPU features (KVM_SET_CPUID2)");
 	r = run_map(kvm, guest);
 	if (r < 0)
 		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
@@ -226,7 +266,7 @@ static void enter_real(struct kvm_sregs *sregs)
 }
 
 /* The first 2 MiB are mapped to themselves by one large page. */
-static void enter_long(struct kt_guest *guest, struct kvm_sregs *sregs)
+static void enter_long(struct kt_guest *guest, bool has_vectors, struct kvm_sregs *sregs)
 {
 	struct kvm_segment code = {.selector = SELECTOR_CODE, .limit = 0xffffffff,
 				   .type = 11 /* execute, read, accessed */, .present = 1, .s = 1, .l = 1, .g = 1};
@@ -244,7 +284,7 @@ static void enter_long(struct kt_guest *guest, struct kvm_sregs *sregs)
 	sregs->cs = code;
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
 	sregs->cr3 = PLACE_PML4;
-	sregs->cr4 = CR4_PAE;
+	sregs->cr4 = CR4_PAE | (has_vectors ? CR4_OSFXSR | CR4_OSXMMEXCPT : 0);
 	sregs->cr0 = CR0_PE | CR0_NE | CR0_PG;
 	sregs->efer = EFER_LME | EFER_LMA;
 }
@@ -257,10 +297,11 @@ static int guest_load(struct kt_guest *guest, const struct kt_guest_program *pro
 	if (program->size > PLACE_PML4 - PLACE_CODE)
 		return -E2BIG;
 	memcpy(guest->memory + PLACE_CODE, program->code, program->size);
+	put64(guest, KT_GUEST_DATA, 0); /* of another program before this one */
 	if (ioctl(guest->vcpu, KVM_GET_SREGS, &sregs) < 0)
 		return -errno;
 	if (program->is_long)
-		enter_long(guest, &sregs);
+		enter_long(guest, program->uses_vectors, &sregs);
 	else
 		enter_real(&sregs);
 	if (ioctl(guest->vcpu, KVM_SET_SREGS, &sregs) < 0 || ioctl(guest->vcpu, KVM_SET_REGS, &regs) < 0)
@@ -316,7 +357,7 @@ static int exit_explain(const struct kvm_run *run, const char *name, struct kt_e
 		(void)snprintf(more, sizeof(more), ", hardware reason 0x%" PRIx64,
 			       (uint64_t)run->fail_entry.hardware_entry_failure_reason);
 	return kt_fail(err, EPROTO, KT_REASON_GUEST_FAILED,
-		       "the guest in %s ended by KVM exit %u (%s%s) and not as it was told", name, run->exit_reason,
+		       "the guest in %s ended with unexpected KVM exit %u (%s%s)", name, run->exit_reason,
 		       word, more);
 }
 
@@ -378,9 +419,15 @@ int kt_guest_run(struct kt_guest *guest, const struct kt_guest_program *program,
 
 	if (r < 0)
 		return kvm_fail(err, -r, KT_REASON_GUEST_FAILED,
-				"KVM takes no guest in %s (KVM_SET_SREGS, KVM_SET_REGS)", program->name);
+				"cannot set up the guest in %s (KVM_SET_SREGS, KVM_SET_REGS)", program->name);
 	alarm_start(timeout_ms, &alarm);
 	r = guest_follow(guest, program, timeout_ms, err);
 	alarm_stop(&alarm);
 	return r;
+}
+
+bool kt_guest_was_not_emulated(const struct kt_guest *guest)
+{
+	return guest->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	       guest->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
 }

@@ -16,6 +16,7 @@ struct kt_guest {
 	unsigned char *memory; /* owned mapping */
 	struct kvm_run *run;   /* owned mapping */
 	size_t run_size;
+	bool has_rdtscp;       /* KVM offers it to its guests */
 };
 #define KT_GUEST_NONE ((struct kt_guest){.vm = -1, .vcpu = -1})
 
@@ -23,6 +24,7 @@ struct kt_guest {
 struct kt_guest_program {
 	const char *name;
 	bool is_long;         /* long mode, or real mode */
+	bool uses_vectors;    /* vector registers are switched on; long mode only */
 	const unsigned char *code;
 	size_t size;
 	uint32_t told;
@@ -33,6 +35,8 @@ struct kt_guest_program {
 #define KT_GUEST_DATA 0x5000
 
 extern const struct kt_guest_program kt_guest_real, kt_guest_long;
+/* What compiled programs have beside integer code, and a KVM that emulates may lack. */
+extern const struct kt_guest_program kt_guest_sse2, kt_guest_rdtscp;
 
 /* Each step on its own, as each has its reason: Busy, GuestFailed. */
 int kt_guest_create_vm(int kvm, struct kt_guest *guest, struct kt_error *err);
@@ -40,6 +44,8 @@ int kt_guest_create_vcpu(int kvm, struct kt_guest *guest, struct kt_error *err);
 /* GuestFailed, or GuestHung when it did not end in timeout_ms: SIGALRM and its timer are used for that and put back. */
 int kt_guest_run(struct kt_guest *guest, const struct kt_guest_program *program, unsigned timeout_ms,
 		 struct kt_error *err);
+/* Of a guest that failed to run: KVM could not emulate its instruction. */
+bool kt_guest_was_not_emulated(const struct kt_guest *guest);
 void kt_guest_done(struct kt_guest *guest); /* for KT_OWN */
 
 #endif

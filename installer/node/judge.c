@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "payloads.h"
+#include "words.h"
 
-#define WORDS_MAX 257 /* of km's last words, NUL included */
+/* km adds one of these to what the host's uname(2) says, as far as it has room: the field keeps 64 characters
+ * (__NEW_UTS_LEN of linux/utsname.h, and strncat in km_hcalls.c of km). */
+#define RELEASE_CHARS 64
 
-/* km adds one of these to what the host's uname(2) says. */
 static const struct {
 	const char *suffix;
 	const char *hypervisor;
@@ -34,15 +36,14 @@ static const struct {
 	{SIGSEGV, KT_REASON_KM_CRASHED, "SIGSEGV"},
 };
 
-/* km's own exit codes. */
+/* What the payload itself ends with where something is wrong, see payload/. It says no line then. */
 static const struct {
 	int status;
-	enum kt_reason reason;
 	const char *meaning;
-} failures[] = {
-	{1, KT_REASON_KM_DEVICE_FAILED, "it cannot use the device, KVM or its address space"},
-	{2, KT_REASON_KM_FAILED, "it cannot load the program"},
-	{3, KT_REASON_KM_KERNEL_TOO_OLD, "it finds this kernel too old"},
+} own_ends[] = {
+	{KT_PAYLOAD_WRONG_SUMS, "its sums came out wrong"},
+	{KT_PAYLOAD_NO_UNAME, "its call of uname failed"},
+	{KT_PAYLOAD_NO_WRITE, "its call of write failed"},
 };
 
 /* Where the last lines begin that are whole and have room; of a longer line, its end. */
@@ -50,42 +51,94 @@ static size_t last_lines(const char *text, size_t size)
 {
 	size_t start = size, at = size;
 
-	while (at > 0 && size - at < WORDS_MAX) {
+	while (at > 0 && size - at < KT_JUDGE_WORDS_MAX) {
 		at--;
-		if ((at == 0 || text[at - 1] == '\n') && size - at < WORDS_MAX)
+		if ((at == 0 || text[at - 1] == '\n') && size - at < KT_JUDGE_WORDS_MAX)
 			start = at;
 	}
 	return start < size ? start : at;
 }
 
-/* The end of what km wrote, in one line that is fit to print anywhere. */
-static void last_words(const struct kt_km_end *end, char words[WORDS_MAX])
+/* A text in one line that is fit to print anywhere. */
+static void one_line(const char *text, size_t size, char words[KT_JUDGE_WORDS_MAX])
 {
-	const char *text = end->child.errors && end->child.errors_size > 0 ? end->child.errors : end->child.output;
-	size_t size = text == end->child.errors ? end->child.errors_size : end->child.output_size, used = 0;
+	size_t used = 0;
 
-	if (!text)
-		size = 0;
-	while (size > 0 && isspace((unsigned char)text[size - 1]))
-		size--;
-	for (size_t i = last_lines(text, size); i < size && used < WORDS_MAX - 1; i++) {
+	for (size_t i = 0; i < size && used < KT_JUDGE_WORDS_MAX - 1; i++) {
 		bool is_space = isspace((unsigned char)text[i]);
 
 		if (is_space && (used == 0 || words[used - 1] == ' '))
 			continue;
 		words[used++] = is_space ? ' ' : isprint((unsigned char)text[i]) ? text[i] : '?';
 	}
+	if (used > 0 && words[used - 1] == ' ')
+		used--;
 	words[used] = '\0';
 	if (used == 0)
-		strcpy(words, "nothing");
+		strcpy(words, "none");
+}
+
+/* The end of what km wrote. */
+static void last_words(const struct kt_km_end *end, char words[KT_JUDGE_WORDS_MAX])
+{
+	const char *text = end->child.errors && end->child.errors_size > 0 ? end->child.errors : end->child.output;
+	size_t size = text == end->child.errors ? end->child.errors_size : end->child.output_size, start;
+
+	if (!text)
+		size = 0;
+	while (size > 0 && isspace((unsigned char)text[size - 1]))
+		size--;
+	start = last_lines(text, size);
+	one_line(text + start, size - start, words);
 }
 
 static int fail(const struct kt_km_end *end, enum kt_reason reason, struct kt_error *err, const char *what)
 {
-	char words[WORDS_MAX];
+	char words[KT_JUDGE_WORDS_MAX];
 
 	last_words(end, words);
-	return kt_fail(err, EPROTO, reason, "%s; it said: %s", what, words);
+	return kt_fail(err, EPROTO, reason, "%s; output: %s", what, words);
+}
+
+static bool is_end_of_km(const struct kt_km_end *end)
+{
+	return end->exit_status >= KT_KM_STATUS_FIRST && end->exit_status <= KT_KM_STATUS_LAST;
+}
+
+static void words_of(const struct kt_km_end *end, struct kt_words *words)
+{
+	kt_words_read(end->child.errors ? end->child.errors : "", end->child.errors ? end->child.errors_size : 0,
+		      words);
+}
+
+/* As fail, but what is quoted is the line that says why, where there is one: a usage of some screens may follow it. */
+static int fail_by_words(const struct kt_km_end *end, const struct kt_words *words, enum kt_reason reason,
+			 struct kt_error *err, const char *what)
+{
+	char line[KT_JUDGE_WORDS_MAX];
+
+	if (!words->line)
+		return fail(end, reason, err, what);
+	one_line(words->line, words->line_size, line);
+	return kt_fail(err, EPROTO, reason, "%s: %s; output: %s", what, words->meaning, line);
+}
+
+/* km exits with 1 then; one that was told to leave a core aborts instead (km's --core-on-err). */
+bool kt_judge_is_emulation(const struct kt_km_end *end, char words[KT_JUDGE_WORDS_MAX])
+{
+	struct kt_words read;
+
+	if (end->timed_out || (!is_end_of_km(end) && end->exit_status != 128 + SIGABRT && end->signal != SIGABRT))
+		return false;
+	words_of(end, &read);
+	if (read.is_emulation)
+		one_line(read.line, read.line_size, words);
+	return read.is_emulation;
+}
+
+bool kt_judge_blames_bundle(enum kt_reason reason)
+{
+	return reason != KT_REASON_KM_DEVICE_FAILED && !kt_reason_get(reason)->transient;
 }
 
 static int judge_signal(const struct kt_km_end *end, const char *program, struct kt_error *err)
@@ -121,21 +174,31 @@ static int judge_death(const struct kt_km_end *end, const char *program, struct 
 	return fail(end, KT_REASON_KM_HUNG, err, what);
 }
 
+/* 1, 2 and 3 are km's, of which its words tell the cause; 42 and the next ones the payload's. */
 static int judge_status(const struct kt_km_end *end, const char *program, struct kt_error *err)
 {
+	struct kt_words words;
 	char what[192];
 
 	if (end->exit_status == KT_PAYLOAD_STATUS)
 		return 0;
-	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
-		if (failures[i].status != end->exit_status)
-			continue;
-		(void)snprintf(what, sizeof(what), "km ended with status %d instead of running the %.64s program: %s",
-			       end->exit_status, program, failures[i].meaning);
-		return fail(end, failures[i].reason, err, what);
+	if (is_end_of_km(end)) {
+		words_of(end, &words);
+		(void)snprintf(what, sizeof(what),
+			       "km exited with status %d and did not run the %.64s program to its end",
+			       end->exit_status, program);
+		return fail_by_words(end, &words, words.reason == KT_REASON_NONE ? KT_REASON_KM_FAILED : words.reason,
+				     err, what);
 	}
-	(void)snprintf(what, sizeof(what), "the %.64s program ended with %d, and km told %d", program, KT_PAYLOAD_STATUS,
-		       end->exit_status);
+	for (size_t i = 0; i < sizeof(own_ends) / sizeof(own_ends[0]) && end->child.output_size == 0; i++) {
+		if (own_ends[i].status != end->exit_status)
+			continue;
+		(void)snprintf(what, sizeof(what), "the %.64s program ran under km, but %s (status %d)", program,
+			       own_ends[i].meaning, end->exit_status);
+		return fail(end, KT_REASON_KM_EXIT_WRONG, err, what);
+	}
+	(void)snprintf(what, sizeof(what), "the %.64s program exited with %d but km reported %d", program,
+		       KT_PAYLOAD_STATUS, end->exit_status);
 	return fail(end, KT_REASON_KM_EXIT_WRONG, err, what);
 }
 
@@ -160,21 +223,43 @@ static bool line_read(const struct kt_km_end *end, const char *payload, char *re
 	return true;
 }
 
-static int judge_release(const char *release, const char *host_release, char hypervisor[8], struct kt_error *err)
+static int fail_native(const char *release, struct kt_error *err)
 {
-	size_t length = strlen(host_release);
+	return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
+		       "the payload ran, but natively: it was told the host's own release %s, without km's suffix",
+		       release);
+}
 
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		if (strncmp(release, host_release, length) != 0 || strcmp(release + length, suffixes[i].suffix) != 0)
-			continue;
-		(void)snprintf(hypervisor, 8, "%s", suffixes[i].hypervisor);
+/* The payload's last word is taken off a release that fills its field, which alone has one. */
+static bool word_take(char *release)
+{
+	char *word = release + RELEASE_CHARS;
+
+	if (strlen(release) < RELEASE_CHARS || strcmp(word, " " KT_PAYLOAD_AS_FIRST) != 0)
+		return false;
+	*word = '\0';
+	return true;
+}
+
+/* The suffix is cut off as km does it. Which of the two it is may be in what is cut off; and of one that has no room at
+ * all, the payload's own word says whether it ran under km, see payload.h. */
+static int judge_release(char *release, const char *host_release, char hypervisor[8], struct kt_error *err)
+{
+	bool is_first = word_take(release), is_same = strcmp(release, host_release) == 0;
+	char full[RELEASE_CHARS + 1];
+	size_t matches = 0;
+
+	if (strlen(host_release) >= RELEASE_CHARS && is_same && is_first)
 		return 0;
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]) && !is_same; i++) {
+		(void)snprintf(full, sizeof(full), "%s%s", host_release, suffixes[i].suffix);
+		if (strcmp(release, full) == 0)
+			(void)snprintf(hypervisor, 8, "%s", matches++ == 0 ? suffixes[i].hypervisor : "");
 	}
-	if (strcmp(release, host_release) == 0)
-		return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
-			       "the payload ran, but natively: it was told the host's own release %s, without km's "
-			       "suffix",
-			       release);
+	if (matches > 0)
+		return 0;
+	if (is_same)
+		return fail_native(release, err);
 	return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
 		       "the payload was told release %s, which is not the host's %s with km's suffix", release,
 		       host_release);
@@ -208,25 +293,40 @@ int kt_judge_payload(const struct kt_km_end *end, const char *payload, const cha
 	return judge_release(release, host_release, hypervisor, err);
 }
 
+/* What km says of its own end says nothing against the bundle, but for what it could not find or load of it. */
+static int judge_own_status(const struct kt_km_end *end, const char *program, struct kt_error *err)
+{
+	struct kt_words words = {.reason = KT_REASON_NONE};
+	enum kt_reason reason = KT_REASON_SELF_TEST_FAILED;
+	char what[256];
+
+	if (end->exit_status == 0)
+		return 0;
+	if (is_end_of_km(end))
+		words_of(end, &words);
+	if (words.line && !kt_judge_blames_bundle(words.reason))
+		reason = words.reason;
+	(void)snprintf(what, sizeof(what), "the bundle's self-test %.128s exited with %d", program, end->exit_status);
+	return fail_by_words(end, &words, reason, err, what);
+}
+
 int kt_judge_own(const struct kt_km_end *end, const char *program, const char *expect, struct kt_error *err)
 {
 	const char *output = end->child.output ? end->child.output : "";
 	size_t line = strcspn(output, "\r\n");
 	struct kt_error how = {.reason = KT_REASON_NONE};
-	char what[256], words[WORDS_MAX];
+	char words[KT_JUDGE_WORDS_MAX];
+	int r;
 
 	if (judge_death(end, program, &how) < 0) /* what says nothing against the bundle keeps its own reason */
-		return kt_fail(err, EPROTO, kt_reason_get(how.reason)->transient ? how.reason : KT_REASON_SELF_TEST_FAILED,
+		return kt_fail(err, EPROTO,
+			       kt_judge_blames_bundle(how.reason) ? KT_REASON_SELF_TEST_FAILED : how.reason,
 			       "the bundle's self-test: %s", how.text);
-	if (end->exit_status != 0) {
-		(void)snprintf(what, sizeof(what), "the bundle's self-test %.128s ended with %d", program,
-			       end->exit_status);
-		return fail(end, KT_REASON_SELF_TEST_FAILED, err, what);
-	}
-	if (!expect || expect[0] == '\0' || (strlen(expect) == line && strncmp(output, expect, line) == 0))
-		return 0;
+	r = judge_own_status(end, program, err);
+	if (r < 0 || !expect || expect[0] == '\0' || (strlen(expect) == line && strncmp(output, expect, line) == 0))
+		return r;
 	last_words(end, words);
 	return kt_fail(err, EPROTO, KT_REASON_SELF_TEST_FAILED,
-		       "the first line of the bundle's self-test %.128s is not \"%.64s\"; it said: %s", program, expect,
+		       "the first line of the bundle's self-test %.128s is not \"%.64s\"; output: %s", program, expect,
 		       words);
 }

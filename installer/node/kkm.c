@@ -15,25 +15,24 @@
 #include <sys/sysmacros.h>
 
 #include "device.h"
+#include "kontain/node.h"
 #include "kontain/own.h"
 
 #define IDENTITY_ASK    _IO(KVMIO, 0xff)
 #define IDENTITY_ANSWER 0x6b6b6d
 #define MISC_MAJOR      10
 
-/* The order of km, which looks for KVM between the two; here there is none. */
-static const char *const nodes[] = {"kontain", "kkm"};
-
 /* A link is left to what it leads to: km in its view, and a payload in its pod, get the node itself. */
 static bool is_there(int folder, struct kt_kkm *kkm)
 {
 	struct stat info;
 
-	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
-		if (fstatat(folder, nodes[i], &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISCHR(info.st_mode) ||
+	/* the order of km, which looks for KVM between the two; here there is none */
+	for (size_t i = 1; i < KT_DEVICE_COUNT; i++) {
+		if (fstatat(folder, kt_device_names[i], &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISCHR(info.st_mode) ||
 		    major(info.st_rdev) != MISC_MAJOR)
 			continue;
-		(void)snprintf(kkm->node, sizeof(kkm->node), "%s", nodes[i]);
+		(void)snprintf(kkm->node, sizeof(kkm->node), "%s", kt_device_names[i]);
 		kkm->number = info.st_rdev;
 		kkm->mode = info.st_mode;
 		return true;

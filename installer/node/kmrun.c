@@ -16,12 +16,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,14 +70,54 @@ __attribute__((noreturn)) static void give_up(int fd, const struct kt_error *fai
 	_exit(1);
 }
 
+/* The first folder of the way to a file that this process, which is nobody, may not enter; false when there is none. */
+static bool folder_denied(const char *file, char *folder, size_t size)
+{
+	for (const char *end = strchr(file + 1, '/'); end; end = strchr(end + 1, '/')) {
+		(void)snprintf(folder, size, "%.*s", (int)(end - file), file);
+		if (access(folder, X_OK) < 0 && errno == EACCES)
+			return true;
+	}
+	return false;
+}
+
+/* Nobody may not execute km. A landed km is executable, so it is a mode that was changed, the mount, or a policy. */
+static int denied_explain(int code, struct kt_error *err)
+{
+	char file[PATH_MAX] = "", folder[PATH_MAX];
+	struct statvfs mounted;
+	struct stat info;
+
+	/* where the links lead; glibc tells how far it came where it may not go on */
+	if (!realpath(KT_VIEW_KM, file) && file[0] != '/')
+		(void)snprintf(file, sizeof(file), KT_VIEW_KM);
+	if (folder_denied(file, folder, sizeof(folder)) && stat(folder, &info) == 0)
+		return kt_fail(err, code, KT_REASON_EXEC_DENIED,
+			       "cannot execute " KT_VIEW_KM ": other users may not enter %.128s (mode %04o)", folder,
+			       info.st_mode & 07777);
+	if (statvfs(file, &mounted) == 0 && (mounted.f_flag & ST_NOEXEC))
+		return kt_fail(err, code, KT_REASON_STORE_NOEXEC,
+			       "cannot execute %.128s: it is on a filesystem that is mounted noexec", file);
+	if (stat(file, &info) == 0 && (info.st_mode & S_IXOTH) == 0)
+		return kt_fail(err, code, KT_REASON_EXEC_DENIED, "cannot execute %.128s: its mode is %04o", file,
+			       info.st_mode & 07777);
+	return kt_fail(err, code, KT_REASON_EXEC_DENIED,
+		       "cannot execute %.128s: %s, although its mode allows it: a security policy denies it", file,
+		       strerror(code));
+}
+
 static int exec_explain(int code, struct kt_error *err)
 {
 	struct stat info;
 
+	if (code == EACCES || code == EPERM)
+		return denied_explain(code, err);
 	if (code == ENOENT && stat(KT_VIEW_KM, &info) < 0)
 		return kt_fail(err, code, KT_REASON_NO_VERSION, "there is no " KT_VIEW_KM);
 	if (code == ENOENT)
 		return kt_fail(err, code, KT_REASON_KM_FAILED, KT_VIEW_KM " needs an interpreter that is not there");
+	if (code == ENOMEM || code == EAGAIN || code == ENFILE || code == EMFILE)
+		return kt_fail_errno(err, code, KT_REASON_KM_OUT_OF_RESOURCES, "cannot execute " KT_VIEW_KM);
 	return kt_fail_errno(err, code, KT_REASON_KM_FAILED, "cannot execute " KT_VIEW_KM);
 }
 

@@ -84,7 +84,7 @@ static int node_open(struct ladder *ladder, struct kt_error *err)
 {
 	/* to open a node without a driver would have the kernel run modprobe for it, which is loading all the same */
 	if (!ladder->load_modules && kt_misc_read(ladder->paths->host) == KT_MISC_WITHOUT_KVM)
-		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s is there, but no driver stands behind it",
+		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s exists but has no driver",
 			       ladder->state->device);
 	return kt_device_open(ladder->paths->dev, ladder->state->device, &ladder->kvm, &ladder->mode, err);
 }
@@ -189,9 +189,9 @@ static int rung_vcpu(struct ladder *ladder, struct kt_error *err)
 static void saw_guest(const struct ladder *ladder, int r, int64_t since_us)
 {
 	if (r == 0)
-		saw(ladder, "ended as told after %.1f ms", (double)(kt_clock_us() - since_us) / 1000);
+		saw(ladder, "exited as expected (%.1f ms)", (double)(kt_clock_us() - since_us) / 1000);
 	else
-		saw(ladder, "%s", r == -ETIMEDOUT ? "does not end" : "did not end as told");
+		saw(ladder, "%s", r == -ETIMEDOUT ? "does not end" : "did not exit as expected");
 }
 
 static int rung_real_mode(struct ladder *ladder, struct kt_error *err)
@@ -253,13 +253,43 @@ static void foretell(const struct ladder *ladder, const char *asks)
 	saw(ladder, "%s", "");
 }
 
+/* Not a rung: what a KVM lacks beyond integer code makes it no other KVM, and only the proof under km has a verdict
+ * on it. In the machine of the last rung. */
+static void note_compiled_code(struct ladder *ladder)
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	const char *what = "SSE2";
+	int r;
+
+	foretell(ladder, "KVM_RUN of SSE2 and rdtscp");
+	r = kt_guest_run(&ladder->guest, &kt_guest_sse2, GUEST_TIMEOUT_MS, &err);
+	if (r == 0 && ladder->guest.has_rdtscp) {
+		what = "rdtscp";
+		r = kt_guest_run(&ladder->guest, &kt_guest_rdtscp, GUEST_TIMEOUT_MS, &err);
+	}
+	kt_rung_pass(ladder->row);
+	if (r == 0) {
+		ladder->state->compiled_code = KT_ANSWER_YES;
+		saw(ladder, "%s", ladder->guest.has_rdtscp ? "SSE2 and rdtscp run" : "SSE2 runs; no rdtscp here");
+		return;
+	}
+	ladder->row->result = KT_RUNG_NOTE;
+	if (r != -ETIMEDOUT && kt_guest_was_not_emulated(&ladder->guest)) {
+		ladder->state->compiled_code = KT_ANSWER_NO;
+		saw(ladder, "does not run: this KVM emulates, and cannot emulate %s", what);
+	} else {
+		saw(ladder, "unknown: %s", err.text);
+	}
+}
+
 static int climb_all(struct ladder *ladder, struct kt_error *err)
 {
-	struct kt_rung *rows[RUNG_COUNT];
+	struct kt_rung *rows[RUNG_COUNT], *compiled;
 	int r = 0;
 
 	for (size_t i = 0; i < RUNG_COUNT; i++)
 		rows[i] = kt_checks_add(&ladder->climb->probe->checks, rungs[i].name);
+	compiled = kt_checks_add(&ladder->climb->probe->checks, "compiled code");
 	for (size_t i = 0; i < RUNG_COUNT && r == 0; i++) {
 		ladder->row = rows[i];
 		foretell(ladder, rungs[i].asks);
@@ -268,6 +298,10 @@ static int climb_all(struct ladder *ladder, struct kt_error *err)
 			kt_rung_pass(rows[i]);
 		else
 			kt_rung_fail(rows[i], err);
+	}
+	if (r == 0) {
+		ladder->row = compiled;
+		note_compiled_code(ladder);
 	}
 	return r;
 }

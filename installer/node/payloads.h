@@ -5,8 +5,13 @@
 
 #include <stddef.h>
 
-#define KT_PAYLOAD_WORD   "kontain-proof" /* first word of their only line */
-#define KT_PAYLOAD_STATUS 42              /* 43 wrong sums, 44 no uname, 45 no write */
+#define KT_PAYLOAD_WORD     "kontain-proof" /* first word of their only line */
+#define KT_PAYLOAD_AS_FIRST "as-process-1"  /* its last, see payload.h */
+
+#define KT_PAYLOAD_STATUS     42
+#define KT_PAYLOAD_WRONG_SUMS 43
+#define KT_PAYLOAD_NO_UNAME   44
+#define KT_PAYLOAD_NO_WRITE   45
 
 struct kt_payload {
 	const char *name; /* second word of its line */

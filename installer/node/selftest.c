@@ -18,7 +18,8 @@
 
 #define OWN_WORDS_MAX 64
 
-/* Folders of the bundle that are components: their files are where the links lead. All others are the set's extras. */
+/* Folders of the bundle that have a link in the root. Of the other components tools has one in the set, and what lies in
+ * no component's folder is of the extras. */
 static const char *const component_folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim"};
 
 static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, const char *wanted,
@@ -44,11 +45,21 @@ static int prove_integer(const struct kt_selftest *test, const char *host_releas
 	return r;
 }
 
-/* How km ends when its guest does what KVM cannot. A km that was killed from outside, hangs or pretends is a fault of
- * its own, and says nothing of the instructions. */
-static bool is_end_of_emulation(enum kt_reason reason)
+/* Of a run after the integer payload's: true when it ended because KVM could not emulate an instruction of the program,
+ * named in *program. That says nothing of the bundle: *ret is 0 where it is allowed, else GuestEmulated. */
+static bool is_emulated(const struct kt_selftest *test, const struct kt_km_end *end, const char *program,
+			struct kt_state_proof *proof, int *ret, struct kt_error *err)
 {
-	return reason == KT_REASON_KM_ABORTED || reason == KT_REASON_KM_CRASHED || reason == KT_REASON_KM_EXIT_WRONG;
+	char words[KT_JUDGE_WORDS_MAX];
+
+	if (!kt_judge_is_emulation(end, words))
+		return false;
+	proof->emulated = true;
+	*ret = 0;
+	if (!test->allow_emulated)
+		*ret = kt_fail(err, EOPNOTSUPP, KT_REASON_GUEST_EMULATED,
+			       "km runs integer code here, but not %s: this KVM emulates (%s)", program, words);
+	return true;
 }
 
 static int prove_sse2(const struct kt_selftest *test, const char *host_release, struct kt_state_proof *proof,
@@ -56,24 +67,13 @@ static int prove_sse2(const struct kt_selftest *test, const char *host_release, 
 {
 	const struct kt_payload *payload = kt_payload_sse2();
 	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
-	struct kt_error how = {.reason = KT_REASON_NONE};
 	int r = payload_run(test, payload, NULL, &end, err);
 
-	if (r < 0)
+	if (r < 0 || is_emulated(test, &end, "SSE2 and rdtscp, which compiled programs use", proof, &r, err))
 		return r;
-	r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, &how);
+	r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, err);
 	proof->sse_ok = r == 0;
-	if (r < 0 && !is_end_of_emulation(how.reason)) {
-		*err = how;
-		return r;
-	}
-	proof->emulated = r < 0;
-	if (r == 0 || test->allow_emulated)
-		return 0;
-	return kt_fail(err, EOPNOTSUPP, KT_REASON_GUEST_EMULATED,
-		       "km runs integer code here, but not SSE2 and rdtscp, which compiled programs use: this KVM "
-		       "emulates (%s)",
-		       how.text);
+	return r;
 }
 
 /* Where the view has a file of the bundle. */
@@ -87,17 +87,11 @@ static void own_place(const char *path, char *place, size_t size)
 		(void)snprintf(place, size, KT_VIEW_STORE "/%s", path);
 		return;
 	}
-	(void)snprintf(place, size, KT_VIEW_STORE "/current/extras/%s", path);
+	(void)snprintf(place, size, KT_VIEW_STORE "/current/%s%s", strncmp(path, "tools/", 6) == 0 ? "" : "extras/", path);
 }
 
-/* A compiled program aborts where KVM emulates, see prove_sse2: where that is allowed it says nothing of the bundle. */
-static bool is_of_emulation(const struct kt_state_proof *proof, const struct kt_km_end *end)
-{
-	return proof->emulated && (end->signal == SIGABRT || end->exit_status == 128 + SIGABRT);
-}
-
-/* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for a km that
- * something killed or that pretends. */
+/* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for what is no
+ * bundle's fault (a km that something killed, a lack of memory, a time-out) and a km that pretends. */
 static int prove_dynamic(const struct kt_selftest *test, const char *host_release, struct kt_state_proof *proof,
 			 struct kt_error *err)
 {
@@ -106,24 +100,26 @@ static int prove_dynamic(const struct kt_selftest *test, const char *host_releas
 	struct kt_error how = {.reason = KT_REASON_NONE};
 	int r = payload_run(test, payload, KT_VIEW_LIBC, &end, &how);
 
-	if (r == -ENOPKG || (r == 0 && is_of_emulation(proof, &end)))
+	if (r == -ENOPKG)
 		return 0;
 	if (r < 0) {
 		*err = how;
 		return r;
 	}
+	if (is_emulated(test, &end, "a program through the set's runtime/libc.so", proof, &r, err))
+		return r;
 	r = kt_judge_payload(&end, payload->name, host_release, proof->hypervisor, proof->release, &how);
 	proof->dynamic_ok = r == 0 ? KT_ANSWER_YES : KT_ANSWER_NO;
 	if (r == 0)
 		return 0;
-	if (how.reason == KT_REASON_KM_KILLED || how.reason == KT_REASON_KM_PRETENDS) {
+	if (!kt_judge_blames_bundle(how.reason) || how.reason == KT_REASON_KM_PRETENDS) {
 		*err = how;
 		return r;
 	}
 	return kt_fail(err, EPROTO, KT_REASON_RUNTIME_FAILED, "the set's runtime/libc.so runs no program: %s", how.text);
 }
 
-static int prove_own(const struct kt_selftest *test, const struct kt_state_proof *proof, bool *ret_passed,
+static int prove_own(const struct kt_selftest *test, struct kt_state_proof *proof, bool *ret_passed,
 		     struct kt_error *err)
 {
 	const struct kt_view view = {.store_path = test->store_path, .version = test->version, .dev = test->dev};
@@ -142,7 +138,7 @@ static int prove_own(const struct kt_selftest *test, const struct kt_state_proof
 		argv[3 + count] = test->own_argv[count];
 	}
 	r = kt_km_run(&view, argv, test->timeout_ms, &end, err);
-	if (r < 0 || is_of_emulation(proof, &end))
+	if (r < 0 || is_emulated(test, &end, "the bundle's self-test", proof, &r, err))
 		return r;
 	r = kt_judge_own(&end, test->own_argv[0], test->own_expect, err);
 	*ret_passed = r == 0;
@@ -181,9 +177,10 @@ void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_
 	if (r < 0)
 		kt_verdict_fail(&proof.verdict, &err);
 	else if (proof.emulated)
-		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
-			       "emulated: integer code only; a program ran under km (%s)%s%s", proof.release, dynamic,
-			       own);
+		kt_verdict_set(&proof.verdict, true, KT_REASON_READY, "emulated: %s ran under km (%s)%s%s",
+			       proof.sse_ok ? "not every instruction runs; integer and SSE2 code"
+					    : "integer code only; a program",
+			       proof.release, dynamic, own);
 	else
 		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
 			       "integer and SSE2 code ran under km (%s)%s%s", proof.release, dynamic, own);

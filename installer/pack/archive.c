@@ -1,30 +1,39 @@
 /* A release tarball's entries, read by libarchive. libarchive only reads: its own disk writer follows parents that are
- * swapped under it. The archive is gone through twice, first for the names alone: what it is, as a whole, is known
- * before the first file is made. An entry is refused for what it could do, whether the bundle would take it or not:
- * nobody who puts such an entry into a release is to be trusted with the rest. */
+ * swapped under it. The archive is gone through twice, first for the names alone, while it is inflated: what it is, as
+ * a whole, is known before the first file is made. An entry is refused for what it could do, whether the bundle would
+ * take it or not: nobody who puts such an entry into a release is to be trusted with the rest. Only a symbolic link
+ * that leads out is what real trees hold: it is left out. */
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "headers.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
 #include "layout.h"
 #include "names.h"
 #include "sources.h"
+#include "spool.h"
 
-#define READ_BYTES (256 * 1024)
+#define READ_BYTES     (256 * 1024)
+#define HEADERS_USUAL  4096 /* of an entry with a path and a target as long as a bundle may have them */
 
 struct taking {
 	struct kt_place *place;
 	struct kt_names names;
 	char prefix[KT_MANIFEST_PATH_MAX]; /* of the tree in the archive: "" or "opt/kontain/" */
 	struct archive *archive;           /* owned, of the pass that is on */
+	struct kt_spool spool;
+	uint64_t total_bytes;              /* of all files, as their headers say */
+	uint64_t header_bytes;             /* of all headers */
+	int refused;                       /* what the spool answered; err says why */
 	struct kt_error *err;
 };
 
@@ -42,6 +51,7 @@ static void taking_done(struct taking *taking)
 {
 	if (taking->archive)
 		(void)archive_read_free(taking->archive);
+	kt_spool_done(&taking->spool);
 	kt_names_done(&taking->names);
 }
 
@@ -49,8 +59,10 @@ static int archive_fail(const struct taking *taking)
 {
 	const char *text = archive_error_string(taking->archive);
 
-	return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID, "the archive is damaged or no tar: %.200s",
-		       text ? text : "it cannot be read");
+	if (taking->refused < 0)
+		return taking->refused;
+	return kt_fail(taking->err, EINVAL, KT_REASON_BUNDLE_INVALID,
+		       "the archive is damaged, cut short or no tar: %.200s", text ? text : "it cannot be read");
 }
 
 static int refuse(const struct taking *taking, const char *path, const char *what)
@@ -68,6 +80,8 @@ static const char *entry_flaw(struct archive_entry *entry)
 
 	if (!archive_entry_hardlink(entry) && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
 		return "is no plain file, folder or link";
+	if ((archive_entry_hardlink(entry) || type != AE_IFREG) && archive_entry_size(entry) > 0)
+		return "has content and is no plain file";
 	if (type == AE_IFREG && (archive_entry_mode(entry) & (S_ISUID | S_ISGID | S_ISVTX)))
 		return "is setuid, setgid or sticky: no bundle has that";
 	if (archive_entry_sparse_count(entry) > 0)
@@ -125,12 +139,21 @@ static int entry_look(const struct taking *taking, struct archive_entry *from, s
 	return r > 0 ? refuse(taking, entry->path, "is a hard link to a folder") : r;
 }
 
+_Static_assert(KT_PACK_BYTES_MAX == UINT64_C(4096) << 20, "what the text says");
+
+/* Its size is believed in so far as it may refuse: the bytes themselves are counted when they come. */
 static int name_visit(struct taking *taking, const struct entry *entry)
 {
 	int r = kt_place_admit(taking->place, entry->path, taking->err);
 
-	return r < 0 ? r : kt_names_add(&taking->names, entry->kind, entry->path,
-					entry->kind == KT_NAME_HARD ? entry->target : NULL, taking->err);
+	if (r < 0)
+		return r;
+	/* each is below the limit, so that the sum cannot overflow */
+	if ((uint64_t)entry->size > KT_PACK_BYTES_MAX ||
+	    (taking->total_bytes += (uint64_t)entry->size) > KT_PACK_BYTES_MAX)
+		return refuse(taking, entry->path, "is too much: the archive has more than 4096 MiB of files");
+	return kt_names_add(&taking->names, entry->kind, entry->path,
+			    entry->kind == KT_NAME_HARD ? entry->target : NULL, taking->err);
 }
 
 static int content_take(const struct taking *taking, const struct entry *entry, const char *path)
@@ -198,51 +221,143 @@ static int entry_visit(struct taking *taking, const struct entry *entry)
 	return 0;
 }
 
-static int pass(struct taking *taking, int fd, int (*visit)(struct taking *taking, const struct entry *entry))
+/* An entry that libarchive warns of; its name is known all the same, as bytes. */
+static int warning_refuse(const struct taking *taking, struct archive_entry *from)
+{
+	const char *path = archive_entry_pathname(from);
+	const char *text = archive_error_string(taking->archive);
+	char shown[KT_SHOWN_MAX], words[256];
+
+	if (path && kt_text_flaw(path))
+		return refuse(taking, path, kt_text_flaw(path));
+	(void)snprintf(words, sizeof(words), "is damaged: %.200s", text ? text : "libarchive does not say how");
+	return refuse(taking, path ? kt_path_show(path, shown) : "an entry", words);
+}
+
+static int next_visit(struct taking *taking, struct archive_entry *from,
+		      int (*visit)(struct taking *taking, const struct entry *entry))
+{
+	struct entry entry;
+	int r = kt_place_go_on(taking->err);
+
+	if (r == 0)
+		r = entry_look(taking, from, &entry);
+	return r == 0 ? visit(taking, &entry) : r < 0 ? r : 0;
+}
+
+/* ---- the first pass: while it is inflated, all that can be known before a file is made ---- */
+
+static la_ssize_t spool_read(struct archive *archive, void *context, const void **ret_bytes)
+{
+	struct taking *taking = context;
+	ssize_t got = kt_spool_next(&taking->spool, ret_bytes, taking->err);
+
+	if (got >= 0)
+		return got;
+	taking->refused = (int)got;
+	archive_set_error(archive, EIO, "refused");
+	return ARCHIVE_FATAL;
+}
+
+static int headers_look(const struct taking *taking, int64_t from, int64_t to, struct archive_entry *entry)
+{
+	KT_OWN(kt_free_mem) char *bytes = malloc((size_t)(to - from));
+	const char *path = archive_entry_pathname(entry), *flaw;
+
+	if (!bytes)
+		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	if (pread(taking->spool.fd, bytes, (size_t)(to - from), from) != to - from)
+		return kt_fail(taking->err, EIO, KT_REASON_IO_ERROR, "cannot read what was inflated");
+	flaw = kt_headers_flaw(bytes, (size_t)(to - from));
+	return flaw ? refuse(taking, path ? path : "an entry", flaw) : 0;
+}
+
+/* 1 for an entry, 0 at the end, which is the file's too. Where libarchive is in the tar is where its last filter is: it
+ * has none here. */
+static int names_next(struct taking *taking, struct archive_entry **ret_entry)
+{
+	int64_t from = archive_filter_bytes(taking->archive, 0), to;
+	int r;
+
+	taking->spool.allowed_bytes = (uint64_t)from + KT_HEADERS_MAX;
+	r = archive_read_next_header(taking->archive, ret_entry);
+	taking->spool.allowed_bytes = UINT64_MAX;
+	to = archive_filter_bytes(taking->archive, 0);
+	if (r == ARCHIVE_WARN && taking->refused == 0)
+		return warning_refuse(taking, *ret_entry);
+	if (r == ARCHIVE_EOF) /* also where an archive breaks off behind an entry */
+		return kt_spool_end(&taking->spool, (uint64_t)from, (uint64_t)to, taking->err);
+	if (r != ARCHIVE_OK)
+		return archive_fail(taking);
+	taking->header_bytes += (uint64_t)(to - from);
+	if (taking->header_bytes > KT_HEADERS_MAX + (taking->place->entry_count + 1) * HEADERS_USUAL)
+		return kt_fail(taking->err, E2BIG, KT_REASON_BUNDLE_INVALID,
+			       "the archive's headers are larger than 4 KiB each, as no release's are");
+	r = headers_look(taking, from, to, *ret_entry);
+	return r < 0 ? r : 1;
+}
+
+static int names_pass(struct taking *taking)
 {
 	struct archive_entry *from;
-	struct entry entry;
 	int r;
 
 	taking->archive = archive_read_new();
-	if (!taking->archive || lseek(fd, 0, SEEK_SET) < 0)
+	if (!taking->archive)
 		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
-	    archive_read_open_fd(taking->archive, fd, READ_BYTES) != ARCHIVE_OK)
+	    archive_read_open(taking->archive, taking, NULL, spool_read, NULL) != ARCHIVE_OK)
+		return archive_fail(taking);
+	while ((r = names_next(taking, &from)) > 0) {
+		r = next_visit(taking, from, name_visit);
+		if (r < 0)
+			return r;
+		if (archive_read_data_skip(taking->archive) != ARCHIVE_OK)
+			return archive_fail(taking);
+	}
+	return r;
+}
+
+/* ---- the second pass: what was kept is known to be good, and becomes files ---- */
+
+static int files_pass(struct taking *taking)
+{
+	struct archive_entry *from;
+	int r;
+
+	(void)archive_read_free(taking->archive);
+	kt_stream_close(&taking->spool.stream);
+	taking->archive = archive_read_new();
+	if (!taking->archive || lseek(taking->spool.fd, 0, SEEK_SET) < 0)
+		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
+	    archive_read_open_fd(taking->archive, taking->spool.fd, READ_BYTES) != ARCHIVE_OK)
 		return archive_fail(taking);
 	while ((r = archive_read_next_header(taking->archive, &from)) == ARCHIVE_OK) {
-		r = kt_place_go_on(taking->err);
-		if (r == 0)
-			r = entry_look(taking, from, &entry);
-		if (r == 0)
-			r = visit(taking, &entry);
+		r = next_visit(taking, from, entry_visit);
 		if (r < 0)
 			return r;
 	}
-	if (r != ARCHIVE_EOF)
-		return archive_fail(taking);
-	(void)archive_read_free(taking->archive);
-	taking->archive = NULL;
-	return 0;
+	return r == ARCHIVE_EOF ? 0 : archive_fail(taking);
 }
 
 int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err)
 {
-	KT_OWN(taking_done) struct taking taking = {.place = place, .err = err};
+	KT_OWN(taking_done) struct taking taking = {.place = place, .spool = {.fd = -1}, .err = err};
 	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat info;
+	int r;
 
 	if (fd < 0 || fstat(fd, &info) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open it");
 	if (!S_ISREG(info.st_mode))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "neither a tree nor a tarball");
-
-	KT_OWN(kt_close_fd) int plain = kt_inflate(fd, place, err);
-	int r = plain < 0 ? plain : pass(&taking, plain, name_visit);
-
+	r = kt_spool_open(fd, place, &taking.spool, err);
+	if (r == 0)
+		r = names_pass(&taking);
 	if (r == 0)
 		r = kt_names_prefix(&taking.names, taking.prefix, sizeof(taking.prefix), err);
 	if (r == 0)
 		r = kt_names_check(&taking.names, err);
-	return r < 0 ? r : pass(&taking, plain, entry_visit);
+	return r < 0 ? r : files_pass(&taking);
 }

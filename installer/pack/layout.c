@@ -9,7 +9,7 @@ bool kt_layout_in_component(const char *path)
 	size_t length = strcspn(path, "/");
 
 	for (size_t i = 0; kt_component_names[i]; i++) {
-		const char *folder = kt_component_folder(kt_component_names[i]);
+		const char *folder = kt_component_source(kt_component_names[i]);
 
 		if (strlen(folder) == length && memcmp(folder, path, length) == 0)
 			return true;

@@ -49,7 +49,7 @@ static const struct option long_options[] = {
 	{"no-self-test", no_argument, NULL, OPTION_NO_SELF_TEST},
 	{"check", required_argument, NULL, OPTION_CHECK},
 	{"strict", no_argument, NULL, OPTION_STRICT},
-	{"help", no_argument, NULL, OPTION_HELP},
+	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -62,18 +62,19 @@ static void help(void)
 	     "\n"
 	     "Makes a bundle, the folder that an image carries and a node lands: bin/ (with km), runtime/,\n"
 	     "alpine-lib/, lib/ and shim/ of a tree or of a release tarball as published, and its self-test. The\n"
-	     "same input gives the same bytes.\n"
+	     "same input gives the same bytes. A link that leads out of its tree is left out and named.\n"
 	     "\n"
 	     "  --version V            of the bundle: letters, digits and . _ -, 63 at most\n"
 	     "  --output DIR           a new folder\n"
-	     "  --component NAME=V     version of km, runtime, alpine-lib, lib or shim (its content's digest)\n"
+	     "  --component NAME=V     version of km, runtime, alpine-lib, lib, shim, tools (what lies in bin/ beside km)\n"
+	     "                         or extras (the self-test); default: its content's digest\n"
 	     "  --self-test 'PATH ARGUMENT...' --expect LINE\n"
 	     "                         what a node runs under the new km, and the first line it must print\n"
 	     "                         ('tests/hello_test.km Hello World', 'Hello, world', where that file is)\n"
 	     "  --no-self-test         none\n"
 	     "  --check DIR            reads a bundle as strictly as a node does; --strict: findings are errors\n"
 	     "  -v                     name each finding\n"
-	     "  --help\n"
+	     "  -h, --help\n"
 	     "\n"
 	     "exit status: 0 done; 1 refused, one line says why; 2 usage");
 }
@@ -115,7 +116,7 @@ static const char *read_component(const char *text, struct request *request)
 		is_known = is_known || (strlen(kt_component_names[i]) == length &&
 					memcmp(kt_component_names[i], text, length) == 0);
 	if (!is_known || !kt_version_is_valid(equals + 1))
-		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, V a version";
+		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, tools, extras, V a version";
 	for (size_t i = 0; i < request->component_count; i++)
 		if (strncmp(request->components[i], text, length + 1) == 0)
 			return "--component: a component has one version";
@@ -130,7 +131,7 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 	int option;
 
 	opterr = 0;
-	while (!wrong && (option = getopt_long(argc, argv, "v", long_options, NULL)) != -1) {
+	while (!wrong && (option = getopt_long(argc, argv, "hv", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'V': request->version = optarg; break;
 		case 'o': request->output = optarg; break;
@@ -140,7 +141,7 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 		case OPTION_EXPECT: request->expect = optarg; break;
 		case OPTION_NO_SELF_TEST: request->no_self_test = true; break;
 		case OPTION_STRICT: request->strict = true; break;
-		case OPTION_HELP:
+		case 'h':
 			help();
 			exit(EXIT_DONE);
 		case OPTION_COMPONENT: wrong = read_component(optarg, request); break;
@@ -192,18 +193,15 @@ static void fds_close(int (*fds)[KT_COMPONENT_MAX])
 static int contract_check(int dir, const struct kt_manifest *manifest, bool strict, struct findings *findings,
 			  struct kt_error *err)
 {
-	KT_OWN(fds_close) int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1};
-	int r;
-
+	KT_OWN(fds_close) int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1};
 	for (size_t i = 0; i < manifest->component_count; i++) {
-		const char *folder = kt_component_folder(manifest->components[i].name);
+		const char *folder = kt_component_source(manifest->components[i].name);
 
 		fds[i] = kt_fs_open_beneath(dir, folder, O_RDONLY | O_DIRECTORY, 0);
 		if (fds[i] < 0)
 			return kt_fail_errno(err, -fds[i], KT_REASON_IO_ERROR, "cannot open %s", folder);
 	}
-	r = kt_elf_check(manifest, fds, strict, finding_take, findings, err);
-	return r < 0 ? r : kt_elf_check_extras(manifest, dir, strict, finding_take, findings, err);
+	return kt_elf_check(manifest, fds, strict, finding_take, findings, err);
 }
 
 /* ---- packing ---- */
@@ -226,20 +224,12 @@ static int versions_set(const struct request *request, struct kt_manifest *manif
 	return 0;
 }
 
-static bool has_hello(const struct kt_manifest *manifest)
-{
-	for (size_t i = 0; i < manifest->extra_count; i++)
-		if (strcmp(manifest->extras[i].path, KT_PACK_SELF_TEST) == 0)
-			return !manifest->extras[i].link;
-	return false;
-}
-
 static int self_test_set(const struct request *request, struct kt_manifest *manifest, struct kt_error *err)
 {
 	static char *const hello[] = {(char *)KT_PACK_SELF_TEST, (char *)"Hello", (char *)"World", NULL};
 	char *const *words = request->self_test[0] ? request->self_test : hello;
 
-	if (request->no_self_test || (words == hello && !has_hello(manifest)))
+	if (request->no_self_test || (words == hello && !kt_manifest_file(manifest, KT_PACK_SELF_TEST)))
 		return 0;
 	manifest->self_test_argv = calloc(WORDS_MAX + 1, sizeof(char *));
 	manifest->self_test_expect = strdup(request->expect ? request->expect : "Hello, world");
@@ -263,6 +253,8 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 	if (!text)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "a name in it is no UTF-8, or memory is gone");
 	r = kt_manifest_parse(text, strlen(text), &read_back, err);
+	if (r == 0)
+		r = kt_manifest_check_lists(manifest, err);
 	if (r < 0)
 		return r;
 
@@ -275,12 +267,8 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 
 static void component_print(const struct kt_component *component)
 {
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < component->file_count; i++)
-		bytes += component->files[i].size_bytes;
-	printf("%-10s %s, %zu files, %" PRIu64 " KiB\n", component->name, component->version, component->file_count,
-	       (bytes + 1023) / 1024);
+	printf("%-10s %s, %zu files, %" PRIu64 " KiB\n", component->name, component->version, component->list.count,
+	       (component->list.total_bytes + 1023) / 1024);
 }
 
 static void left_out_print(const struct kt_place *place)
@@ -291,6 +279,18 @@ static void left_out_print(const struct kt_place *place)
 		printf("%s%s", i ? ", " : "left out   ", kt_path_show(place->left_out[i], shown));
 	if (place->left_out_count > 0)
 		printf("%s: no bundle takes it\n", place->left_out_more ? " and more" : "");
+}
+
+/* Links that real trees hold and no bundle does. */
+static void escapes_print(const struct kt_place *place, bool verbose)
+{
+	size_t count = verbose || place->escape_count < KT_PLACE_LEFT_MAX ? place->escape_count : KT_PLACE_LEFT_MAX;
+
+	for (size_t i = 0; i < count; i++)
+		printf("left out   the link %s: it %s\n", place->escapes[i].path, place->escapes[i].how);
+	if (count < place->escape_count)
+		printf("left out   %zu more links that lead out of their trees (-v names them)\n",
+		       place->escape_count - count);
 }
 
 static void summary_print(const struct request *request, const struct kt_manifest *manifest,
@@ -306,6 +306,8 @@ static void summary_print(const struct request *request, const struct kt_manifes
 		printf(": \"%s\"\n", manifest->self_test_expect);
 	}
 	left_out_print(place);
+	escapes_print(place, request->verbose);
+	findings += place->escape_count;
 	printf("findings   %zu%s\n", findings,
 	       findings == 0 || request->verbose ? "" : ", none of them in the way (-v names them)");
 }
@@ -324,6 +326,7 @@ static int pack(const struct request *request, struct kt_error *err)
 	if (r < 0)
 		return r;
 	place.self_test = request->self_test[0];
+	place.is_strict = request->strict;
 	r = S_ISDIR(info.st_mode) ? kt_tree_take(request->source, &place, err)
 				  : kt_archive_take(request->source, &place, err);
 	if (r == 0)

@@ -129,6 +129,8 @@ void kt_place_done(struct kt_place *place)
 		(void)kt_fs_remove_tree(place->parent, place->name, &ignored);
 	kt_close_fd(&place->dir);
 	kt_close_fd(&place->parent);
+	free(place->escapes);
+	place->escapes = NULL;
 }
 
 int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *err)
@@ -166,12 +168,38 @@ void kt_place_leave_out(struct kt_place *place, const char *path)
 	place->left_out_count++;
 }
 
+/* A component's paths and links are the component's own; what lies beside the components is the bundle's. */
+static const char *below_tree(const char *path)
+{
+	const char *slash = strchr(path, '/');
+
+	return slash && kt_layout_in_component(path) ? slash + 1 : path;
+}
+
+/* The component that a path of the bundle belongs to. */
+static const char *component_of(const char *path)
+{
+	size_t length = strcspn(path, "/");
+
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		const char *folder = kt_component_source(kt_component_names[i]);
+
+		if (strlen(folder) == length && memcmp(folder, path, length) == 0)
+			return kt_component_names[i];
+	}
+	return KT_COMPONENT_EXTRAS;
+}
+
 /* The folder of a path, made where it is missing; a link on the way stops it. */
 static int parent_open(struct kt_place *place, const char *path, const char **ret_name, struct kt_error *err)
 {
 	char parent[KT_MANIFEST_PATH_MAX], shown[KT_SHOWN_MAX];
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(path, '/'), *below = below_tree(path);
+	const char *reserved = below != path ? kt_path_reserved(component_of(path), below) : NULL;
 	int r = 0;
+
+	if (reserved)
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", kt_path_show(path, shown), reserved);
 
 	(void)snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
 	if (slash)
@@ -186,13 +214,19 @@ static int parent_open(struct kt_place *place, const char *path, const char **re
 		     : r;
 }
 
-static int entry_fail(const char *path, int code, struct kt_error *err)
+static int entry_fail(const char *path, int folder, const char *name, int code, struct kt_error *err)
 {
-	char shown[KT_SHOWN_MAX];
+	char shown[KT_SHOWN_MAX], shown_twin[KT_SHOWN_MAX], twin[KT_FS_NAME_MAX];
 
+	(void)kt_path_show(path, shown);
+	if (code == EEXIST && kt_fs_find_twin(folder, name, twin))
+		return kt_fail(err, code, KT_REASON_IO_ERROR,
+			       "cannot make %s beside %s: the file system of the output does not tell upper from lower "
+			       "case, name a folder on another",
+			       shown, kt_path_show(twin, shown_twin));
 	if (code == EEXIST)
-		return kt_fail(err, code, KT_REASON_BUNDLE_INVALID, "%s is there twice", kt_path_show(path, shown));
-	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make %s", kt_path_show(path, shown));
+		return kt_fail(err, code, KT_REASON_BUNDLE_INVALID, "%s is there twice", shown);
+	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot make %s", shown);
 }
 
 int kt_place_file(struct kt_place *place, const char *path, bool is_executable, struct kt_error *err)
@@ -207,7 +241,7 @@ int kt_place_file(struct kt_place *place, const char *path, bool is_executable, 
 	KT_OWN(kt_close_fd) int fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || fchmod(fd, is_executable ? 0755 : 0644) < 0)
-		return entry_fail(path, errno, err);
+		return entry_fail(path, folder, name, errno, err);
 	return kt_take_fd(&fd);
 }
 
@@ -237,24 +271,41 @@ int kt_place_write(struct kt_place *place, int fd, const char *path, const void 
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write %s", kt_path_show(path, shown)) : 0;
 }
 
+static int escape_note(struct kt_place *place, const char *path, const char *how, struct kt_error *err)
+{
+	struct kt_escape *grown = reallocarray(place->escapes, place->escape_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	place->escapes = grown;
+	(void)kt_path_show(path, grown[place->escape_count].path);
+	grown[place->escape_count++].how = how;
+	return 0;
+}
+
 int kt_place_link(struct kt_place *place, const char *path, const char *target, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
-	const char *inside = strchr(path, '/'); /* a component's links stay in the component */
-	const char *flaw = kt_link_flaw(inside ? inside + 1 : path, target);
-	const char *name = NULL;
+	const char *component = component_of(path), *below = below_tree(path), *flaw, *name = NULL;
+	const char *escape = kt_link_escape(component, below, target);
 	int parent;
 
-	if (flaw)
+	if (escape && !place->is_strict)
+		return escape_note(place, path, escape, err);
+	if (escape)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s %s", kt_path_show(path, shown),
-			       flaw);
+			       escape);
+	flaw = kt_link_flaw(component, below, target);
+	if (flaw)
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s has a target that %s",
+			       kt_path_show(path, shown), flaw);
 	parent = parent_open(place, path, &name, err);
 	if (parent < 0)
 		return parent;
 
 	KT_OWN(kt_close_fd) int folder = parent;
 
-	return symlinkat(target, folder, name) < 0 ? entry_fail(path, errno, err) : 0;
+	return symlinkat(target, folder, name) < 0 ? entry_fail(path, folder, name, errno, err) : 0;
 }
 
 int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_executable, struct kt_error *err)

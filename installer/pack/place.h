@@ -11,8 +11,9 @@
 #include <sys/types.h>
 
 #include "kontain/error.h"
+#include "kontain/paths.h"
 
-#define KT_PACK_BYTES_MAX   (UINT64_C(4) << 30) /* of all files; a whole release has some 0.4 GiB */
+#define KT_PACK_BYTES_MAX   (UINT64_C(4) << 30) /* of all files, and of all of an archive; a release has some 0.4 GiB */
 #define KT_PACK_ENTRIES_MAX 200000              /* of an archive or tree, those left out included */
 
 #define KT_PLACE_LEFT_MAX 12
@@ -29,6 +30,13 @@ struct kt_place {
 	size_t left_out_count;
 	char left_out[KT_PLACE_LEFT_MAX][64];
 	bool left_out_more;
+	/* links that lead out of their tree: as they came */
+	bool is_strict;      /* they are errors */
+	size_t escape_count;
+	struct kt_escape {
+		char path[KT_SHOWN_MAX];
+		const char *how;
+	} *escapes;          /* owned */
 };
 
 /* Set by a signal: what is being made is given up, and nothing of it is left. */
@@ -54,6 +62,7 @@ int kt_place_file(struct kt_place *place, const char *path, bool is_executable, 
 /* Writes, counting towards the cap. */
 int kt_place_write(struct kt_place *place, int fd, const char *path, const void *bytes, size_t size,
 		   struct kt_error *err);
+/* One that leads out of its tree is not made, but noted in escapes. */
 int kt_place_link(struct kt_place *place, const char *path, const char *target, struct kt_error *err);
 /* Everything of fd. */
 int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_executable, struct kt_error *err);

@@ -10,12 +10,8 @@ int kt_tree_take(const char *path, struct kt_place *place, struct kt_error *err)
 /* A release tarball; compressed by gzip, xz, zstd, bzip2 or not at all. */
 int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err);
 
-/* A descriptor of the tar in a file that may be compressed; of the file itself where it is not. It has been looked at
- * from its first block to its end. */
-int kt_inflate(int fd, const struct kt_place *place, struct kt_error *err);
-
-/* Reads what was taken: every file's size and digest, sorted, into components with the digest of their content as
- * version. */
-int kt_survey(const struct kt_place *place, struct kt_manifest *manifest, struct kt_error *err);
+/* Moves km's tools out of bin/, reads what was taken, and writes each component's list. The manifest gets the components,
+ * lists and all, with the digest of their content as version. */
+int kt_survey(struct kt_place *place, struct kt_manifest *manifest, struct kt_error *err);
 
 #endif

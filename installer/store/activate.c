@@ -14,6 +14,7 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "door.h"
 #include "set.h"
 
 static int root_sync(const struct kt_store *store, struct kt_error *err)
@@ -35,9 +36,10 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 	if (r == 0 && strcmp(target, wanted) == 0)
 		return 0;
 	if (r == -EINVAL && kt_is_skeleton(store->dir, folder)) {
-		r = kt_store_discard(store, folder, err);
+		r = kt_store_retire(store, folder, false, err);
 		if (r < 0)
 			return r;
+		(void)kt_store_clear(store, NULL, NULL); /* what a pod has mounted stays, until a later start finds it free */
 	} else if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG) {
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
 	} else if (r != -ENOENT) {
@@ -49,7 +51,7 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 
 int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct kt_error *err)
 {
-	for (size_t i = 0; kt_component_names[i]; i++) {
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		struct stat info;
 
@@ -65,11 +67,26 @@ int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct
 	return root_sync(store, err);
 }
 
+/* A folder where a pointer belongs: a container runtime makes one for a pod's hostPath, and then there is nothing in it. */
+static int pointer_clear(const struct kt_store *store, const char *name, struct kt_error *err)
+{
+	struct stat info;
+
+	if (fstatat(store->dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(info.st_mode))
+		return 0;
+	if (kt_skeleton_remove(store->dir, name) < 0)
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us", store->root,
+			       name);
+	return 0;
+}
+
 /* Makes a pointer name a set, or nothing at all for "". Synced. */
 static int pointer_move(const struct kt_store *store, const char *name, const char *version, struct kt_error *err)
 {
 	char target[KT_PLACE_MAX];
 
+	if (pointer_clear(store, name, err) < 0)
+		return -err->code;
 	if (!*version) {
 		if (unlinkat(store->dir, name, 0) < 0 && errno != ENOENT)
 			return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/%s", store->root, name);

@@ -1,15 +1,15 @@
 /* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their place.
  *
  * Order, each step safe to run again:
- *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept; nothing is written yet.
+ *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept, the filesystem able to
+ *         exchange each folder; nothing is written yet.
  *         The contract is asked before a digest is taken: what breaks it is refused again at each attempt, cheaply
  *   mark the root ours, lock
  *   stage the set legacy-<digest> from the folders themselves (copied, verified, synced)
  *   current -> the set, synced; links where no folder is
  *   each folder exchanged for its link (RENAME_EXCHANGE, synced): its name leads to the same content before and after
- *   the old folders, now partials, are removed: a running km keeps its inodes
+ *   the old folders, kept aside by now (door.h), are removed, each once nobody uses it
  * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the same. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +20,9 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "door.h"
+#include "kontain/paths.h"
+#include "kontain/treecheck.h"
 #include "set.h"
 
 #define LEGACY       "legacy-"
@@ -47,7 +50,7 @@ static bool is_known(int dir, const char *name)
 	for (size_t i = 0; leftovers[i]; i++)
 		if (strcmp(name, leftovers[i]) == 0)
 			return true;
-	return kt_component_of_folder(name) && folder_look(dir, name) > 0;
+	return kt_is_linked_folder(name) && folder_look(dir, name) > 0;
 }
 
 static int unknown_visit(void *context, int dir, const char *name)
@@ -92,137 +95,61 @@ int kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
 	       has_real_km(store->dir);
 }
 
-struct gather {
-	struct kt_component *component;
-	const char *below; /* of the component's folder, "" for itself */
+struct wanted {
 	bool takes_digests;
-	struct kt_error *err;
+	kt_store_left_out *left_out; /* NULL: nobody is told */
+	void *context;
+	const char *folder;
 };
 
-static int link_describe(int dir, const char *name, struct kt_bundle_file *file)
+/* A link that leads out is told, and no part of the version. */
+static void link_left_out(void *context, const char *path, const char *how)
 {
-	char target[KT_MANIFEST_PATH_MAX];
-	int r = kt_fs_read_link(dir, name, target, sizeof(target));
+	const struct wanted *wanted = context;
+	char place[KT_MANIFEST_PATH_MAX + 16], shown[KT_SHOWN_MAX];
 
-	file->link = r < 0 ? NULL : strdup(target);
-	return r < 0 ? r : file->link ? 0 : -ENOMEM;
-}
-
-/* Size and digest as they are read, not as stat(2) told them. */
-static int digest_describe(int dir, const char *name, struct kt_bundle_file *file)
-{
-	static const size_t step = 256 * 1024;
-	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW, 0);
-	KT_OWN(kt_free_mem) char *buffer = malloc(step);
-	ssize_t got;
-
-	if (fd < 0)
-		return fd;
-	if (!digest || !buffer)
-		return -ENOMEM;
-	file->size_bytes = 0;
-	while ((got = read(fd, buffer, step)) > 0) {
-		kt_digest_add(digest, buffer, (size_t)got);
-		file->size_bytes += (uint64_t)got;
-	}
-	kt_digest_take(digest, file->sha256);
-	return got < 0 ? -errno : 0;
-}
-
-static int file_describe(int dir, const char *name, const struct stat *info, bool takes_digest,
-			 struct kt_bundle_file *file)
-{
-	if (S_ISLNK(info->st_mode))
-		return link_describe(dir, name, file);
-	file->mode = info->st_mode & 0111 ? 0755 : 0644;
-	file->size_bytes = (uint64_t)info->st_size;
-	memset(file->sha256, '0', sizeof(file->sha256) - 1); /* stands for none yet */
-	return takes_digest ? digest_describe(dir, name, file) : 0;
-}
-
-static int gather_visit(void *context, int dir, const char *name)
-{
-	struct gather *gather = context;
-	struct kt_component *component = gather->component;
-	char path[KT_MANIFEST_PATH_MAX];
-	struct stat info;
-
-	if (snprintf(path, sizeof(path), "%s%s%s", gather->below, *gather->below ? "/" : "", name) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (S_ISDIR(info.st_mode)) {
-		struct gather deeper = *gather;
-
-		deeper.below = path;
-
-		return kt_each_entry(dir, name, gather_visit, &deeper);
-	}
-	if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
-		return kt_fail(gather->err, EINVAL, KT_REASON_FOREIGN_INSTALLATION,
-			       "%s/%.200s is neither file nor link", kt_component_folder(component->name), path);
-	if (component->file_count == KT_MANIFEST_FILES_MAX)
-		return -EFBIG;
-
-	struct kt_bundle_file *grown =
-		reallocarray(component->files, component->file_count + 1, sizeof(*component->files));
-
-	if (!grown)
-		return -ENOMEM;
-	component->files = grown;
-
-	struct kt_bundle_file *file = &grown[component->file_count++];
-
-	*file = (struct kt_bundle_file){.path = strdup(path)};
-	return file->path ? file_describe(dir, name, &info, gather->takes_digests, file) : -ENOMEM;
-}
-
-static int path_compare(const void *one, const void *other)
-{
-	return strcmp(((const struct kt_bundle_file *)one)->path, ((const struct kt_bundle_file *)other)->path);
+	(void)snprintf(place, sizeof(place), "%s/%s", wanted->folder, path);
+	if (wanted->left_out)
+		wanted->left_out(wanted->context, kt_path_show(place, shown), how);
 }
 
 /* Every real folder as a component whose version is its digest. */
-static int gather_components(const struct kt_store *store, bool takes_digests, struct kt_manifest *manifest,
+static int gather_components(const struct kt_store *store, const struct wanted *wanted, struct kt_manifest *manifest,
 			     struct kt_error *err)
 {
-	for (size_t i = 0; kt_component_names[i]; i++) {
-		struct kt_component *component = &manifest->components[manifest->component_count];
-		struct gather gather = {
-			.component = component, .below = "", .takes_digests = takes_digests, .err = err};
-		const char *folder = kt_component_folder(kt_component_names[i]);
-		char digest[KT_DIGEST_HEX];
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
+		const char *name = kt_component_names[i], *folder = kt_component_folder(name);
+		KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
+		KT_OWN(kt_close_fd) int dir = -1;
+		struct wanted mine = *wanted;
+		struct kt_component *component;
 		int r = folder_look(store->dir, folder);
 
 		if (r < 0)
 			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
 		if (r == 0)
 			continue;
-		(void)snprintf(component->name, sizeof(component->name), "%s", kt_component_names[i]);
-		manifest->component_count++; /* from here on kt_manifest_done frees it */
-		err->code = 0;
-
-		r = kt_each_entry(store->dir, folder, gather_visit, &gather);
+		mine.folder = folder;
+		dir = kt_fs_open_beneath(store->dir, folder, O_RDONLY | O_DIRECTORY, 0);
+		r = dir < 0 ? kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder) :
+			      kt_tree_scan(dir, name, wanted->takes_digests, link_left_out, &mine, &list, err);
 		if (r < 0)
-			return err->code ? r : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root,
-							     folder);
-		qsort(component->files, component->file_count, sizeof(*component->files), path_compare);
-		kt_component_digest(component, digest);
-		(void)snprintf(component->digest, sizeof(component->digest), "%s", digest);
-		(void)snprintf(component->version, sizeof(component->version), LEGACY "%.12s", digest);
+			return r;
+		component = kt_manifest_add(manifest, name, &list);
+		(void)snprintf(component->version, sizeof(component->version), LEGACY "%.12s", component->digest);
 	}
 	return 0;
 }
 
-/* The folders described as a bundle that lies in the root itself. The manifest is read back by the parser that every
- * bundle goes through: it refuses names and links that no bundle may have. */
-static int describe(const struct kt_store *store, bool takes_digests, struct kt_bundle *ret_bundle, struct kt_error *err)
+/* The folders described as a bundle that lies in the root itself. What it says is read by the parser that every bundle
+ * goes through: it refuses names and links that no bundle may have. */
+static int describe(const struct kt_store *store, const struct wanted *wanted, struct kt_bundle *ret_bundle,
+		    struct kt_error *err)
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.arch = "x86_64"};
 	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
 	char hex[KT_DIGEST_HEX];
-	int r = gather_components(store, takes_digests, &manifest, err);
+	int r = gather_components(store, wanted, &manifest, err);
 
 	if (r < 0)
 		return r;
@@ -238,7 +165,12 @@ static int describe(const struct kt_store *store, bool takes_digests, struct kt_
 	ret_bundle->manifest_size = strlen(ret_bundle->manifest_bytes);
 	ret_bundle->dir = kt_fs_open_beneath(store->dir, ".", O_RDONLY | O_DIRECTORY, 0);
 	(void)snprintf(ret_bundle->path, sizeof(ret_bundle->path), "%s", store->path);
-	return kt_manifest_parse(ret_bundle->manifest_bytes, ret_bundle->manifest_size, &ret_bundle->manifest, err);
+	r = kt_manifest_check_lists(&manifest, err);
+	if (r < 0)
+		return r;
+	ret_bundle->manifest = manifest; /* lists and all */
+	manifest = (struct kt_manifest){.component_count = 0};
+	return 0;
 }
 
 /* Before anything is written or read whole: a landing would refuse it after the copy. */
@@ -246,7 +178,8 @@ static int contract_look(const struct kt_store *store, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	const struct kt_manifest *manifest = &bundle.manifest;
-	int fds[KT_COMPONENT_MAX], r = describe(store, false, &bundle, err);
+	const struct wanted names = {.takes_digests = false};
+	int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1}, r = describe(store, &names, &bundle, err);
 
 	if (r < 0)
 		return r;
@@ -262,26 +195,31 @@ static int contract_look(const struct kt_store *store, struct kt_error *err)
 /* The folder's name never goes away: it is the folder, then the link. */
 static int folder_exchange(const struct kt_store *store, const char *folder, struct kt_error *err)
 {
-	char partial[64], target[KT_PLACE_MAX];
-	int r;
+	char target[KT_PLACE_MAX];
 
-	(void)snprintf(partial, sizeof(partial), KT_STORE_PARTIAL "adopted-%s", folder);
 	(void)snprintf(target, sizeof(target), KT_STORE_CURRENT "/%s", folder);
-	r = kt_fs_remove_tree(store->dir, partial, err);
-	if (r < 0)
-		return r;
-	if (symlinkat(target, store->dir, partial) < 0 ||
-	    renameat2(store->dir, partial, store->dir, folder, RENAME_EXCHANGE) < 0 || fsync(store->dir) < 0)
-		return errno == EBUSY ? kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved: it is a mount point",
-						store->root, folder) :
-					kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot exchange %s/%s for its link",
-						      store->root, folder);
-	return 0;
+	return kt_store_exchange_link(store, folder, target, err);
+}
+
+/* Can each folder be exchanged here? Known before anything is written. */
+static int exchange_look(const struct kt_store *store, struct kt_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
+		const char *folder = kt_component_folder(kt_component_names[i]);
+
+		r = folder_look(store->dir, folder);
+		if (r < 0)
+			return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s/%s", store->root, folder);
+		r = r > 0 ? kt_store_can_exchange(store, folder, err) : 0;
+	}
+	return r;
 }
 
 static int folders_exchange(struct kt_store *store, const char *version, struct kt_error *err)
 {
-	for (size_t i = 0; kt_component_names[i]; i++) {
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
 		const char *folder = kt_component_folder(kt_component_names[i]);
 		char place[KT_PLACE_MAX];
 		struct stat info;
@@ -320,19 +258,24 @@ static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struc
 
 /* What there is to adopt, and that a landing would take it. Another that adopts it meanwhile moves the folders away as
  * we read: then what we found tells nothing. */
-static int look(const struct kt_store *store, struct kt_bundle *bundle, struct kt_error *err)
+static int look(const struct kt_store *store, kt_store_left_out *left_out, void *context, struct kt_bundle *bundle,
+		struct kt_error *err)
 {
+	const struct wanted all = {.takes_digests = true, .left_out = left_out, .context = context};
 	char current[KT_VERSION_MAX];
 	int r = contract_look(store, err);
 
 	if (r == 0)
-		r = describe(store, true, bundle, err);
+		r = exchange_look(store, err);
+	if (r == 0)
+		r = describe(store, &all, bundle, err);
 	if (r < 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0)
 		r = kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	return r;
 }
 
-int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], struct kt_error *err)
+int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *context, char ret_version[KT_VERSION_MAX],
+		   struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
 	struct kt_error mine = {.code = 0};
@@ -346,8 +289,9 @@ int kt_store_adopt(struct kt_store *store, char ret_version[KT_VERSION_MAX], str
 		if (r == 0 && is_half_done(store, version) != 1)
 			r = kt_fail(&mine, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
 	} else {
-		r = look(store, &bundle, &mine);
-		if (r < 0 && !kt_reason_get(mine.reason)->transient)
+		r = look(store, left_out, context, &bundle, &mine);
+		/* what makes a bundle of these folders invalid will not pass: it lies in them */
+		if (r < 0 && (mine.reason == KT_REASON_BUNDLE_INVALID || !kt_reason_get(mine.reason)->transient))
 			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
 				       store->root, mine.text);
 		(void)snprintf(version, sizeof(version), "%s", bundle.manifest.version);

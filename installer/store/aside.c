@@ -15,7 +15,11 @@
 struct aside {
 	int to; /* borrowed */
 	enum kt_claim claim;
+	char unmovable[256];
 };
+
+/* Nothing can be renamed to it, as it is not empty. */
+#define PROBE KT_STORE_PARTIAL "probe"
 
 /* In a root of ours only a real bin/, runtime/ ... in a link's place is another's. */
 static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
@@ -26,6 +30,27 @@ static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
 		return strcmp(name, "lost+found") != 0 && strcmp(name, KT_STORE_LOCK) != 0;
 	return kt_component_of_folder(name) && fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       !S_ISLNK(info.st_mode);
+}
+
+/* Before the first is moved: could each? The root may be a filesystem of its own, or lie in an overlay's lower layer. */
+static int movable_visit(void *context, int dir, const char *name)
+{
+	struct aside *aside = context;
+	int r = is_in_the_way(aside->claim, dir, name) ? kt_fs_can_move(dir, name, aside->to, PROBE) : 0;
+
+	if (r == -EXDEV)
+		(void)snprintf(aside->unmovable, sizeof(aside->unmovable), "%s", name);
+	return r;
+}
+
+static int movable_check(struct aside *aside, int dir)
+{
+	int r = kt_fs_make_dirs(aside->to, PROBE "/full");
+
+	if (r == 0)
+		r = kt_each_entry(dir, ".", movable_visit, aside);
+	(void)kt_fs_remove_tree(aside->to, PROBE, NULL);
+	return r;
 }
 
 static int aside_visit(void *context, int dir, const char *name)
@@ -42,7 +67,7 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 	const char *base = strrchr(store->root, '/') + 1;
 	KT_OWN(kt_close_fd) int parent = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	KT_OWN(kt_close_fd) int to = -1;
-	struct aside aside;
+	struct aside aside = {.unmovable = ""};
 	time_t now = time(NULL);
 	struct tm parts;
 	char stamp[32], name[256], foreign[256];
@@ -59,11 +84,18 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 	if (to < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open %s", name);
 	aside.to = to;
-	r = kt_each_entry(store->dir, ".", aside_visit, &aside);
+	r = movable_check(&aside, store->dir);
+	if (r == 0)
+		r = kt_each_entry(store->dir, ".", aside_visit, &aside);
 	if (r == 0 && (fsync(to) < 0 || fsync(store->dir) < 0 || fsync(parent) < 0))
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(parent, name, AT_REMOVEDIR); /* gone when nothing was moved */
+		if (aside.unmovable[0])
+			return kt_fail(err, EXDEV, KT_REASON_STORE_UNSUPPORTED,
+				       "%s/%.100s cannot be moved to a folder beside %s: that is another filesystem, or %s lies in the "
+				       "lower layer of an overlay. Move it away by hand",
+				       store->root, aside.unmovable, store->root, store->root);
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot move what is in %s to %s beside it",
 				     store->root, name);
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,9 +29,9 @@ void kt_copy_tell(const struct kt_copy *copy)
 		copy->progress(copy->context, copy->part ? copy->part : "", copy->done_bytes, copy->total_bytes);
 }
 
-/* Exactly size bytes: a source that is longer or shorter is not the file that the manifest means, and an endless one
+/* Exactly size bytes: a source that is longer or shorter is not the file that the list means, and an endless one
  * must not fill the disk. */
-static int bytes_copy(struct job *job, int source, int target, const struct kt_bundle_file *file, struct kt_error *err)
+static int bytes_copy(struct job *job, int source, int target, const struct kt_file *file, struct kt_error *err)
 {
 	uint64_t done = 0;
 
@@ -44,7 +45,7 @@ static int bytes_copy(struct job *job, int source, int target, const struct kt_b
 				       file->path, strerror(errno));
 		if (done + (uint64_t)got > file->size_bytes || (got == 0 && done < file->size_bytes))
 			return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
-				       "%s/%s of the bundle is %s than the %" PRIu64 " bytes that the manifest says",
+				       "%s/%s of the bundle is %s than the %" PRIu64 " bytes that its list says",
 				       job->what, file->path, got ? "longer" : "shorter", file->size_bytes);
 		if (got == 0)
 			return 0;
@@ -59,7 +60,7 @@ static int bytes_copy(struct job *job, int source, int target, const struct kt_b
 	}
 }
 
-static int source_open(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
+static int source_open(struct job *job, const struct kt_file *file, struct kt_error *err)
 {
 	const char *name = NULL;
 	int parent = kt_way_enter(&job->from, file->path, false, &name);
@@ -69,7 +70,7 @@ static int source_open(struct job *job, const struct kt_bundle_file *file, struc
 	struct stat info;
 
 	if (fd < 0 && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -ENXIO))
-		return kt_fail(err, -fd, KT_REASON_BUNDLE_INVALID, "%s/%s is in the manifest but %s", job->what, file->path,
+		return kt_fail(err, -fd, KT_REASON_BUNDLE_INVALID, "%s/%s is in the list but %s", job->what, file->path,
 			       fd == -ENOENT ? "not in the bundle" : "no regular file in the bundle");
 	if (fd < 0 || fstat(fd, &info) < 0)
 		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s/%s of the bundle",
@@ -80,7 +81,22 @@ static int source_open(struct job *job, const struct kt_bundle_file *file, struc
 	return kt_take_fd(&fd);
 }
 
-static int file_copy(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
+/* O_EXCL and symlinkat(2) find what is not there already only where two names of the bundle are one to the file
+ * system. */
+static int create_fail(const struct job *job, const struct kt_file *file, int parent, const char *name, int code,
+		       struct kt_error *err)
+{
+	char twin[KT_FS_NAME_MAX];
+
+	if (code == EEXIST && parent >= 0 && kt_fs_find_twin(parent, name, twin))
+		return kt_fail(err, code, KT_REASON_STORE_UNSAFE,
+			       "cannot create %s/%s beside %s: the store's filesystem does not tell upper from lower "
+			       "case, name a folder on another in store.roots",
+			       job->what, file->path, twin);
+	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot create %s/%s", job->what, file->path);
+}
+
+static int file_copy(struct job *job, const struct kt_file *file, struct kt_error *err)
 {
 	const char *name = NULL;
 	KT_OWN(kt_close_fd) int source = source_open(job, file, err);
@@ -94,7 +110,7 @@ static int file_copy(struct job *job, const struct kt_bundle_file *file, struct 
 				  kt_fs_open_beneath(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 
 	if (target < 0)
-		return kt_fail_errno(err, -target, KT_REASON_IO_ERROR, "cannot create %s/%s", job->what, file->path);
+		return create_fail(job, file, parent, name, -target, err);
 
 	int r = bytes_copy(job, source, target, file, err);
 
@@ -109,7 +125,7 @@ static int file_copy(struct job *job, const struct kt_bundle_file *file, struct 
 	return 0;
 }
 
-static int link_make(struct job *job, const struct kt_bundle_file *file, struct kt_error *err)
+static int link_make(struct job *job, const struct kt_file *file, struct kt_error *err)
 {
 	const char *name = NULL;
 	int parent = kt_way_enter(&job->to, file->path, true, &name);
@@ -117,13 +133,14 @@ static int link_make(struct job *job, const struct kt_bundle_file *file, struct 
 
 	if (r == 0 && symlinkat(file->link, parent, name) < 0)
 		r = -errno;
-	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the link %s/%s", job->what, file->path) : 0;
+	return r < 0 ? create_fail(job, file, parent, name, -r, err) : 0;
 }
 
-static int files_copy(struct job *job, const struct kt_bundle_file *files, size_t count, struct kt_verifier *verifier,
-		      struct kt_error *err)
+static int files_copy(struct job *job, const struct kt_filelist *list, struct kt_verifier *verifier, struct kt_error *err)
 {
-	for (size_t i = 0; i < count; i++) {
+	const struct kt_file *files = list->files;
+
+	for (size_t i = 0; i < list->count; i++) {
 		int r = files[i].link ? link_make(job, &files[i], err) : file_copy(job, &files[i], err);
 
 		if (r < 0)
@@ -134,7 +151,7 @@ static int files_copy(struct job *job, const struct kt_bundle_file *files, size_
 	return 0;
 }
 
-int kt_copy_files(int source, int tree, const char *what, const struct kt_bundle_file *files, size_t count,
+int kt_copy_files(int source, int tree, const char *what, const struct kt_filelist *list, uint64_t *stamps,
 		  struct kt_copy *copy, struct kt_error *err)
 {
 	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .link = -1};
@@ -144,12 +161,12 @@ int kt_copy_files(int source, int tree, const char *what, const struct kt_bundle
 
 	if (!buffer)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	r = kt_verifier_start(tree, files, count, &verifier, err);
+	r = kt_verifier_start(tree, list, stamps, &verifier, err);
 	if (r < 0)
 		return r;
 	kt_way_init(&job.from, source);
 	kt_way_init(&job.to, tree);
-	r = files_copy(&job, files, count, &verifier, err);
+	r = files_copy(&job, list, &verifier, err);
 	kt_way_done(&job.from);
 	kt_way_done(&job.to);
 	if (r == 0) {
@@ -158,4 +175,39 @@ int kt_copy_files(int source, int tree, const char *what, const struct kt_bundle
 			r = kt_fail_prefix(err, "%s", what);
 	}
 	return r;
+}
+
+static int list_write(int dir, const struct kt_component *component, struct kt_error *err)
+{
+	size_t size = 0;
+	KT_OWN(kt_free_mem) char *text = kt_filelist_print(component->list.files, component->list.count, &size);
+	int r;
+
+	if (!text)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	r = kt_fs_make_file(dir, KT_FILELIST_NAME, text, size, 0644);
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write the list of %s", component->name) : 0;
+}
+
+int kt_version_stage(const struct kt_store *store, int source, const char *what, const char *partial,
+		     const struct kt_component *component, uint64_t *stamps, struct kt_copy *copy, struct kt_error *err)
+{
+	const char *inside = kt_place_inside(component->name);
+	char path[KT_PLACE_MAX + 16];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", partial, inside);
+	r = kt_fs_make_dirs(store->dir, path);
+
+	KT_OWN(kt_close_fd) int dir = r < 0 ? r : kt_fs_open_beneath(store->dir, partial, O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_close_fd) int files = dir < 0 ? dir : kt_fs_open_beneath(dir, inside, O_RDONLY | O_DIRECTORY, 0);
+
+	if (files < 0)
+		return kt_fail_errno(err, -files, KT_REASON_IO_ERROR, "cannot make %s/%s", store->root, partial);
+	copy->part = component->name;
+	r = kt_copy_files(source, files, what, &component->list, stamps, copy, err);
+	if (r == 0 && strcmp(component->name, "km") == 0 && symlinkat(KT_VERSION_TOOLS, dir, KT_COMPONENT_TOOLS) < 0)
+		r = kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot make %s/%s/" KT_COMPONENT_TOOLS, store->root,
+				  partial);
+	return r < 0 ? r : list_write(dir, component, err);
 }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "kontain/treecheck.h"
 #include "layout.h"
 
 /* Reads files back while others are still being copied: a child of this process, on another core where there is one. */
@@ -12,8 +13,13 @@ struct kt_verifier {
 	int link; /* owned: socket to the child */
 };
 
-/* tree: directory that the files are written below (borrowed); files: the manifest's entries (borrowed). */
-int kt_verifier_start(int tree, const struct kt_bundle_file *files, size_t count, struct kt_verifier *ret_verifier,
+/* Memory that the child writes and its maker reads: what each file looked like while it was right (kt_stamp). NULL when
+ * there is none. */
+uint64_t *kt_stamps_new(size_t count);
+void kt_stamps_free(uint64_t *stamps, size_t count);
+
+/* tree: directory that the files are written below; list: what they are; stamps: one a file. All are borrowed. */
+int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps, struct kt_verifier *ret_verifier,
 		      struct kt_error *err);
 /* The i-th file is written. Never fails: a verifier that is gone is found out at the end. */
 void kt_verifier_offer(struct kt_verifier *verifier, uint32_t index);
@@ -33,8 +39,14 @@ struct kt_copy {
 void kt_copy_tell(const struct kt_copy *copy);
 
 /* Copies files and links from source to tree (both borrowed), verified when it returns 0; nothing is synced, but write-back
- * has begun. `what` names the source in texts. */
-int kt_copy_files(int source, int tree, const char *what, const struct kt_bundle_file *files, size_t count,
+ * has begun. `what` names the source in texts; stamps from kt_stamps_new, one a file,
+ * or NULL. */
+int kt_copy_files(int source, int tree, const char *what, const struct kt_filelist *list, uint64_t *stamps,
 		  struct kt_copy *copy, struct kt_error *err);
+
+/* A whole version below `partial`, a name in the root: files and links copied from source and verified, and the list,
+ * written last. `what` is the source's name for texts. */
+int kt_version_stage(const struct kt_store *store, int source, const char *what, const char *partial,
+		     const struct kt_component *component, uint64_t *stamps, struct kt_copy *copy, struct kt_error *err);
 
 #endif

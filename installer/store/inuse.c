@@ -6,7 +6,12 @@
  * otherwise: it could be any of the host's. The kernel is asked not to go to a server or a FUSE daemon for what it tells
  * of an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
  *
- * A mount of the root itself, or of versions/ whole, holds no version: it follows a switch. */
+ * A mount of the root itself, or of versions/ whole, holds no version, as it follows a switch; but it holds that folder,
+ * which an uninstall must not take from under it.
+ *
+ * Our own processes hold nothing: who runs from the same program file (device and inode) as we do, and what that started,
+ * as a proof starts km. They read for a moment and lose nothing when a name goes. An installer of another image is another
+ * file: it counts while it reads. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -23,13 +28,23 @@
 #include "kontain/own.h"
 #include "kontain/proc.h"
 
+/* Deeper no tree of processes is that we start. */
+#define ANCESTORS_MAX 64
+
+/* A mount namespace, as a process in it sees it: one with a root of its own sees the mounts below that alone. */
+struct view {
+	uint64_t namespace, root, root_mount;
+};
+
 struct scan {
 	struct kt_places places;
 	struct kt_users users;
-	uint64_t *namespaces; /* owned: inodes of the mount namespaces that were read */
-	size_t namespace_count;
+	struct view *views; /* owned: those that were read */
+	size_t view_count;
 	int proc; /* borrowed */
 	char self[32];
+	struct statx program; /* ours */
+	bool has_program;
 };
 
 void kt_users_done(struct kt_users *users)
@@ -42,7 +57,7 @@ static void scan_done(struct scan *scan)
 {
 	kt_places_done(&scan->places);
 	kt_users_done(&scan->users);
-	free(scan->namespaces);
+	free(scan->views);
 }
 
 /* The name is the process's own choice: nothing of it may steer a terminal. */
@@ -58,7 +73,58 @@ static void read_program(int process, char ret_program[KT_USER_PROGRAM_MAX])
 			*at = '?';
 }
 
-static int user_add(struct scan *scan, int process, const char *pid, const char *place, const char *how)
+static bool runs_our_program(const struct scan *scan, int process)
+{
+	struct statx info;
+
+	return scan->has_program && statx(process, "exe", AT_STATX_DONT_SYNC, STATX_INO, &info) == 0 &&
+	       info.stx_ino == scan->program.stx_ino && info.stx_dev_major == scan->program.stx_dev_major &&
+	       info.stx_dev_minor == scan->program.stx_dev_minor;
+}
+
+/* 0 when it has none, or has gone. */
+static unsigned parent_of(int process)
+{
+	KT_OWN(kt_close_fd) int fd = openat(process, "stat", O_RDONLY | O_CLOEXEC);
+	char text[512], *end;
+	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	unsigned parent = 0;
+
+	text[size > 0 ? size : 0] = '\0';
+	end = strrchr(text, ')'); /* the name before it is the process's own choice */
+	return end && sscanf(end + 1, " %*c %u", &parent) == 1 ? parent : 0;
+}
+
+/* We, or what we started? A parent that ends gives its child another: it is the one that was asked only while the child
+ * still names it. */
+static bool is_ours(const struct scan *scan, int process)
+{
+	KT_OWN(kt_close_fd) int above = -1;
+
+	if (runs_our_program(scan, process))
+		return true;
+	for (int i = 0; i < ANCESTORS_MAX; i++) {
+		int child = above >= 0 ? above : process;
+		unsigned parent = parent_of(child);
+		char name[16];
+
+		if (parent == 0)
+			return false;
+		(void)snprintf(name, sizeof(name), "%u", parent);
+
+		KT_OWN(kt_close_fd) int next = openat(scan->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (next < 0 || parent_of(child) != parent)
+			return false;
+		if (runs_our_program(scan, next))
+			return parent_of(child) == parent;
+		kt_close_fd(&above);
+		above = kt_take_fd(&next);
+	}
+	return false;
+}
+
+static int user_put(struct scan *scan, int process, const char *pid, const char *place, const char *how)
 {
 	struct kt_users *users = &scan->users;
 	struct kt_user user = {.pid = (pid_t)strtol(pid, NULL, 10), .how = how};
@@ -76,6 +142,11 @@ static int user_add(struct scan *scan, int process, const char *pid, const char 
 	users->list = grown;
 	users->list[users->count++] = user;
 	return 0;
+}
+
+static int user_add(struct scan *scan, int process, const char *pid, const char *place, const char *how)
+{
+	return is_ours(scan, process) ? 0 : user_put(scan, process, pid, place, how);
 }
 
 /* 0 also for what has gone; -EACCES for what we may not see. */
@@ -138,49 +209,64 @@ static int look_mappings(struct scan *scan, int process, const char *pid)
 	return r;
 }
 
-/* 1 when the namespace was read already. */
-static int namespace_seen(struct scan *scan, int process)
+/* 1 when it was read already. */
+static int view_seen(struct scan *scan, int process)
 {
-	struct statx info;
+	struct statx namespace, root;
+	struct view view;
 
-	if (statx(process, "ns/mnt", AT_STATX_DONT_SYNC, STATX_INO, &info) < 0)
+	if (statx(process, "ns/mnt", AT_STATX_DONT_SYNC, STATX_INO, &namespace) < 0 ||
+	    statx(process, "root", AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &root) < 0)
 		return errno == EACCES || errno == EPERM ? -EACCES : 1;
-	for (size_t i = 0; i < scan->namespace_count; i++)
-		if (scan->namespaces[i] == info.stx_ino)
+	view = (struct view){namespace.stx_ino, root.stx_ino, root.stx_mnt_id};
+	for (size_t i = 0; i < scan->view_count; i++)
+		if (memcmp(&scan->views[i], &view, sizeof(view)) == 0)
 			return 1;
+	if (is_ours(scan, process)) /* another of the namespace may be somebody's */
+		return 1;
 
-	uint64_t *grown = realloc(scan->namespaces, (scan->namespace_count + 1) * sizeof(*grown));
+	struct view *grown = realloc(scan->views, (scan->view_count + 1) * sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
-	scan->namespaces = grown;
-	scan->namespaces[scan->namespace_count++] = info.stx_ino;
+	scan->views = grown;
+	scan->views[scan->view_count++] = view;
 	return 0;
 }
 
-/* Every process of a namespace has the same mounts: the first one found stands for all. */
+/* Every process of a namespace, and with the same root, has the same mounts: the first one found stands for all. */
 static int look_mounts(struct scan *scan, int process, const char *pid)
 {
-	KT_OWN(kt_close_file) FILE *mounts = NULL;
-	KT_OWN(kt_free_mem) char *line = NULL;
-	size_t room = 0;
-	int fd = openat(process, "mountinfo", O_RDONLY | O_CLOEXEC), r;
+	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
+	int r = view_seen(scan, process);
 
-	mounts = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!mounts) /* gone before its namespace was noted: another process of it is asked */
-		return errno == EACCES || errno == EPERM ? -EACCES : 0;
-	r = namespace_seen(scan, process);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	while (r == 0 && getline(&line, &room, mounts) > 0) {
-		struct kt_mount_line mount;
+	r = kt_mounts_read(process, &mounts);
+	if (r < 0) { /* gone before it was read: another process of it is asked */
+		scan->view_count--;
+		return r == -EACCES || r == -EPERM ? -EACCES : r == -ENOMEM ? r : 0;
+	}
+	for (size_t i = 0; r == 0 && i < mounts.count; i++) {
+		const char *place = kt_places_of_mount(&scan->places, &mounts, i);
 
-		if (!kt_mount_line_parse(line, &mount))
-			continue;
+		if (place)
+			r = user_add(scan, process, pid, place, strcmp(place, ".") == 0 ? "has mounted" : "has mounted a part of");
+	}
+	return r;
+}
 
-		const char *place = kt_places_of_mount(&scan->places, mount.device, mount.root);
+/* What this process's own namespace, the host's most likely, has mounted somewhere in a place: that goes with it. */
+static int look_below(struct scan *scan)
+{
+	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
+	KT_OWN(kt_close_fd) int self = openat(scan->proc, "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = self < 0 ? -errno : kt_mounts_read(self, &mounts);
 
-		r = place ? user_add(scan, process, pid, place, "has mounted a part of") : 0;
+	for (size_t i = 0; r == 0 && i < mounts.count; i++) {
+		const char *place = kt_places_below(&scan->places, mounts.lines[i].point);
+
+		r = place ? user_put(scan, self, scan->self, place, "has something mounted below") : 0;
 	}
 	return r;
 }
@@ -241,6 +327,12 @@ static int process_visit(void *context, int dir, const char *pid)
 	return strcmp(program, "km") == 0 ? user_add(scan, process, pid, "", "may not be looked into, and may use") : 0;
 }
 
+/* The folder through which this store is reached: "" or "/host". */
+static void host_of(const struct kt_store *store, char ret_host[sizeof(store->path)])
+{
+	(void)snprintf(ret_host, sizeof(store->path), "%.*s", (int)(strlen(store->path) - strlen(store->root)), store->path);
+}
+
 static int open_proc(const char *host_prefix, struct kt_error *err)
 {
 	int fd = kt_proc_open(host_prefix);
@@ -254,29 +346,45 @@ static int open_proc(const char *host_prefix, struct kt_error *err)
 	return fd;
 }
 
-int kt_store_find_users(const struct kt_store *store, const char *host_prefix, struct kt_users *ret_users,
-			struct kt_error *err)
+static int find_users(const struct kt_store *store, enum kt_scope scope, struct kt_users *ret_users, struct kt_error *err)
 {
+	char host[sizeof(store->path)];
+
+	host_of(store, host);
+
 	KT_OWN(scan_done) struct scan scan = {.proc = -1};
-	KT_OWN(kt_close_fd) int proc = open_proc(host_prefix, err);
+	KT_OWN(kt_close_fd) int proc = open_proc(host, err);
 	int r;
 
 	if (proc < 0)
 		return proc;
 	scan.proc = proc;
+	scan.has_program = statx(proc, "self/exe", AT_STATX_DONT_SYNC, STATX_INO, &scan.program) == 0;
 
 	ssize_t length = readlinkat(proc, "self", scan.self, sizeof(scan.self) - 1);
 
 	scan.self[length > 0 ? length : 0] = '\0';
-	r = kt_places_build(store, proc, &scan.places, err);
+	r = kt_places_build(store, proc, scope, &scan.places, err);
 	if (r < 0)
 		return r;
 	r = kt_each_entry(proc, ".", process_visit, &scan);
+	if (r == 0)
+		r = look_below(&scan);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot read %s/proc", host_prefix);
+		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot read %s/proc", host);
 	*ret_users = scan.users;
 	scan.users = (struct kt_users){.list = NULL};
 	return 0;
+}
+
+int kt_store_find_users(const struct kt_store *store, struct kt_users *ret_users, struct kt_error *err)
+{
+	return find_users(store, KT_SCOPE_ALL, ret_users, err);
+}
+
+int kt_store_find_kept_users(const struct kt_store *store, struct kt_users *ret_users, struct kt_error *err)
+{
+	return find_users(store, KT_SCOPE_KEPT, ret_users, err);
 }
 
 const struct kt_user *kt_users_find(const struct kt_users *users, const char *place)

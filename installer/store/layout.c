@@ -1,20 +1,15 @@
 /* Names and places. Every path here is relative to the root's descriptor. */
 #include "layout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
-
-/* Deeper than this no runtime makes directories for a hostPath that names a store's path. */
-#define SKELETON_DEPTH 32
 
 void kt_place_version(const char *component, const char *version, char ret_place[KT_PLACE_MAX])
 {
@@ -51,6 +46,14 @@ const char *kt_component_of_folder(const char *folder)
 		if (strcmp(kt_component_folder(kt_component_names[i]), folder) == 0)
 			return kt_component_names[i];
 	return NULL;
+}
+
+bool kt_is_linked_folder(const char *folder)
+{
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++)
+		if (strcmp(kt_component_folder(kt_component_names[i]), folder) == 0)
+			return true;
+	return false;
 }
 
 bool kt_place_parse_link(const char *folder, const char *target, char ret_version[KT_VERSION_MAX])
@@ -97,92 +100,6 @@ int kt_place_read_pointer(int dir, const char *name, char ret_version[KT_VERSION
 		return -ENOENT;
 	memcpy(ret_version, version, strlen(version) + 1); /* a valid version fits */
 	return 0;
-}
-
-void kt_way_init(struct kt_way *way, int dir)
-{
-	*way = (struct kt_way){.dir = dir, .at = -1};
-}
-
-void kt_way_done(struct kt_way *way)
-{
-	kt_close_fd(&way->at);
-}
-
-int kt_way_enter(struct kt_way *way, const char *path, bool make, const char **ret_name)
-{
-	const char *slash = strrchr(path, '/');
-	size_t length = slash ? (size_t)(slash - path) : 0;
-
-	if (length >= sizeof(way->parent))
-		return -ENAMETOOLONG;
-	*ret_name = slash ? slash + 1 : path;
-	if (strlen(way->parent) == length && memcmp(way->parent, path, length) == 0)
-		return way->at >= 0 ? way->at : way->dir;
-	kt_way_done(way);
-	memcpy(way->parent, path, length);
-	way->parent[length] = '\0';
-	if (length == 0)
-		return way->dir;
-
-	int fd = kt_fs_open_beneath(way->dir, way->parent, O_RDONLY | O_DIRECTORY, 0);
-
-	if (fd == -ENOENT && make) {
-		fd = kt_fs_make_dirs(way->dir, way->parent);
-		if (fd == 0)
-			fd = kt_fs_open_beneath(way->dir, way->parent, O_RDONLY | O_DIRECTORY, 0);
-	}
-	if (fd < 0) {
-		way->parent[0] = '\0'; /* nothing is kept of a walk that failed */
-		return fd;
-	}
-	way->at = fd;
-	return fd;
-}
-
-int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context)
-{
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
-	KT_OWN(kt_close_fd) int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	KT_OWN(kt_close_dir) DIR *entries = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	if (!entries)
-		return -errno;
-	copy = -1; /* the stream's now */
-	while ((errno = 0, entry = readdir(entries))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-
-		int r = visit(context, fd, entry->d_name);
-
-		if (r != 0)
-			return r;
-	}
-	return -errno;
-}
-
-static int skeleton_visit(void *context, int dir, const char *name)
-{
-	unsigned depth = *(unsigned *)context + 1;
-	struct stat info;
-
-	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (!S_ISDIR(info.st_mode) || depth > SKELETON_DEPTH)
-		return 1;
-	return kt_each_entry(dir, name, skeleton_visit, &depth);
-}
-
-bool kt_is_skeleton(int dir, const char *name)
-{
-	unsigned depth = 0;
-	struct stat info;
-
-	return fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) &&
-	       kt_each_entry(dir, name, skeleton_visit, &depth) == 0;
 }
 
 int kt_sync_dir(int dir, const char *path)

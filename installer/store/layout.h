@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kontain/dir.h"
 #include "kontain/store.h"
 
 #define KT_STORE_OWNER   ".owner"
 #define KT_STORE_LOCK    ".lock"
 #define KT_STORE_PARTIAL ".partial-"
+#define KT_STORE_KEPT    ".kept-"
 #define KT_STORE_FAILED  ".failed-"
 #define KT_STORE_HELD    ".held-"
 #define KT_STORE_PINNED  ".pinned"
@@ -18,6 +20,10 @@
 #define KT_STORE_VERSIONS "versions"
 #define KT_STORE_CURRENT  "current"
 #define KT_STORE_PREVIOUS "previous"
+/* The record of a component as kontain-installer 0.1 of November wrote it: the mark of what was taken over. */
+#define KT_STORE_OLD_RECORD ".kontain-component"
+/* From a version of km to the tools that are current: bin/krun leads to ../tools/krun. */
+#define KT_VERSION_TOOLS "../../../" KT_STORE_CURRENT "/" KT_COMPONENT_TOOLS
 
 /* Longest: versions/<15>/<63>, and a set's link with ../../ before and /bin behind it. */
 #define KT_PLACE_MAX 160
@@ -37,40 +43,18 @@ void kt_place_manifest(const char *version, char ret_place[KT_PLACE_MAX]);
 bool kt_place_parse_link(const char *folder, const char *target, char ret_version[KT_VERSION_MAX]);
 /* Name of the component whose folder this is, NULL for none. */
 const char *kt_component_of_folder(const char *folder);
+/* Is it one of those that have a link in the root? */
+bool kt_is_linked_folder(const char *folder);
 
 /* Reads `current` or `previous`: 0, or -ENOENT when it is not there or names no set's place. */
 int kt_place_read_pointer(int dir, const char *name, char ret_version[KT_VERSION_MAX]);
-
-/* A walk over sorted paths of one tree: the parent's descriptor is kept from path to path, so that each directory is
- * walked once by openat2 and the rest are single names below a descriptor. */
-struct kt_way {
-	int dir; /* borrowed */
-	int at;  /* owned: parent of the last path; -1 before the first and while that is dir itself */
-	char parent[KT_MANIFEST_PATH_MAX];
-};
-void kt_way_init(struct kt_way *way, int dir);
-void kt_way_done(struct kt_way *way); /* for KT_OWN */
-/* Returns the parent's descriptor (borrowed until the next call) or -errno. make: directories are made, 0755. */
-int kt_way_enter(struct kt_way *way, const char *path, bool make, const char **ret_name);
-
-/* Calls visit for each entry of a directory but . and ..; stops at the first value that is not 0 and returns it.
- * A directory that is not there has no entries. */
-typedef int kt_visit(void *context, int dir, const char *name);
-int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context);
-
-/* Directories and nothing else: what a container runtime makes for a hostPath that is not there. */
-bool kt_is_skeleton(int dir, const char *name);
 
 int kt_sync_dir(int dir, const char *path);
 /* syncfs(2) of the store's filesystem; since Linux 5.8 it tells of failed write-back. */
 int kt_store_sync(const struct kt_store *store, struct kt_error *err);
 
-/* Removes every .partial-*. */
+/* Removes every .partial-*, and every .kept-* that nobody uses (door.h). Lock held. */
 int kt_store_sweep(const struct kt_store *store, struct kt_error *err);
-/* Makes a path vanish in one step (renamed to a partial, synced), then removes it. A missing path is 0. */
-int kt_store_discard(const struct kt_store *store, const char *path, struct kt_error *err);
-/* Puts a synced partial into its place and syncs both directories; what lies there already is exchanged and removed. */
-int kt_store_publish(const struct kt_store *store, const char *partial, const char *place, struct kt_error *err);
 
 /* Did we make this root, or may we (it is empty but for skeletons)? Names the first foreign entry. */
 enum kt_claim { KT_CLAIM_OURS, KT_CLAIM_EMPTY, KT_CLAIM_FOREIGN };

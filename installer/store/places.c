@@ -1,4 +1,4 @@
-/* What lies where: the index that inuse.c asks.
+/* What lies where, and who has it mounted: the index that inuse.c asks.
  *
  * Files are known by device and inode, so that a name in another mount namespace does not matter. Only maps and
  * mountinfo tell a device that need not be st_dev: theirs is the superblock's, btrfs gives each subvolume one of its
@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "door.h"
 #include "inuse.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
@@ -30,10 +31,16 @@ void kt_places_done(struct kt_places *places)
 	*places = (struct kt_places){.entries = NULL};
 }
 
-static int entry_add(struct kt_places *places, int dir, const char *name, struct stat *ret_info)
+/* *ret_is_folder: it is one, and to be walked into. */
+static int entry_add(struct kt_places *places, int dir, const char *name, bool *ret_is_folder)
 {
-	if (fstatat(dir, name, ret_info, AT_SYMLINK_NOFOLLOW) < 0)
+	struct statx info;
+
+	*ret_is_folder = false;
+	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, &info) < 0)
 		return errno == ENOENT ? 0 : -errno;
+	if (info.stx_mnt_id != places->mount)
+		return 0;
 	if (places->entry_count == places->entry_room) {
 		size_t room = places->entry_room * 2 + 256;
 		struct kt_place_entry *grown = realloc(places->entries, room * sizeof(*grown));
@@ -43,39 +50,48 @@ static int entry_add(struct kt_places *places, int dir, const char *name, struct
 		places->entries = grown;
 		places->entry_room = room;
 	}
-	places->entries[places->entry_count++] = (struct kt_place_entry){
-		.inode = ret_info->st_ino, .device = ret_info->st_dev, .name = places->name_count - 1};
+	places->entries[places->entry_count++] =
+		(struct kt_place_entry){.inode = info.stx_ino,
+					.device = makedev(info.stx_dev_major, info.stx_dev_minor),
+					.name = places->name_count - 1};
+	*ret_is_folder = S_ISDIR(info.stx_mode);
 	return 0;
 }
 
 static int tree_visit(void *context, int dir, const char *name)
 {
-	struct stat info = {.st_mode = 0};
-	int r = entry_add(context, dir, name, &info);
+	bool is_folder;
+	int r = entry_add(context, dir, name, &is_folder);
 
-	return r == 0 && S_ISDIR(info.st_mode) ? kt_each_entry(dir, name, tree_visit, context) : r;
+	return r == 0 && is_folder ? kt_each_entry(dir, name, tree_visit, context) : r;
 }
 
 struct builder {
 	struct kt_places *places;
-	const char *folder; /* "sets", "versions/km" */
+	const char *folder; /* "sets", "versions/km"; "" for the root */
 };
 
-static int version_visit(void *context, int dir, const char *version)
+static int place_add(const struct builder *builder, int dir, const char *name)
 {
-	struct builder *builder = context;
 	struct kt_places *places = builder->places;
-
-	if (!kt_version_is_valid(version))
-		return 0;
-
 	char(*grown)[KT_PLACE_MAX] = realloc(places->names, (places->name_count + 1) * sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
 	places->names = grown;
-	(void)snprintf(places->names[places->name_count++], KT_PLACE_MAX, "%s/%s", builder->folder, version);
-	return tree_visit(places, dir, version);
+	(void)snprintf(places->names[places->name_count++], KT_PLACE_MAX, "%s%s%s", builder->folder,
+		       builder->folder[0] ? "/" : "", name);
+	return tree_visit(places, dir, name);
+}
+
+static int version_visit(void *context, int dir, const char *version)
+{
+	return kt_version_is_valid(version) ? place_add(context, dir, version) : 0;
+}
+
+static int kept_visit(void *context, int dir, const char *name)
+{
+	return kt_store_is_kept(name) && strlen(name) < KT_PLACE_MAX ? place_add(context, dir, name) : 0;
 }
 
 static int entry_compare(const void *one, const void *other)
@@ -124,8 +140,46 @@ bool kt_mount_line_parse(char *line, struct kt_mount_line *ret_mount)
 	unescape(fields[3]);
 	unescape(fields[4]);
 	*ret_mount = (struct kt_mount_line){
-		.id = strtoull(fields[0], NULL, 10), .device = fields[2], .root = fields[3], .point = fields[4]};
+		.id = strtoull(fields[0], NULL, 10), .parent = strtoull(fields[1], NULL, 10),
+				       .device = fields[2], .root = fields[3], .point = fields[4]};
 	return true;
+}
+
+/* Of a large node; what is longer is not believed. */
+#define MOUNTS_BYTES_MAX (64 * 1024 * 1024)
+
+void kt_mounts_done(struct kt_mounts *mounts)
+{
+	free(mounts->text);
+	free(mounts->lines);
+	*mounts = (struct kt_mounts){.text = NULL};
+}
+
+int kt_mounts_read(int process, struct kt_mounts *ret_mounts)
+{
+	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
+	KT_OWN(kt_close_fd) int fd = openat(process, "mountinfo", O_RDONLY | O_CLOEXEC);
+	size_t size = 0, room = 0;
+	int r = fd < 0 ? -errno : kt_fs_read_fd(fd, MOUNTS_BYTES_MAX, &mounts.text, &size);
+
+	if (r < 0)
+		return r;
+	for (char *line = mounts.text, *end; *line && (end = strchrnul(line, '\n')); line = end) {
+		if (*end)
+			*end++ = '\0';
+		if (mounts.count == room) {
+			struct kt_mount_line *grown = reallocarray(mounts.lines, room * 2 + 64, sizeof(*grown));
+
+			if (!grown)
+				return -ENOMEM;
+			mounts.lines = grown;
+			room = room * 2 + 64;
+		}
+		mounts.count += kt_mount_line_parse(line, &mounts.lines[mounts.count]);
+	}
+	*ret_mounts = mounts;
+	mounts = (struct kt_mounts){.text = NULL};
+	return 0;
 }
 
 /* path below mount point `point`, put below `root`. False when it is not below it. */
@@ -139,46 +193,73 @@ static bool join_below(const char *root, const char *point, const char *path, ch
 	return true;
 }
 
+/* "8:1 /opt/kontain": device and path, in its filesystem, of the folder on which a mount lies; "" when that is not told. */
+static void above_find(const struct kt_mounts *mounts, size_t index, char *ret_above, size_t size)
+{
+	const struct kt_mount_line *mount = &mounts->lines[index];
+
+	ret_above[0] = '\0';
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct kt_mount_line *parent = &mounts->lines[i];
+		int length;
+
+		if (parent->id != mount->parent || i == index)
+			continue;
+		length = snprintf(ret_above, size, "%s ", parent->device);
+		if (!join_below(parent->root, parent->point, mount->point, ret_above + length, size - (size_t)length))
+			ret_above[0] = '\0';
+		return;
+	}
+}
+
 static int find_root(const struct kt_store *store, int proc, struct kt_places *places, struct kt_error *err)
 {
-	KT_OWN(kt_close_file) FILE *mounts = NULL;
-	KT_OWN(kt_free_mem) char *line = NULL;
-	char link[64], path[4096];
+	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
+	KT_OWN(kt_close_fd) int self = openat(proc, "self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char link[64];
 	struct statx info;
-	size_t room = 0;
-	int fd = openat(proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+	int r = self < 0 ? -errno : kt_mounts_read(self, &mounts);
 
-	mounts = fd < 0 ? NULL : fdopen(fd, "r");
-	(void)snprintf(link, sizeof(link), "self/fd/%d", store->dir);
+	(void)snprintf(link, sizeof(link), "fd/%d", store->dir);
 
-	ssize_t length = readlinkat(proc, link, path, sizeof(path) - 1);
+	ssize_t length = r < 0 ? -1 : readlinkat(self, link, places->path, sizeof(places->path) - 1);
 
-	if (!mounts || length < 0 || statx(store->dir, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on",
-				     store->root);
-	path[length] = '\0';
-	while (getline(&line, &room, mounts) > 0) {
-		struct kt_mount_line mount;
+	if (r == 0 && (length < 0 || statx(store->dir, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) < 0))
+		r = -errno;
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on", store->root);
+	places->path[length] = '\0';
+	places->mount = info.stx_mnt_id;
+	for (size_t i = 0; i < mounts.count; i++) {
+		const struct kt_mount_line *mount = &mounts.lines[i];
 
-		if (!kt_mount_line_parse(line, &mount) || mount.id != info.stx_mnt_id)
+		if (mount->id != info.stx_mnt_id)
 			continue;
-		(void)snprintf(places->device, sizeof(places->device), "%s", mount.device);
-		if (join_below(mount.root, mount.point, path, places->fs_root, sizeof(places->fs_root)))
-			return 0;
+		(void)snprintf(places->device, sizeof(places->device), "%s", mount->device);
+		if (!join_below(mount->root, mount->point, places->path, places->fs_root, sizeof(places->fs_root)))
+			continue;
+		if (places->fs_root[0] == '\0')
+			above_find(&mounts, i, places->above, sizeof(places->above));
+		return 0;
 	}
 	return kt_fail(err, ENOENT, KT_REASON_PROC_MISSING, "%s is in no line of this process's mount table", store->root);
 }
 
-int kt_places_build(const struct kt_store *store, int proc, struct kt_places *ret_places, struct kt_error *err)
+int kt_places_build(const struct kt_store *store, int proc, enum kt_scope scope, struct kt_places *ret_places,
+		    struct kt_error *err)
 {
 	KT_OWN(kt_places_done) struct kt_places places = {.entries = NULL};
-	struct builder builder = {.places = &places, .folder = KT_STORE_SETS};
+	struct builder builder = {.places = &places, .folder = ""};
 	int r = find_root(store, proc, &places, err);
 
 	if (r < 0)
 		return r;
-	r = kt_each_entry(store->dir, KT_STORE_SETS, version_visit, &builder);
-	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
+	r = kt_each_entry(store->dir, ".", kept_visit, &builder);
+	if (r == 0 && scope == KT_SCOPE_ALL) {
+		builder.folder = KT_STORE_SETS;
+		r = kt_each_entry(store->dir, KT_STORE_SETS, version_visit, &builder);
+	}
+	for (size_t i = 0; r == 0 && scope == KT_SCOPE_ALL && kt_component_names[i]; i++) {
 		char folder[KT_PLACE_MAX];
 
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);
@@ -218,18 +299,65 @@ const char *kt_places_find(const struct kt_places *places, const char *device, u
 	return NULL;
 }
 
-const char *kt_places_of_mount(const struct kt_places *places, const char *device, const char *root)
+/* The place that a path below the root, "versions/km/1.0/bin", lies in; NULL for none. */
+static const char *place_above(const struct kt_places *places, const char *below)
 {
-	size_t length = strlen(places->fs_root);
-
-	if (strcmp(device, places->device) != 0 || strncmp(root, places->fs_root, length) != 0 || root[length] != '/')
-		return NULL;
-	root += length + 1;
 	for (size_t i = 0; i < places->name_count; i++) {
 		size_t size = strlen(places->names[i]);
 
-		if (strncmp(root, places->names[i], size) == 0 && (root[size] == '\0' || root[size] == '/'))
+		if (strncmp(below, places->names[i], size) == 0 && (below[size] == '\0' || below[size] == '/'))
 			return places->names[i];
 	}
 	return NULL;
+}
+
+/* A folder that holds versions or sets. */
+static bool is_folder(const char *below)
+{
+	const char *component = below + strlen(KT_STORE_VERSIONS "/");
+
+	if (strcmp(below, KT_STORE_SETS) == 0 || strcmp(below, KT_STORE_VERSIONS) == 0)
+		return true;
+	if (strncmp(below, KT_STORE_VERSIONS "/", strlen(KT_STORE_VERSIONS "/")) != 0)
+		return false;
+	for (size_t i = 0; kt_component_names[i]; i++)
+		if (strcmp(kt_component_names[i], component) == 0)
+			return true;
+	return false;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), size = strlen(end);
+
+	return length >= size && strcmp(text + length - size, end) == 0;
+}
+
+const char *kt_places_of_mount(const struct kt_places *places, const struct kt_mounts *mounts, size_t index)
+{
+	const struct kt_mount_line *mount = &mounts->lines[index];
+	const char *root = strcmp(mount->root, "/") == 0 ? "" : mount->root, *place;
+	size_t length = strlen(places->fs_root);
+	char above[sizeof(places->above)];
+
+	if (strcmp(mount->device, places->device) != 0 || strncmp(root, places->fs_root, length) != 0 ||
+	    (root[length] != '/' && root[length] != '\0') || ends_with(root, "//deleted"))
+		return NULL;
+	if (root[length] == '\0') { /* of the root itself; a copy of the mount that the store lies on is nobody's use of it */
+		if (places->above[0])
+			above_find(mounts, index, above, sizeof(above));
+		return places->above[0] && strcmp(above, places->above) == 0 ? NULL : ".";
+	}
+	root += length + 1;
+	place = place_above(places, root);
+	return place ? place : is_folder(root) ? root : ".";
+}
+
+const char *kt_places_below(const struct kt_places *places, const char *point)
+{
+	size_t length = strlen(places->path);
+
+	if (strncmp(point, places->path, length) != 0 || point[length] != '/')
+		return NULL;
+	return place_above(places, point + length + 1);
 }

@@ -1,9 +1,10 @@
 /* Taking versions away: a set first, then what no set names any more.
  *
- * A set vanishes by a rename before its content goes, so it is there whole or not at all; a component goes only when
- * no set that is left names it, read from the links themselves. A component that a crash left without a set is found by
- * the next prune. What somebody holds stays (inuse.c says who), and so does a set without which the held component could
- * not be reached again. */
+ * A set vanishes by a rename before its content goes (door.c), so it is there whole or not at all; a component goes only
+ * when no set that is left names it, read from the links themselves. A component that a crash left without a set is found
+ * by the next prune. What somebody holds stays where it is (inuse.c says who), and so does a set without which the held
+ * component could not be reached again. Nobody is asked before there is something to remove: on most nodes and days there
+ * is not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,8 +17,39 @@
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/store.h"
+#include "door.h"
 #include "seen.h"
 #include "set.h"
+
+/* Who uses the store, asked once, when it first matters. */
+struct asked {
+	const struct kt_store *store;
+	struct kt_users users; /* owned */
+	bool is_asked;
+};
+
+static void asked_done(struct asked *asked)
+{
+	kt_users_done(&asked->users);
+}
+
+/* 1 when somebody holds this place (*ret_user, borrowed, may be NULL), 0, or -errno. */
+static int is_held(struct asked *asked, const char *place, const struct kt_user **ret_user, struct kt_error *err)
+{
+	const struct kt_user *user;
+
+	if (!asked->is_asked) {
+		int r = kt_store_find_users(asked->store, &asked->users, err);
+
+		if (r < 0)
+			return r;
+		asked->is_asked = true;
+	}
+	user = kt_users_find(&asked->users, place);
+	if (ret_user)
+		*ret_user = user;
+	return user != NULL;
+}
 
 /* "<component>/<version>" of every set, one after the other. */
 struct used {
@@ -60,7 +92,7 @@ static int used_visit(void *context, int dir, const char *set)
 struct orphans {
 	const struct kt_store *store;
 	const struct used *used;
-	const struct kt_users *users;
+	struct asked *asked;
 	const struct kt_pins *pins;
 	const char *component;
 	struct kt_error *err;
@@ -70,6 +102,7 @@ static int orphan_visit(void *context, int dir, const char *version)
 {
 	struct orphans *orphans = context;
 	char place[KT_PLACE_MAX];
+	int r;
 
 	(void)dir;
 	if (!kt_version_is_valid(version))
@@ -78,17 +111,20 @@ static int orphan_visit(void *context, int dir, const char *version)
 	for (size_t i = 0; i < orphans->used->count; i++)
 		if (strcmp(orphans->used->names[i], place) == 0)
 			return 0;
-	if (kt_users_find(orphans->users, place) || kt_pins_have(orphans->pins, place))
+	if (kt_pins_have(orphans->pins, place))
 		return 0;
-	return kt_store_discard(orphans->store, place, orphans->err);
+	r = is_held(orphans->asked, place, NULL, orphans->err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return kt_store_retire(orphans->store, place, false, orphans->err);
 }
 
-static int drop_orphans(const struct kt_store *store, const struct kt_users *users, const struct kt_pins *pins,
-			struct kt_error *err)
+static int drop_orphans(struct asked *asked, const struct kt_pins *pins, struct kt_error *err)
 {
+	const struct kt_store *store = asked->store;
 	KT_OWN(used_done) struct used used = {.store = store};
 	struct kt_error mine = {.code = 0};
-	struct orphans orphans = {.store = store, .used = &used, .users = users, .pins = pins, .err = &mine};
+	struct orphans orphans = {.store = store, .used = &used, .asked = asked, .pins = pins, .err = &mine};
 	int r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
 
 	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
@@ -123,10 +159,38 @@ static int is_pointed_at(const struct kt_store *store, const char *version)
 	return 0;
 }
 
-int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_error *err)
+/* A component that was staged just now, and that no set names, nobody pinned and nobody holds. */
+static int drop_component(struct asked *asked, const struct used *used, const struct kt_pins *pins, const char *place,
+			  struct kt_error *err)
 {
-	struct kt_pins pins;
+	int r;
+
+	for (size_t i = 0; i < used->count; i++)
+		if (strcmp(used->names[i], place) == 0)
+			return 0;
+	if (kt_pins_have(pins, place))
+		return 0;
+	r = is_held(asked, place, NULL, err);
+	return r == 0 ? kt_store_retire(asked->store, place, false, err) : r < 0 ? r : 0;
+}
+
+static int drop_set(struct asked *asked, const struct kt_pins *pins, const char *version, struct kt_error *err)
+{
 	char place[KT_PLACE_MAX];
+	int r;
+
+	kt_place_set(version, place);
+	if (kt_pins_have(pins, place))
+		return 0;
+	r = is_held(asked, place, NULL, err);
+	return r == 0 ? kt_store_retire(asked->store, place, false, err) : r < 0 ? r : 0;
+}
+
+int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged, struct kt_error *err)
+{
+	KT_OWN(asked_done) struct asked asked = {.store = store};
+	KT_OWN(used_done) struct used used = {.store = store};
+	struct kt_pins pins;
 	int r;
 
 	if (store->lock < 0 || !kt_version_is_valid(version))
@@ -137,17 +201,26 @@ int kt_store_drop_set(struct kt_store *store, const char *version, struct kt_err
 	if (r > 0)
 		return kt_fail(err, EBUSY, KT_REASON_IN_USE, "version %s is current or previous in %s", version,
 			       store->root);
-	kt_place_set(version, place);
-	r = kt_store_discard(store, place, err);
-	if (r == 0)
-		r = kt_store_read_pins(store, &pins, err);
-	return r < 0 ? r : drop_orphans(store, NULL, &pins, err);
+	r = kt_store_read_pins(store, &pins, err);
+	if (r == 0 && staged->has_new_set)
+		r = drop_set(&asked, &pins, version, err);
+	if (r < 0)
+		return r;
+	r = kt_each_entry(store->dir, KT_STORE_SETS, used_visit, &used);
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the sets in %s", store->root);
+	for (size_t i = 0; r == 0 && i < staged->place_count; i++)
+		r = drop_component(&asked, &used, &pins, staged->places[i], err);
+	if (r == 0 && kt_seen_sweep(store) < 0)
+		r = kt_fail(err, EIO, KT_REASON_IO_ERROR, "cannot remove what was noted of files in %s", store->root);
+	return r < 0 ? r : kt_store_clear(store, NULL, err);
 }
 
 struct keep {
 	struct kt_store *store;
 	const struct kt_prune *how;
 	struct kt_pins pins;
+	struct asked asked;
 	struct used pointed; /* what current and previous name: it stays whatever becomes of the others */
 	unsigned left;
 	size_t removed;
@@ -157,10 +230,11 @@ struct keep {
 static void keep_done(struct keep *keep)
 {
 	used_done(&keep->pointed);
+	asked_done(&keep->asked);
 }
 
 struct holder {
-	const struct keep *keep;
+	struct keep *keep;
 	const struct kt_user *user;
 };
 
@@ -173,23 +247,22 @@ static int holder_visit(void *context, const char *component, const char *versio
 	for (size_t i = 0; i < holder->keep->pointed.count; i++)
 		if (strcmp(holder->keep->pointed.names[i], place) == 0)
 			return 0;
-	holder->user = kt_users_find(holder->keep->how->users, place);
-	return holder->user != NULL;
+	return is_held(&holder->keep->asked, place, &holder->user, holder->keep->err);
 }
 
-/* Who holds the set itself, or a component of it that neither the current nor the previous set has too. */
-static int find_holder(const struct keep *keep, const char *version, const struct kt_user **ret_user)
+/* Who holds the set itself, or a component of it that neither the current nor the previous set has too: 1, 0, -errno. */
+static int find_holder(struct keep *keep, const char *version, const struct kt_user **ret_user)
 {
 	struct holder holder = {.keep = keep};
 	char place[KT_PLACE_MAX];
-	int r = 0;
+	int r;
 
 	kt_place_set(version, place);
-	holder.user = kt_users_find(keep->how->users, place);
-	if (!holder.user && keep->how->users)
+	r = is_held(&keep->asked, place, &holder.user, keep->err);
+	if (r == 0)
 		r = kt_set_each_link(keep->store, version, holder_visit, &holder);
 	*ret_user = holder.user;
-	return r < 0 ? r : 0;
+	return r;
 }
 
 /* 1 when the set's manifest, written last, is not that old yet. */
@@ -223,6 +296,8 @@ static int decide(struct keep *keep, const char *version, const struct kt_user *
 	kt_place_set(version, place);
 	if (kt_pins_have(&keep->pins, place))
 		return KT_FATE_PINNED;
+	if (keep->how->spared && strcmp(keep->how->spared, version) == 0)
+		return KT_FATE_NEWEST;
 	if (keep->left > 0) {
 		keep->left--;
 		return KT_FATE_NEWEST;
@@ -252,7 +327,30 @@ static int keep_visit(void *context, int dir, const char *version)
 		return 0;
 	keep->removed++;
 	kt_place_set(version, place);
-	return keep->how->is_dry_run ? 0 : kt_store_discard(keep->store, place, keep->err);
+	return keep->how->is_dry_run ? 0 : kt_store_retire(keep->store, place, false, keep->err);
+}
+
+/* A set without its manifest is not there: what a crash left, or a runtime made for a pod's hostPath. Yet its links would
+ * keep components from going. */
+static int remnant_visit(void *context, int dir, const char *version)
+{
+	struct keep *keep = context;
+	char place[KT_PLACE_MAX];
+	int r;
+
+	(void)dir;
+	if (!kt_version_is_valid(version))
+		return 0;
+	r = kt_set_exists(keep->store, version);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = is_pointed_at(keep->store, version);
+	kt_place_set(version, place);
+	if (r == 0 && !kt_pins_have(&keep->pins, place))
+		r = is_held(&keep->asked, place, NULL, keep->err);
+	else if (r == 0)
+		r = 1;
+	return r == 0 ? kt_store_retire(keep->store, place, false, keep->err) : r < 0 ? r : 0;
 }
 
 static int read_pointed(struct keep *keep)
@@ -275,8 +373,10 @@ static int read_pointed(struct keep *keep)
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err)
 {
 	struct kt_error mine = {.code = 0};
+	struct kt_state_kept kept;
 	KT_OWN(keep_done) struct keep keep = {
-		.store = store, .how = prune, .pointed = {.store = store}, .left = prune->keep_count, .err = &mine};
+		.store = store, .how = prune, .asked = {.store = store}, .pointed = {.store = store}, .left = prune->keep_count,
+		.err = &mine};
 	int r;
 
 	if (store->lock < 0)
@@ -286,14 +386,19 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 		r = kt_store_sweep(store, err);
 	if (r < 0)
 		return r;
-	r = prune->users ? read_pointed(&keep) : 0;
+	r = read_pointed(&keep);
 	if (r == 0)
 		r = kt_set_list(store, keep_visit, &keep);
+	if (r == 0 && !prune->is_dry_run)
+		r = kt_each_entry(store->dir, KT_STORE_SETS, remnant_visit, &keep);
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the sets in %s", store->root);
 	if (ret_removed)
 		*ret_removed = keep.removed;
-	return prune->is_dry_run ? 0 : drop_orphans(store, prune->users, &keep.pins, err);
+	if (prune->is_dry_run)
+		return kt_store_list_kept(store, true, prune->ret_kept ? prune->ret_kept : &kept, err);
+	r = drop_orphans(&keep.asked, &keep.pins, err);
+	return r < 0 ? r : kt_store_clear(store, prune->ret_kept, err);
 }

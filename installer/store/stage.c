@@ -1,83 +1,149 @@
 /* Landing, up to the point where a set is there and nobody uses it yet.
  *
- * A set or version without its manifest or record is not there:
+ * A set or version without its manifest or list is not there:
  *   .partial-*          being written; any start may delete it
- *   versions/c/v        complete, verified, synced; never edited again
+ *   versions/c/v        complete, verified, synced; its bytes are never edited again
  *   sets/v              likewise
- * Order: sweep, look, room, copy and read back each missing component, write the set, ELF contract over all of it, sync
- * the tree, rename each component into versions/ (both directories synced), rename the set into sets/ (both directories
- * synced). The set's links name versions that are durable by then, and what the contract refuses leaves nothing behind.
+ * Order: sweep, take over an earlier layout, put owners and modes right, look, room, copy and read back each missing
+ * component, write the set, ELF contract over what is new, sync the tree, rename each component into versions/ (both
+ * directories synced), rename the set into sets/ (both directories synced), note what all of it looks like. The set's
+ * links name versions that are durable by then, and what the contract refuses leaves nothing behind. (A km that takes the
+ * place of one of the same name comes after the set, which brings the link to its tools.)
  *
  * Whatever can refuse does so before the first byte is written where it can be known by then: another content under a
  * version that is there, too little room. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "record.h"
+#include "check.h"
+#include "copy.h"
+#include "door.h"
+#include "room.h"
 #include "set.h"
+#include "takeover.h"
 
 #define PARTIAL_SET KT_STORE_PARTIAL "set"
-/* Manifest, record, directories' own growth: room that no file's size shows. */
-#define ROOM_MARGIN_BYTES  (256 * 1024)
-#define ROOM_MARGIN_INODES 16
-
 struct item {
 	const struct kt_component *component;
 	bool is_there;
+	bool is_published;
+	char contract[KT_DIGEST_HEX]; /* among which others it kept the contract, as noted; "" for none */
 	char partial[32];
-	int files; /* owned: where the component's files are, staged or landed; -1 before */
+	uint64_t *stamps; /* owned: of its files as they were read back; NULL of what is there */
 };
 
 struct landing {
 	const struct kt_store *store;
-	const struct kt_bundle *bundle;
+	struct kt_bundle *bundle;
 	struct item items[KT_COMPONENT_MAX];
 	size_t count;
 	enum kt_set_state set;
+	bool is_set_there; /* so that a km that takes another's place may */
 	struct kt_copy copy;
+	struct kt_staged staged;
+	bool has_replaced;
+	char contract[KT_DIGEST_HEX]; /* what the new set's components are among */
 };
 
 static void landing_done(struct landing *landing)
 {
 	for (size_t i = 0; i < landing->count; i++)
-		kt_close_fd(&landing->items[i].files);
+		kt_stamps_free(landing->items[i].stamps, landing->items[i].component->list.count);
 }
 
-/* Is this very component there, whole? 1, 0, or VersionConflict. Damage counts as not there: it is replaced. What has
- * changed since it was read last is read now; what was never read since it was landed was read back then. */
-static int component_look(const struct kt_store *store, const struct kt_component *component, struct kt_error *err)
+/* ---- what is there ---- */
+
+/* Differences are put right where they can be: a mode, an owner, an empty folder. */
+struct mending {
+	const struct kt_tree *tree;
+	size_t mended;
+	size_t left;
+};
+
+static int mend_visit(void *context, const struct kt_difference *difference)
 {
-	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
+	struct mending *mending = context;
+
+	if (kt_tree_mend(mending->tree, difference) == 0)
+		mending->mended++;
+	else
+		mending->left++;
+	return 0;
+}
+
+/* Is the tree whole, or made whole? What has another stamp than was noted is read; after mending, again. */
+static bool tree_is_whole(const struct kt_store *store, const struct kt_component *component, const struct kt_tree *tree)
+{
+	for (int i = 0; i < 2; i++) {
+		KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+		struct mending mending = {.tree = tree};
+		struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED, .visit = mend_visit, .context = &mending};
+
+		if (kt_seen_read(store, component->name, component->version, &seen) == 0 &&
+		    strcmp(seen.digest, component->digest) == 0)
+			check.seen = &seen;
+		if (kt_tree_check(tree, &check) < 0 || mending.left > 0)
+			return false;
+		if (mending.mended == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A version of that name, with a list that is another's. Damage, or another content? What is another content is whole by
+ * its own list. */
+static bool is_conflict(const struct kt_component *component, const struct kt_seen *seen, int dir,
+			const struct kt_filelist *list)
+{
+	struct kt_error ignored = {.code = 0};
+	struct kt_first first = {.where = "", .err = &ignored};
+	struct kt_tree_check check = {.depth = KT_DEPTH_ALL, .visit = kt_first_visit, .context = &first};
+	struct kt_version_tree tree;
+
+	if (kt_version_is_old(dir) || strcmp(seen->digest, component->digest) == 0)
+		return false;
+	kt_version_tree(dir, component->name, list, &tree);
+	return kt_tree_check(&tree.tree, &check) == 0 && first.count == 0;
+}
+
+/* Is this very component there, whole? 1, 0, or VersionConflict. Damage counts as not there: it is replaced. */
+static int component_look(const struct kt_store *store, struct item *item, struct kt_error *err)
+{
+	const struct kt_component *component = item->component;
+	KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
 	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
-	struct kt_record_check check = {.read_max_bytes = UINT64_MAX};
-	struct kt_error mine = {.code = 0};
-	char place[KT_PLACE_MAX];
-
-	kt_place_version(component->name, component->version, place);
-
-	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(store->dir, place, O_RDONLY | O_DIRECTORY, 0);
+	KT_OWN(kt_close_fd) int dir = kt_version_open(store, component->name, component->version);
+	struct kt_version_tree tree;
 
 	if (dir < 0 && dir != -ENOENT && dir != -ENOTDIR && dir != -ELOOP)
-		return kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot open %s/%s", store->root, place);
-	if (dir < 0 || kt_record_read(dir, &record, &mine) < 0)
+		return kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot open %s/" KT_STORE_VERSIONS "/%s/%s", store->root,
+				     component->name, component->version);
+	if (dir < 0)
 		return 0;
-	if (strcmp(record.name, component->name) != 0 || strcmp(record.version, component->version) != 0)
+	(void)kt_seen_read(store, component->name, component->version, &seen);
+	if (strcmp(seen.digest, component->digest) == 0) {
+		memcpy(item->contract, seen.contract, sizeof(item->contract));
+		if (kt_tree_is_as_seen(dir, &seen))
+			return 1;
+	}
+	if (kt_version_list(dir, component->name, component->version, &list, NULL) < 0)
 		return 0;
-	if (strcmp(record.digest, component->digest) != 0)
+	if (strcmp(list.digest, component->digest) != 0) {
+		if (!is_conflict(component, &seen, dir, &list))
+			return 0;
 		return kt_fail(err, EEXIST, KT_REASON_VERSION_CONFLICT,
 			       "%s %s is landed already with other content (digest %.12s..., the bundle's is %.12s...)",
-			       component->name, component->version, record.digest, component->digest);
-	if (kt_seen_read(store, component->name, component->version, kt_seen_mark(dir, component->name), &seen) == 0)
-		check.seen = &seen;
-	return kt_record_check(&record, dir, place, &check, &mine) == 0;
+			       component->name, component->version, list.digest, component->digest);
+	}
+	kt_version_tree(dir, component->name, &list, &tree);
+	return tree_is_whole(store, component, &tree.tree);
 }
 
 static int landing_look(struct landing *landing, struct kt_error *err)
@@ -94,10 +160,10 @@ static int landing_look(struct landing *landing, struct kt_error *err)
 	for (size_t i = 0; i < manifest->component_count; i++) {
 		struct item *item = &landing->items[i];
 
-		*item = (struct item){.component = &manifest->components[i], .files = -1};
+		*item = (struct item){.component = &manifest->components[i]};
 		(void)snprintf(item->partial, sizeof(item->partial), KT_STORE_PARTIAL "%s", item->component->name);
 		landing->count = i + 1;
-		r = component_look(landing->store, item->component, err);
+		r = component_look(landing->store, item, err);
 		if (r < 0)
 			return r;
 		item->is_there = r > 0;
@@ -105,125 +171,63 @@ static int landing_look(struct landing *landing, struct kt_error *err)
 	return 0;
 }
 
-/* What files need on this filesystem, counted as it counts: whole blocks, one inode a file, link and directory. */
-static void room_add(const struct kt_bundle_file *files, size_t count, uint64_t block, uint64_t *bytes,
-		     uint64_t *inodes)
+/* What is there is not read from the bundle, so its names do not count. */
+static int names_check(const struct landing *landing, struct kt_error *err)
 {
-	const char *last = "";
-	size_t last_length = 0;
+	bool is_there[KT_COMPONENT_MAX];
 
-	for (size_t i = 0; i < count; i++) {
-		const char *slash = strrchr(files[i].path, '/');
-		size_t length = slash ? (size_t)(slash - files[i].path) : 0;
-
-		*bytes += files[i].link ? 0 : (files[i].size_bytes + block - 1) / block * block;
-		*inodes += 1;
-		if (length == last_length && memcmp(last, files[i].path, length) == 0)
-			continue;
-		last = files[i].path; /* sorted, so a change of parent is nearly always a new directory */
-		last_length = length;
-		*bytes += block;
-		*inodes += 1;
-	}
-}
-
-static void total_add(struct landing *landing, const struct kt_bundle_file *files, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		landing->copy.total_bytes += files[i].link ? 0 : files[i].size_bytes;
+	for (size_t i = 0; i < landing->count; i++)
+		is_there[i] = landing->items[i].is_there;
+	return kt_bundle_check_names(landing->bundle, is_there, err);
 }
 
 static int room_check(struct landing *landing, struct kt_error *err)
 {
-	const struct kt_manifest *manifest = &landing->bundle->manifest;
-	uint64_t bytes = ROOM_MARGIN_BYTES + landing->bundle->manifest_size, inodes = ROOM_MARGIN_INODES;
-	struct statvfs room;
+	struct kt_room room;
+	int r = kt_room_init(landing->store, &room, err);
 
-	if (fstatvfs(landing->store->dir, &room) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read the room in %s",
-				     landing->store->root);
-	for (size_t i = 0; i < landing->count; i++) {
+	for (size_t i = 0; r == 0 && i < landing->count; i++) {
 		const struct kt_component *component = landing->items[i].component;
 
 		if (landing->items[i].is_there)
 			continue;
-		room_add(component->files, component->file_count, room.f_frsize, &bytes, &inodes);
-		total_add(landing, component->files, component->file_count);
+		kt_room_add(&room, &component->list);
+		landing->copy.total_bytes += component->list.total_bytes;
 	}
-	if (landing->set != KT_SET_SAME) {
-		room_add(manifest->extras, manifest->extra_count, room.f_frsize, &bytes, &inodes);
-		total_add(landing, manifest->extras, manifest->extra_count);
-	}
-
-	uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
-
-	if (bytes > free_bytes)
-		return kt_fail(err, ENOSPC, KT_REASON_DISK_FULL,
-			       "version %s needs %" PRIu64 " KiB in %s, %" PRIu64 " KiB are free: %" PRIu64
-			       " KiB short",
-			       manifest->version, bytes / 1024, landing->store->root, free_bytes / 1024,
-			       (bytes - free_bytes + 1023) / 1024);
-	if (room.f_files != 0 && inodes > room.f_favail) /* 0: made as needed, as btrfs does */
-		return kt_fail(err, ENOSPC, KT_REASON_DISK_FULL,
-			       "version %s needs %" PRIu64 " inodes in %s, %" PRIu64 " are free: %" PRIu64 " short",
-			       manifest->version, inodes, landing->store->root, (uint64_t)room.f_favail,
-			       inodes - (uint64_t)room.f_favail);
-	return 0;
+	return r < 0 ? r : kt_room_check(landing->store, &room, landing->bundle->manifest.version, err);
 }
 
-/* Opens the folder of files below an open or named version's directory, made when `make`. */
-static int files_open(const struct kt_store *store, const char *place, const char *component, bool make)
-{
-	char path[KT_PLACE_MAX + 16];
-	int r = 0;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", place, kt_place_inside(component));
-	if (make)
-		r = kt_fs_make_dirs(store->dir, path);
-	return r < 0 ? r : kt_fs_open_beneath(store->dir, path, O_RDONLY | O_DIRECTORY, 0);
-}
+/* ---- writing ---- */
 
 static int item_stage(struct landing *landing, struct item *item, struct kt_error *err)
 {
 	const struct kt_component *component = item->component;
-	const char *folder = kt_component_folder(component->name);
+	const char *folder = kt_component_source(component->name);
 	KT_OWN(kt_close_fd) int source = kt_fs_open_beneath(landing->bundle->dir, folder, O_RDONLY | O_DIRECTORY, 0);
 
 	if (source < 0 && source != -ENOENT && source != -ENOTDIR && source != -ELOOP)
 		return kt_fail_errno(err, -source, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s", folder);
 	if (source < 0)
 		return kt_fail(err, -source, KT_REASON_BUNDLE_INVALID, "the bundle's folder %s is missing", folder);
-	item->files = files_open(landing->store, item->partial, component->name, true);
-	if (item->files < 0)
-		return kt_fail_errno(err, -item->files, KT_REASON_IO_ERROR, "cannot make %s/%s", landing->store->root,
-				     item->partial);
-
-	landing->copy.part = component->name;
-
-	int r = kt_copy_files(source, item->files, folder, component->files, component->file_count, &landing->copy,
-			      err);
-
-	if (r < 0)
-		return r;
-
-	KT_OWN(kt_close_fd)
-	int version_dir = kt_fs_open_beneath(landing->store->dir, item->partial, O_RDONLY | O_DIRECTORY, 0);
-
-	if (version_dir < 0)
-		return kt_fail_errno(err, -version_dir, KT_REASON_IO_ERROR, "cannot open %s/%s", landing->store->root,
-				     item->partial);
-	return kt_record_write(version_dir, component, err);
+	item->stamps = kt_stamps_new(component->list.count);
+	if (!item->stamps)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	return kt_version_stage(landing->store, source, strcmp(folder, ".") == 0 ? component->name : folder, item->partial,
+				component, item->stamps, &landing->copy, err);
 }
 
-static int item_open_landed(const struct landing *landing, struct item *item, struct kt_error *err)
+/* What lies where something is to go, damaged or a skeleton, must be replaceable: known before the first byte. */
+static int places_check(const struct landing *landing, struct kt_error *err)
 {
 	char place[KT_PLACE_MAX];
+	int r = 0;
 
-	kt_place_version(item->component->name, item->component->version, place);
-	item->files = files_open(landing->store, place, item->component->name, false);
-	return item->files < 0 ? kt_fail_errno(err, -item->files, KT_REASON_IO_ERROR, "cannot open %s/%s",
-					       landing->store->root, place) :
-				 0;
+	for (size_t i = 0; r == 0 && i < landing->count; i++) {
+		kt_place_version(landing->items[i].component->name, landing->items[i].component->version, place);
+		r = landing->items[i].is_there ? 0 : kt_store_can_publish(landing->store, place, err);
+	}
+	kt_place_set(landing->bundle->manifest.version, place);
+	return r < 0 || landing->set == KT_SET_SAME ? r : kt_store_can_publish(landing->store, place, err);
 }
 
 /* The directories that renames will go to: made now, so that the tree's sync makes them last. */
@@ -244,61 +248,174 @@ static int places_make(const struct landing *landing, struct kt_error *err)
 
 static int components_stage(struct landing *landing, struct kt_error *err)
 {
-	kt_copy_tell(&landing->copy);
-	for (size_t i = 0; i < landing->count; i++) {
-		struct item *item = &landing->items[i];
-		int r = item->is_there ? item_open_landed(landing, item, err) : item_stage(landing, item, err);
+	int r = 0;
 
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	kt_copy_tell(&landing->copy);
+	for (size_t i = 0; r == 0 && i < landing->count; i++)
+		if (!landing->items[i].is_there)
+			r = item_stage(landing, &landing->items[i], err);
+	return r;
 }
 
-/* The contract holds of what was written, before any of it gets its name. */
-static int contract_check(const struct landing *landing, struct kt_error *err)
+static void fds_close(int (*fds)[KT_COMPONENT_MAX])
+{
+	for (size_t i = 0; i < KT_COMPONENT_MAX; i++)
+		kt_close_fd(&(*fds)[i]);
+}
+
+/* The contract holds of what was written, before any of it gets its name. What is there and kept it among the same paths
+ * and links keeps it still. */
+static int contract_check(struct landing *landing, struct kt_error *err)
 {
 	const struct kt_manifest *manifest = &landing->bundle->manifest;
-	int fds[KT_COMPONENT_MAX], r;
+	KT_OWN(fds_close) int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1};
 
-	for (size_t i = 0; i < landing->count; i++)
-		fds[i] = landing->items[i].files;
-	r = kt_elf_check(manifest, fds, false, NULL, NULL, err);
-	if (r < 0 || landing->set == KT_SET_SAME || manifest->extra_count == 0)
-		return r;
+	if (kt_elf_surroundings(manifest, landing->contract) < 0)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	for (size_t i = 0; i < landing->count; i++) {
+		const struct item *item = &landing->items[i];
+		char place[KT_PLACE_MAX];
 
-	KT_OWN(kt_close_fd)
-	int extras = kt_fs_open_beneath(landing->store->dir, PARTIAL_SET "/" KT_SET_EXTRAS, O_RDONLY | O_DIRECTORY, 0);
+		if (item->is_there && strcmp(item->contract, landing->contract) == 0)
+			continue;
+		if (item->is_there)
+			kt_place_files(item->component->name, item->component->version, place);
+		else
+			(void)snprintf(place, sizeof(place), "%s/%s", item->partial, kt_place_inside(item->component->name));
+		fds[i] = kt_fs_open_beneath(landing->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
+		if (fds[i] < 0)
+			return kt_fail_errno(err, -fds[i], KT_REASON_IO_ERROR, "cannot open %s/%s", landing->store->root,
+					     place);
+	}
+	return kt_elf_check(manifest, fds, false, NULL, NULL, err);
+}
 
-	if (extras < 0)
-		return kt_fail_errno(err, -extras, KT_REASON_IO_ERROR, "cannot open %s/" PARTIAL_SET "/" KT_SET_EXTRAS,
-				     landing->store->root);
-	return kt_elf_check_extras(manifest, extras, false, NULL, NULL, err);
+/* A km that takes the place of one that is current, and whose tools may come with the set. */
+static bool is_last(const struct landing *landing, const struct item *item)
+{
+	char place[KT_PLACE_MAX];
+
+	kt_place_version(item->component->name, item->component->version, place);
+	return strcmp(item->component->name, "km") == 0 && kt_fs_exists(landing->store->dir, place);
 }
 
 static int components_publish(struct landing *landing, struct kt_error *err)
 {
 	for (size_t i = 0; i < landing->count; i++) {
-		const struct item *item = &landing->items[i];
+		struct item *item = &landing->items[i];
 		char place[KT_PLACE_MAX];
 		int r;
 
-		if (item->is_there)
+		if (item->is_there || item->is_published || is_last(landing, item) != landing->is_set_there)
 			continue;
 		kt_place_version(item->component->name, item->component->version, place);
 		r = kt_store_publish(landing->store, item->partial, place, err);
 		if (r < 0)
 			return r;
+		landing->has_replaced |= r > 0;
+		item->is_published = true;
+		if (r == 0)
+			memcpy(landing->staged.places[landing->staged.place_count++], place, sizeof(place));
 	}
 	return 0;
 }
 
-static int set_publish(const struct landing *landing, struct kt_error *err)
+static int set_publish(struct landing *landing, struct kt_error *err)
 {
 	char place[KT_PLACE_MAX];
+	int r;
 
 	kt_place_set(landing->bundle->manifest.version, place);
-	return kt_store_publish(landing->store, PARTIAL_SET, place, err);
+	r = kt_store_publish(landing->store, PARTIAL_SET, place, err);
+	landing->has_replaced |= r > 0;
+	landing->staged.has_new_set = r == 0;
+	return r < 0 ? r : 0;
+}
+
+/* ---- noting ---- */
+
+/* What was just landed, as it looks now that it has its name: its files are known from their verifier, the names in its
+ * directories are read, so the next look needs no byte of it. */
+static int item_note(const struct landing *landing, const struct item *item, struct kt_error *err)
+{
+	const struct kt_component *component = item->component;
+	KT_OWN(kt_close_fd) int dir = kt_version_open(landing->store, component->name, component->version);
+	KT_OWN(kt_free_mem) char *body = NULL;
+	size_t size = 0;
+	FILE *notes = open_memstream(&body, &size);
+	char place[KT_PLACE_MAX];
+	struct kt_first first = {.where = place, .err = err};
+	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED, .is_staged = true, .stamps = item->stamps,
+				      .visit = kt_first_visit, .context = &first, .notes = notes};
+	struct kt_seen head = {.read_at = time(NULL)};
+	struct kt_version_tree tree;
+	const struct kt_file *km = strcmp(component->name, "km") == 0 ? kt_filelist_find(&component->list, "km") : NULL;
+	int r;
+
+	kt_place_version(component->name, component->version, place);
+	kt_version_tree(dir, component->name, &component->list, &tree);
+	r = !notes ? -ENOMEM : dir < 0 ? dir : kt_tree_check(&tree.tree, &check);
+	if (notes && fclose(notes) != 0 && r == 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot look at %s", place);
+	if (first.count > 0) { /* a disk that does not read, or somebody else who writes here */
+		err->reason = err->reason == KT_REASON_STORE_DAMAGED ? KT_REASON_IO_ERROR : err->reason;
+		return -err->code;
+	}
+	head.count = check.note_count;
+	memcpy(head.digest, component->digest, sizeof(head.digest));
+	memcpy(head.contract, landing->contract, sizeof(head.contract));
+	if (km && km->sha256)
+		memcpy(head.km_digest, km->sha256, KT_DIGEST_HEX);
+	/* a cache: without it all of it is read once more, by a verification */
+	(void)kt_seen_write(landing->store, component->name, component->version, &head, body, size, NULL);
+	return 0;
+}
+
+/* The same notes, but for what the component kept the contract among. */
+static void contract_note(const struct landing *landing, const struct item *item)
+{
+	const struct kt_component *component = item->component;
+	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+
+	if (strcmp(item->contract, landing->contract) == 0 ||
+	    kt_seen_read(landing->store, component->name, component->version, &seen) < 0)
+		return;
+	memcpy(seen.contract, landing->contract, sizeof(seen.contract));
+	(void)kt_seen_write(landing->store, component->name, component->version, &seen, seen.body, kt_seen_body_size(&seen),
+			    NULL);
+}
+
+static int set_note(const struct landing *landing, struct kt_error *err)
+{
+	const struct kt_bundle *bundle = landing->bundle;
+	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
+	KT_OWN(kt_seen_done) struct kt_seen before = {.text = NULL};
+	struct kt_seen head = {.read_at = time(NULL)};
+
+	if (!digest)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	kt_digest_add(digest, bundle->manifest_bytes, bundle->manifest_size);
+	kt_digest_take(digest, head.digest);
+	if (kt_seen_read(landing->store, KT_SEEN_SET, bundle->manifest.version, &before) == 0 &&
+	    strcmp(before.digest, head.digest) == 0)
+		return 0;
+	(void)kt_seen_write(landing->store, KT_SEEN_SET, bundle->manifest.version, &head, "", 0, NULL);
+	return 0;
+}
+
+static int landing_note(const struct landing *landing, struct kt_error *err)
+{
+	int r = set_note(landing, err);
+
+	for (size_t i = 0; r == 0 && i < landing->count; i++) {
+		if (landing->items[i].is_there)
+			contract_note(landing, &landing->items[i]);
+		else
+			r = item_note(landing, &landing->items[i], err);
+	}
+	return r;
 }
 
 static bool is_complete(const struct landing *landing)
@@ -318,23 +435,16 @@ static bool is_own_root(const struct landing *landing)
 	       bundle.st_dev == root.st_dev && bundle.st_ino == root.st_ino;
 }
 
-static int landing_run(struct landing *landing, struct kt_error *err)
+static int landing_write(struct landing *landing, struct kt_error *err)
 {
-	int r = kt_store_sweep(landing->store, err);
+	const struct kt_bundle *bundle = landing->bundle;
+	int r = places_make(landing, err);
 
-	if (r == 0)
-		r = landing_look(landing, err);
-	if (r < 0 || is_complete(landing))
-		return r;
-	r = is_own_root(landing) ? 0 : kt_bundle_check_names(landing->bundle, err);
-	if (r == 0)
-		r = room_check(landing, err);
-	if (r == 0)
-		r = places_make(landing, err);
 	if (r == 0)
 		r = components_stage(landing, err);
 	if (r == 0 && landing->set != KT_SET_SAME)
-		r = kt_set_write(landing->store, landing->bundle, PARTIAL_SET, &landing->copy, err);
+		r = kt_set_write(landing->store, &bundle->manifest, bundle->manifest_bytes, bundle->manifest_size, PARTIAL_SET,
+				 err);
 	if (r == 0)
 		r = contract_check(landing, err);
 	if (r == 0)
@@ -343,11 +453,38 @@ static int landing_run(struct landing *landing, struct kt_error *err)
 		r = components_publish(landing, err);
 	if (r == 0 && landing->set != KT_SET_SAME)
 		r = set_publish(landing, err);
-	return r;
+	landing->is_set_there = true;
+	if (r == 0)
+		r = components_publish(landing, err);
+	return r < 0 ? r : landing_note(landing, err);
 }
 
-int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_store_progress *progress, void *context,
-		   uint64_t *ret_bytes_written, struct kt_error *err)
+static int landing_run(struct landing *landing, struct kt_error *err)
+{
+	int r = kt_store_sweep(landing->store, err);
+
+	if (r == 0)
+		r = kt_store_take_over(landing->store, err);
+	if (r == 0)
+		r = kt_folders_mend(landing->store, err);
+	if (r == 0)
+		r = landing_look(landing, err);
+	if (r < 0)
+		return r;
+	if (is_complete(landing))
+		return set_note(landing, err);
+	r = kt_bundle_read_lists(landing->bundle, err);
+	if (r == 0 && !is_own_root(landing))
+		r = names_check(landing, err);
+	if (r == 0)
+		r = room_check(landing, err);
+	if (r == 0)
+		r = places_check(landing, err);
+	return r < 0 ? r : landing_write(landing, err);
+}
+
+int kt_store_stage(struct kt_store *store, struct kt_bundle *bundle, kt_store_progress *progress, void *context,
+		   struct kt_staged *ret_staged, struct kt_error *err)
 {
 	KT_OWN(landing_done)
 	struct landing landing = {
@@ -367,7 +504,10 @@ int kt_store_stage(struct kt_store *store, const struct kt_bundle *bundle, kt_st
 		(void)kt_store_sweep(store, NULL);
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	}
-	if (ret_bytes_written)
-		*ret_bytes_written = landing.copy.done_bytes;
+	if (landing.has_replaced) /* what cannot be removed now is by a later start */
+		(void)kt_store_sweep(store, NULL);
+	landing.staged.bytes_written = landing.copy.done_bytes;
+	if (ret_staged)
+		*ret_staged = landing.staged;
 	return 0;
 }

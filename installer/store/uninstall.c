@@ -1,6 +1,7 @@
 /* Taking everything back. What pods see goes first, so that nobody starts from a tree that is going; the mark that the
  * root is ours goes last, so that a crash anywhere leaves something that a second run still takes for ours. What we did
- * not make stays and is named. */
+ * not make stays and is named. A folder that somebody has mounted stays, empty: whoever mounted it sees what is installed
+ * in it next, which he never would in another of the same name. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 
 #include "kontain/fs.h"
 #include "kontain/own.h"
+#include "door.h"
+#include "inuse.h"
 #include "seen.h"
 
 static int pointer_remove(const struct kt_store *store, const char *name, const char *starts_with, struct kt_error *err)
@@ -31,7 +34,7 @@ static int links_remove(const struct kt_store *store, struct kt_error *err)
 
 	if (r == 0)
 		r = pointer_remove(store, KT_STORE_PREVIOUS, KT_STORE_SETS "/", err);
-	for (size_t i = 0; r == 0 && kt_component_names[i]; i++)
+	for (size_t i = 0; r == 0 && i < KT_COMPONENT_LINKED; i++)
 		r = pointer_remove(store, kt_component_folder(kt_component_names[i]), KT_STORE_CURRENT "/", err);
 	if (r == 0 && fsync(store->dir) < 0)
 		r = kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync %s", store->root);
@@ -41,6 +44,7 @@ static int links_remove(const struct kt_store *store, struct kt_error *err)
 struct removal {
 	const struct kt_store *store;
 	const char *folder; /* below the root */
+	bool is_forced;
 	struct kt_error *err;
 };
 
@@ -53,42 +57,35 @@ static int version_visit(void *context, int dir, const char *name)
 	if (!kt_version_is_valid(name))
 		return 0;
 	(void)snprintf(path, sizeof(path), "%s/%s", removal->folder, name);
-	return kt_store_discard(removal->store, path, removal->err);
+	return kt_store_retire(removal->store, path, removal->is_forced, removal->err);
 }
 
-/* Everything of ours in a folder, then the folder where nothing else is in it. */
-static int folder_remove(const struct kt_store *store, const char *folder, struct kt_error *err)
+/* Everything of ours in a folder. */
+static int folder_empty(const struct kt_store *store, const char *folder, bool is_forced, struct kt_error *err)
 {
 	struct kt_error mine = {.code = 0};
-	struct removal removal = {.store = store, .folder = folder, .err = &mine};
-	const char *name = NULL;
+	struct removal removal = {store, folder, is_forced, &mine};
 	int r = kt_each_entry(store->dir, folder, version_visit, &removal);
 
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	if (r < 0 && r != -ENOTDIR && r != -ELOOP)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
-
-	KT_OWN(kt_close_fd) int parent = kt_fs_open_parent(store->dir, folder, &name);
-
-	if (parent >= 0) /* a foreign file keeps it, and is named at the end */
-		(void)unlinkat(parent, name, AT_REMOVEDIR);
 	return 0;
 }
 
-static int versions_remove(const struct kt_store *store, struct kt_error *err)
+static int versions_remove(const struct kt_store *store, bool is_forced, struct kt_error *err)
 {
-	int r = folder_remove(store, KT_STORE_SETS, err);
+	int r = folder_empty(store, KT_STORE_SETS, is_forced, err);
 
 	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
 		char folder[KT_PLACE_MAX];
 
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);
-		r = folder_remove(store, folder, err);
+		r = folder_empty(store, folder, is_forced, err);
 	}
 	if (r < 0)
 		return r;
-	(void)unlinkat(store->dir, KT_STORE_VERSIONS, AT_REMOVEDIR);
 	r = kt_seen_sweep(store);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove what was noted of files in %s",
 				     store->root) :
@@ -96,29 +93,86 @@ static int versions_remove(const struct kt_store *store, struct kt_error *err)
 }
 
 /* Empty folders in our places: a runtime made them for some pod's hostPath. */
-static void skeletons_remove(const struct kt_store *store)
+static int skeletons_remove(const struct kt_store *store, bool is_forced, struct kt_error *err)
 {
-	static const char *const others[] = {KT_STORE_SETS, KT_STORE_VERSIONS, NULL};
+	int r = 0;
 
-	for (size_t i = 0; kt_component_names[i]; i++)
+	for (size_t i = 0; r == 0 && i < KT_COMPONENT_LINKED; i++)
 		if (kt_is_skeleton(store->dir, kt_component_folder(kt_component_names[i])))
-			(void)kt_fs_remove_tree(store->dir, kt_component_folder(kt_component_names[i]), NULL);
-	for (size_t i = 0; others[i]; i++)
-		if (kt_is_skeleton(store->dir, others[i]))
-			(void)kt_fs_remove_tree(store->dir, others[i], NULL);
+			r = kt_store_retire(store, kt_component_folder(kt_component_names[i]), is_forced, err);
+	return r;
 }
+
+/* What was taken out of its place just now, and before. ret_users: who is there now that nobody finds anything any more; by
+ * force it is removed all the same, and where nobody can be asked. */
+static int all_clear(const struct kt_store *store, bool is_forced, struct kt_users *ret_users, struct kt_error *err)
+{
+	struct kt_state_kept kept = {.count = 0};
+	int r = kt_store_find_kept_users(store, ret_users, err);
+
+	if (r == 0 || is_forced)
+		r = kt_store_clear_unused(store, is_forced ? NULL : ret_users, &kept, err);
+	if (r < 0 || kept.count == 0)
+		return r;
+	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s is in use: %s", store->root, kept.list[0].name, kept.list[0].user);
+}
+
+/* The folder, or one in it. */
+static bool is_mounted(const struct kt_users *users, const char *folder)
+{
+	size_t length = strlen(folder);
+
+	for (size_t i = 0; i < users->count; i++) {
+		const char *place = users->list[i].place;
+
+		if (strncmp(place, folder, length) == 0 && (place[length] == '\0' || place[length] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* One that holds nothing but folders; a foreign file keeps it, and is named at the end. */
+static void folder_remove(const struct kt_store *store, const struct kt_users *users, const char *folder)
+{
+	const char *name = NULL;
+	KT_OWN(kt_close_fd) int parent = kt_fs_open_parent(store->dir, folder, &name);
+
+	if (parent >= 0 && !is_mounted(users, folder) && kt_is_skeleton(parent, name))
+		(void)kt_fs_remove_tree(parent, name, NULL);
+}
+
+static void folders_remove(const struct kt_store *store, const struct kt_users *users)
+{
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		char folder[KT_PLACE_MAX];
+
+		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);
+		folder_remove(store, users, folder);
+	}
+	folder_remove(store, users, KT_STORE_VERSIONS);
+	folder_remove(store, users, KT_STORE_SETS);
+}
+
+struct remains {
+	const struct kt_users *users;
+	char first[256]; /* what is neither ours nor mounted by somebody; "" for nothing */
+};
 
 static int first_visit(void *context, int dir, const char *name)
 {
-	(void)dir;
+	struct remains *remains = context;
+
 	if (strcmp(name, KT_STORE_OWNER) == 0 || strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0)
 		return 0;
-	(void)snprintf(context, 256, "%s", name);
+	if ((strcmp(name, KT_STORE_SETS) == 0 || strcmp(name, KT_STORE_VERSIONS) == 0) && is_mounted(remains->users, name) &&
+	    kt_is_skeleton(dir, name))
+		return 0;
+	(void)snprintf(remains->first, sizeof(remains->first), "%s", name);
 	return 1;
 }
 
 /* The root itself, when it is empty. A mount point stays: it is not ours to unmount. */
-static int root_remove(const struct kt_store *store, struct kt_error *err)
+static int root_remove(const struct kt_store *store, bool *ret_kept, struct kt_error *err)
 {
 	size_t prefix = strlen(store->path) - strlen(store->root);
 	char host[sizeof(store->path)];
@@ -131,15 +185,48 @@ static int root_remove(const struct kt_store *store, struct kt_error *err)
 
 	if (parent < 0)
 		return kt_fail_errno(err, -parent, KT_REASON_IO_ERROR, "cannot open the folder above %s", store->root);
-	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != EBUSY && errno != ENOTEMPTY)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s", store->root);
+
+	int code = unlinkat(parent, name, AT_REMOVEDIR) < 0 ? errno : 0;
+
+	*ret_kept = code == EBUSY || code == ENOTEMPTY;
+	if (code != 0 && code != ENOENT && !*ret_kept)
+		return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot remove %s", store->root);
 	if (fsync(parent) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync the folder above %s", store->root);
 	return 0;
 }
 
-int kt_store_uninstall(struct kt_store *store, struct kt_error *err)
+/* The marks go last, and with them the root. */
+static int marks_remove(const struct kt_store *store, const struct kt_users *users, bool *ret_root_kept,
+			struct kt_error *err)
 {
+	struct remains remains = {.users = users};
+	int r = kt_each_entry(store->dir, ".", first_visit, &remains);
+
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
+	if (fsync(store->dir) < 0 || (unlinkat(store->dir, KT_STORE_OWNER, 0) < 0 && errno != ENOENT) ||
+	    (unlinkat(store->dir, KT_STORE_LOCK, 0) < 0 && errno != ENOENT) || fsync(store->dir) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove our marks from %s", store->root);
+	if (r > 0)
+		return kt_fail(err, ENOTEMPTY, KT_REASON_FOREIGN_INSTALLATION,
+			       "%s/%s was not made by kontain-installer and was kept; all else is removed", store->root,
+			       remains.first);
+	*ret_root_kept = is_mounted(users, ".");
+	return *ret_root_kept ? 0 : root_remove(store, ret_root_kept, err);
+}
+
+int kt_store_refuse_used(const struct kt_store *store, struct kt_error *err)
+{
+	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	int r = kt_store_find_users(store, &users, err);
+
+	return r < 0 ? r : kt_users_refuse(&users, store->root, err);
+}
+
+int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_kept, struct kt_error *err)
+{
+	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
 	enum kt_claim claim;
 	char foreign[256] = "";
 	int r = kt_store_claim(store, &claim, foreign);
@@ -150,9 +237,15 @@ int kt_store_uninstall(struct kt_store *store, struct kt_error *err)
 		return kt_fail(err, EPERM, KT_REASON_FOREIGN_INSTALLATION,
 			       "%s was not made by kontain-installer (%s is there): nothing was removed", store->root,
 			       foreign);
-	r = links_remove(store, err);
+	r = is_forced ? 0 : kt_store_refuse_used(store, err);
 	if (r == 0)
-		r = versions_remove(store, err);
+		r = links_remove(store, err);
+	if (r == 0)
+		r = versions_remove(store, is_forced, err);
+	if (r == 0)
+		r = skeletons_remove(store, is_forced, err);
+	if (r == 0)
+		r = all_clear(store, is_forced, &users, err);
 	if (r == 0)
 		r = kt_store_sweep(store, err);
 	if (r == 0)
@@ -164,16 +257,6 @@ int kt_store_uninstall(struct kt_store *store, struct kt_error *err)
 	if (r < 0)
 		return r;
 	(void)unlinkat(store->dir, KT_STORE_PINNED, 0); /* one that stays is named below */
-	skeletons_remove(store);
-	r = kt_each_entry(store->dir, ".", first_visit, foreign);
-	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
-	if (fsync(store->dir) < 0 || (unlinkat(store->dir, KT_STORE_OWNER, 0) < 0 && errno != ENOENT) ||
-	    (unlinkat(store->dir, KT_STORE_LOCK, 0) < 0 && errno != ENOENT) || fsync(store->dir) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove our marks from %s", store->root);
-	if (r > 0)
-		return kt_fail(err, ENOTEMPTY, KT_REASON_FOREIGN_INSTALLATION,
-			       "%s/%s was not made by kontain-installer and was kept; all else is removed", store->root,
-			       foreign);
-	return root_remove(store, err);
+	folders_remove(store, &users);
+	return marks_remove(store, &users, ret_root_kept, err);
 }

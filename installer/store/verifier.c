@@ -3,12 +3,13 @@
  *
  * It runs in a child so that digest and copy overlap: on two cores the digest costs next to no time, on one it costs
  * what it would anyway. The parent sends indices of written files and closes its end; the child answers with one
- * kt_error. The child reads only, shares no state, and goes when its parent goes. */
+ * kt_error. The child reads only, shares nothing but the stamps that it takes, and goes when its parent goes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,47 +17,46 @@
 #include <unistd.h>
 
 #include "copy.h"
+#include "kontain/descriptors.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 
-#define READ_BYTES (256 * 1024) /* stays in the second-level cache between read and digest */
+enum { CHILD_TREE = 3, CHILD_LINK, CHILD_FDS_END }; /* behind 0 to 2 */
 
 struct check {
 	struct kt_way way;
-	const struct kt_bundle_file *files;
-	size_t count;
-	struct kt_digest *digest;
-	char *buffer;
+	const struct kt_filelist *list;
+	uint64_t *stamps;
+	struct kt_reader reader;
 };
 
-static int file_check(struct check *check, const struct kt_bundle_file *file, struct kt_error *err)
+/* A stamp counts only when nothing could have changed within its tick since (kt_stamp_await_tick). The wait is one for
+ * many files: they come faster than ticks do. */
+static int file_check(struct check *check, size_t index, struct kt_error *err)
 {
+	const struct kt_file *file = &check->list->files[index];
 	const char *name = NULL;
 	int parent = kt_way_enter(&check->way, file->path, false, &name);
-	KT_OWN(kt_close_fd) int fd = parent < 0 ? parent : kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW, 0);
-	char sha256[KT_DIGEST_HEX];
-	uint64_t size = 0;
-	ssize_t got = 0;
+	struct kt_reading reading;
 	struct stat info;
+	bool is_settled = false;
+	int r = parent < 0 ? parent : fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 
-	if (fd < 0)
-		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot read back %s", file->path);
-	do {
-		if (got > 0) {
-			kt_digest_add(check->digest, check->buffer, (size_t)got);
-			size += (uint64_t)got;
-		}
-		got = read(fd, check->buffer, READ_BYTES);
-	} while (got > 0 || (got < 0 && errno == EINTR));
-	if (got < 0 || fstat(fd, &info) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read back %s", file->path);
-	kt_digest_take(check->digest, sha256);
-	if (size != file->size_bytes || strcmp(sha256, file->sha256) != 0)
-		return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s is not what the manifest says: digest %.12s..., not %.12s...",
-			       file->path, sha256, file->sha256);
-	if (!S_ISREG(info.st_mode) || (info.st_mode & 07777) != file->mode)
+	if (r == 0) {
+		is_settled = kt_stamp_await_tick(&info);
+		r = kt_reader_read(&check->reader, parent, name, &reading);
+	}
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read back %s", file->path);
+	if (reading.size_bytes != file->size_bytes || strcmp(reading.sha256, file->sha256) != 0)
+		return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
+			       "%s is not what its list says: digest %.12s..., not %.12s...", file->path, reading.sha256,
+			       file->sha256);
+	if ((reading.info.st_mode & 07777) != file->mode)
 		return kt_fail(err, EBADMSG, KT_REASON_IO_ERROR, "%s was written with mode %o, not %o", file->path,
-			       info.st_mode & 07777, file->mode);
+			       reading.info.st_mode & 07777, file->mode);
+	if (check->stamps && is_settled && reading.is_steady && kt_stamp(&info) == kt_stamp(&reading.info))
+		check->stamps[index] = kt_stamp(&info);
 	return 0;
 }
 
@@ -72,26 +72,40 @@ static void serve(struct check *check, int link)
 			continue;
 		if (got != sizeof(index))
 			break;
-		if (err.code == 0 && index < check->count)
-			(void)file_check(check, &check->files[index], &err);
+		if (err.code == 0 && index < check->list->count)
+			(void)file_check(check, index, &err);
 	}
 	while (send(link, &err, sizeof(err), MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
 
-static _Noreturn void child_run(int tree, const struct kt_bundle_file *files, size_t count, int link, pid_t parent)
+/* Keeps two descriptors and none of its maker's others: not the store's lock, which a child that outlives a killed parent
+ * for a moment would hold. */
+static bool descriptors_keep(int *tree, int *link)
 {
-	struct check check = {.files = files, .count = count, .digest = kt_digest_new(), .buffer = malloc(READ_BYTES)};
+	int trees = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END), links = fcntl(*link, F_DUPFD_CLOEXEC, CHILD_FDS_END);
+
+	if (trees < 0 || links < 0 || dup2(trees, CHILD_TREE) < 0 || dup2(links, CHILD_LINK) < 0)
+		return false;
+	kt_descriptors_close(CHILD_FDS_END);
+	*tree = CHILD_TREE;
+	*link = CHILD_LINK;
+	return true;
+}
+
+static _Noreturn void child_run(int tree, const struct kt_filelist *list, uint64_t *stamps, int link, pid_t parent)
+{
+	struct check check = {.list = list, .stamps = stamps};
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || !check.digest || !check.buffer)
+	if (getppid() != parent || !descriptors_keep(&tree, &link) || kt_reader_init(&check.reader) < 0)
 		_exit(1);
 	kt_way_init(&check.way, tree);
 	serve(&check, link);
 	_exit(0);
 }
 
-int kt_verifier_start(int tree, const struct kt_bundle_file *files, size_t count, struct kt_verifier *ret_verifier,
+int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps, struct kt_verifier *ret_verifier,
 		      struct kt_error *err)
 {
 	KT_OWN(kt_close_fd) int ours = -1;
@@ -110,7 +124,7 @@ int kt_verifier_start(int tree, const struct kt_bundle_file *files, size_t count
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot fork");
 	if (pid == 0) {
 		kt_close_fd(&ours);
-		child_run(tree, files, count, theirs, self);
+		child_run(tree, list, stamps, theirs, self);
 	}
 	*ret_verifier = (struct kt_verifier){.pid = pid, .link = kt_take_fd(&ours)};
 	return 0;
@@ -158,4 +172,17 @@ void kt_verifier_done(struct kt_verifier *verifier)
 		child_reap(verifier);
 	}
 	errno = saved;
+}
+
+uint64_t *kt_stamps_new(size_t count)
+{
+	void *stamps = mmap(NULL, count * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return stamps == MAP_FAILED ? NULL : stamps;
+}
+
+void kt_stamps_free(uint64_t *stamps, size_t count)
+{
+	if (stamps)
+		(void)munmap(stamps, count * sizeof(uint64_t));
 }

@@ -1,5 +1,5 @@
-/* The deep check: every byte of a set against its manifest, and the ELF contract over it. What was right, and what was not,
- * is noted with the stamp that it was read under (seen.h). It reads in this process and one file after the other: who
+/* The deep check: every byte of a set against its lists, and the ELF contract over it. What was right, and what was not,
+ * is noted with the stamp that it was read under (treecheck.h). It reads in this process and one file after the other: who
  * wants it in the background runs it in a process of its own, at idle priority. */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,44 +9,39 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
-#include "record.h"
 #include "set.h"
+#include "takeover.h"
 
 /* Long enough for another reader's note, too short to stand in a landing's way. */
 #define NOTE_WAIT_MS 2000
 
-/* A component or the set itself, as it was read. */
+/* A component, as it was read. */
 struct part {
-	char name[16];
-	char version[KT_VERSION_MAX];
-	uint64_t mark;              /* KT_STAMP_NONE: not to be noted */
-	char digest[KT_DIGEST_HEX]; /* as in struct kt_seen */
-	struct kt_seen_file *files; /* owned */
-	size_t count;
+	bool is_noted;
+	struct kt_seen head;
+	char *body; /* owned */
+	size_t body_size;
 };
 
 struct deep {
 	const struct kt_store *store;
-	struct kt_manifest manifest;
-	struct kt_reader reader;
+	struct kt_set set;
 	int fds[KT_COMPONENT_MAX]; /* the components' folders; -1 for one that is not there, which is a fault */
-	int extras;                /* -1 when there are none */
-	struct part parts[KT_COMPONENT_MAX + 1];
-	size_t part_count;
+	struct part parts[KT_COMPONENT_MAX];
+	char contract[KT_DIGEST_HEX];
 	struct kt_error fault; /* the first; code 0: none */
 };
 
 static void deep_done(struct deep *deep)
 {
-	for (size_t i = 0; i < KT_COMPONENT_MAX; i++)
+	for (size_t i = 0; i < KT_COMPONENT_MAX; i++) {
 		kt_close_fd(&deep->fds[i]);
-	kt_close_fd(&deep->extras);
-	for (size_t i = 0; i < deep->part_count; i++)
-		kt_free_mem(&deep->parts[i].files);
-	kt_reader_done(&deep->reader);
-	kt_manifest_done(&deep->manifest);
+		kt_free_mem(&deep->parts[i].body);
+	}
+	kt_set_done(&deep->set);
 }
 
 /* Where a fault goes: the first is kept, the rest only counts as one. */
@@ -55,240 +50,118 @@ static struct kt_error *fault_of(struct deep *deep)
 	return deep->fault.code == 0 ? &deep->fault : NULL;
 }
 
-/* NULL when memory is gone, which is a fault then. */
-static struct part *part_add(struct deep *deep, const char *name, const char *version, size_t room)
+static int difference_visit(void *context, const struct kt_difference *difference)
 {
-	struct part *part = &deep->parts[deep->part_count];
+	struct kt_first *first = context;
+	struct kt_error ignored = {.code = 0};
+	struct kt_first other = {.where = first->where, .err = first->err->code == 0 ? first->err : &ignored};
 
-	*part = (struct part){.files = calloc(room, sizeof(*part->files))};
-	if (!part->files) {
+	return kt_first_visit(&other, difference);
+}
+
+/* Reads all of it, and keeps what is to be noted. */
+static void tree_verify(struct deep *deep, const struct kt_tree *tree, const char *place, struct part *part)
+{
+	struct kt_first first = {.where = place, .err = &deep->fault};
+	FILE *notes = open_memstream(&part->body, &part->body_size);
+	struct kt_tree_check check = {.depth = KT_DEPTH_ALL, .visit = difference_visit, .context = &first, .notes = notes};
+	int r = notes ? kt_tree_check(tree, &check) : -ENOMEM;
+
+	part->head.count = check.note_count;
+	part->is_noted = (!notes || fclose(notes) == 0) && r == 0;
+	if (r < 0)
 		(void)kt_fail(fault_of(deep), ENOMEM, KT_REASON_INTERNAL, "out of memory");
-		return NULL;
-	}
-	(void)snprintf(part->name, sizeof(part->name), "%s", name);
-	(void)snprintf(part->version, sizeof(part->version), "%s", version);
-	deep->part_count++;
-	return part;
-}
-
-static bool link_is_right(int parent, const char *name, const char *link)
-{
-	char target[KT_MANIFEST_PATH_MAX];
-
-	return kt_fs_read_link(parent, name, target, sizeof(target)) == 0 && strcmp(target, link) == 0;
-}
-
-/* What is wrong with it, NULL for nothing; ret_seen says under which stamp. -errno in *ret_code when it cannot be told. */
-static const char *file_verify(struct deep *deep, int parent, const char *name, const struct kt_bundle_file *file,
-			       struct kt_seen_file *ret_seen, int *ret_code)
-{
-	struct kt_reading reading;
-	struct stat info;
-
-	*ret_code = fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-	if (*ret_code < 0)
-		return NULL;
-	ret_seen->stamp = kt_stamp_settled(&info);
-	if (file->link)
-		return link_is_right(parent, name, file->link) ? NULL : "is not the link that was landed";
-	if (!S_ISREG(info.st_mode) || (info.st_mode & 07777) != file->mode)
-		return "has another type or mode than was landed";
-	if ((uint64_t)info.st_size != file->size_bytes)
-		return "has another size than was landed";
-	*ret_code = kt_reader_read(&deep->reader, parent, name, &reading);
-	if (*ret_code < 0)
-		return NULL;
-	ret_seen->stamp = reading.stamp;
-	if (reading.size_bytes == file->size_bytes && strcmp(reading.sha256, file->sha256) == 0)
-		return NULL;
-	ret_seen->stamp = kt_stamp(&info); /* wrong is wrong, however young: a landing looks at it again */
-	return "has another content than was landed";
-}
-
-/* Reads files below tree into a part; place is the tree's, for texts. */
-static void files_verify(struct deep *deep, struct part *part, int tree, const struct kt_bundle_file *files, size_t count,
-			 const char *place)
-{
-	KT_OWN(kt_way_done) struct kt_way way;
-
-	kt_way_init(&way, tree);
-	for (size_t i = 0; i < count; i++) {
-		struct kt_seen_file *seen = &part->files[part->count];
-		const char *name = NULL, *wrong = NULL;
-		int parent = kt_way_enter(&way, files[i].path, false, &name), code = parent;
-
-		seen->path = files[i].path;
-		if (parent >= 0)
-			wrong = file_verify(deep, parent, name, &files[i], seen, &code);
-		seen->is_wrong = wrong != NULL;
-		part->count++;
-		if (wrong)
-			(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_CHANGED, "%s/%.200s %s", place,
-				      files[i].path, wrong);
-		if (code >= 0)
-			continue;
-		part->mark = KT_STAMP_NONE;
-		if (code == -ENOENT || code == -ENOTDIR || code == -ELOOP)
-			(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_LOST, "%s/%.200s is missing", place,
-				      files[i].path);
-		else
-			(void)kt_fail_errno(fault_of(deep), -code, KT_REASON_IO_ERROR, "cannot read %s/%.200s", place,
-					    files[i].path);
-	}
-}
-
-static const char *km_digest(const struct kt_component *component)
-{
-	for (size_t i = 0; i < component->file_count; i++)
-		if (!component->files[i].link && strcmp(component->files[i].path, "km") == 0)
-			return component->files[i].sha256;
-	return "";
-}
-
-/* Types, sizes and the like first: it is quick, its words are plainer, and what is lost need not be read. */
-static int component_look(struct deep *deep, const struct kt_component *component, int dir, const char *place)
-{
-	KT_OWN(kt_record_done) struct kt_record record = {.text = NULL};
-	struct kt_record_check check = {.seen = NULL};
-	struct kt_error *fault = fault_of(deep);
-
-	if (dir < 0 || kt_record_read(dir, &record, NULL) < 0)
-		return kt_fail(fault, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s has no record: it is not there", place);
-	if (strcmp(record.digest, component->digest) != 0)
-		return kt_fail(fault, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s is another %s than the manifest's", place,
-			       component->name);
-	return kt_record_check(&record, dir, place, &check, fault);
 }
 
 static void component_verify(struct deep *deep, size_t i)
 {
-	const struct kt_component *component = &deep->manifest.components[i];
+	struct kt_component *component = &deep->set.manifest.components[i];
+	KT_OWN(kt_close_fd) int dir = kt_version_open(deep->store, component->name, component->version);
+	struct part *part = &deep->parts[i];
+	struct kt_version_tree tree;
 	char place[KT_PLACE_MAX], files[KT_PLACE_MAX];
-	struct part *part;
+	const struct kt_file *km;
 
 	kt_place_version(component->name, component->version, place);
 	kt_place_files(component->name, component->version, files);
-
-	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(deep->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
-	uint64_t mark = dir < 0 ? KT_STAMP_NONE : kt_seen_mark(dir, component->name);
-
-	if (component_look(deep, component, dir, place) < 0)
+	if (kt_version_list(dir, component->name, component->version, &component->list, fault_of(deep)) < 0)
 		return;
-	deep->fds[i] = kt_fs_open_beneath(deep->store->dir, files, O_RDONLY | O_DIRECTORY, 0);
-	if (deep->fds[i] < 0) {
-		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_LOST, "%s is missing", files);
+	if (strcmp(component->list.digest, component->digest) != 0) {
+		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_DAMAGED,
+			      "%s/" KT_FILELIST_NAME " is not the list that the set's manifest names", place);
 		return;
 	}
-	part = part_add(deep, component->name, component->version, component->file_count + 1);
-	if (!part)
-		return;
-	part->mark = mark;
-	if (strcmp(component->name, "km") == 0)
-		memcpy(part->digest, km_digest(component), strlen(km_digest(component)) + 1);
-	files_verify(deep, part, deep->fds[i], component->files, component->file_count, files);
+	kt_version_tree(dir, component->name, &component->list, &tree);
+	tree_verify(deep, &tree.tree, place, part);
+	memcpy(part->head.digest, component->digest, sizeof(component->digest));
+	km = strcmp(component->name, "km") == 0 ? kt_filelist_find(&component->list, "km") : NULL;
+	if (km && km->sha256)
+		memcpy(part->head.km_digest, km->sha256, KT_DIGEST_HEX);
+	deep->fds[i] = kt_fs_open_beneath(deep->store->dir, files, O_RDONLY | O_DIRECTORY, 0);
 }
 
-struct link_search {
-	const struct kt_manifest *manifest;
-	size_t found;
-};
-
-static int link_visit(void *context, const char *component, const char *version)
-{
-	struct link_search *search = context;
-	const struct kt_component *wanted = kt_manifest_component(search->manifest, component);
-
-	search->found += wanted && strcmp(wanted->version, version) == 0;
-	return 0;
-}
-
-static void links_verify(struct deep *deep, const char *version)
-{
-	struct link_search search = {.manifest = &deep->manifest};
-	int r = kt_set_each_link(deep->store, version, link_visit, &search);
-
-	if (r < 0 || search.found != deep->manifest.component_count)
-		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_DAMAGED,
-			      KT_STORE_SETS "/%s: its links are not those of its manifest", version);
-}
-
-/* Nothing beside it says what a manifest should be, but what it was when it was read first. */
-static void manifest_verify(struct deep *deep, struct part *part, int dir)
-{
-	KT_OWN(kt_seen_done) struct kt_seen before = {.text = NULL};
-	struct kt_reading reading;
-	int r = kt_reader_read(&deep->reader, dir, KT_MANIFEST_NAME, &reading);
-
-	part->mark = r < 0 ? KT_STAMP_NONE : kt_seen_mark(dir, KT_SEEN_SET);
-	if (r < 0)
-		return; /* it was parsed a moment ago: another is at work here */
-	memcpy(part->digest, reading.sha256, sizeof(reading.sha256));
-	part->files[part->count++] = (struct kt_seen_file){.path = KT_MANIFEST_NAME, .stamp = reading.stamp};
-	if (kt_seen_read(deep->store, KT_SEEN_SET, part->version, part->mark, &before) < 0 ||
-	    strcmp(before.digest, part->digest) == 0)
-		return;
-	part->mark = KT_STAMP_NONE; /* what was known stays known */
-	(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_CHANGED,
-		      KT_STORE_SETS "/%s/" KT_MANIFEST_NAME " has another content than was landed", part->version);
-}
-
+/* Nothing beside it says what a manifest should be, but what it was when it was landed. */
 static void set_verify(struct deep *deep, const char *version)
 {
-	const struct kt_manifest *manifest = &deep->manifest;
+	KT_OWN(kt_seen_done) struct kt_seen before = {.text = NULL};
 	char place[KT_PLACE_MAX];
+	struct kt_first first = {.where = place, .err = &deep->fault};
+	struct kt_tree_check check = {.depth = KT_DEPTH_STAT, .visit = difference_visit, .context = &first};
+	struct kt_set_tree tree;
 
 	kt_place_set(version, place);
-
-	KT_OWN(kt_close_fd) int dir = kt_fs_open_beneath(deep->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
-	struct part *part = dir < 0 ? NULL : part_add(deep, KT_SEEN_SET, version, manifest->extra_count + 1);
-
-	if (!part)
-		return;
-	manifest_verify(deep, part, dir);
-	if (manifest->extra_count == 0)
-		return;
-	(void)snprintf(place, sizeof(place), KT_STORE_SETS "/%s/" KT_SET_EXTRAS, version);
-	deep->extras = kt_fs_open_beneath(deep->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
-	if (deep->extras >= 0) {
-		files_verify(deep, part, deep->extras, manifest->extras, manifest->extra_count, place);
-		return;
-	}
-	part->mark = KT_STAMP_NONE;
-	(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_LOST, "%s is missing", place);
+	kt_set_tree(&deep->set, &tree);
+	(void)kt_tree_check(&tree.tree, &check);
+	first.where = deep->store->root;
+	(void)kt_folders_check(deep->store, difference_visit, &first);
+	if (kt_seen_read(deep->store, KT_SEEN_SET, version, &before) == 0 && strcmp(before.digest, deep->set.sha256) != 0)
+		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_CHANGED,
+			      "%s/" KT_MANIFEST_NAME " has another content than was landed", place);
 }
 
 /* A cache, so no trouble with it is worth a word: the next tick asks for another reading. */
-static void notes_write(const struct deep *deep)
+static void notes_write(const struct deep *deep, const char *version)
 {
 	struct kt_store store = *deep->store; /* its directory is borrowed, its lock may be ours */
-	int64_t now = time(NULL);
+	const struct kt_manifest *manifest = &deep->set.manifest;
+	struct kt_seen set = {.read_at = time(NULL)};
 
 	if (store.lock < 0 &&
 	    (!kt_fs_exists(store.dir, KT_STORE_OWNER) || kt_store_lock(&store, NOTE_WAIT_MS, NULL) < 0))
 		return;
-	for (size_t i = 0; i < deep->part_count; i++) {
+	for (size_t i = 0; i < manifest->component_count; i++) {
 		const struct part *part = &deep->parts[i];
+		struct kt_seen head = part->head;
 
-		if (part->mark != KT_STAMP_NONE)
-			(void)kt_seen_write(&store, part->name, part->version, part->mark, now, part->digest, part->files,
-					    part->count, NULL);
+		head.read_at = set.read_at;
+		memcpy(head.contract, deep->contract, sizeof(head.contract));
+		if (part->is_noted)
+			(void)kt_seen_write(&store, manifest->components[i].name, manifest->components[i].version, &head,
+					    part->body, part->body_size, NULL);
 	}
+	memcpy(set.digest, deep->set.sha256, sizeof(set.digest));
+	if (deep->fault.code == 0)
+		(void)kt_seen_write(&store, KT_SEEN_SET, version, &set, "", 0, NULL);
 	if (deep->store->lock < 0)
 		kt_close_fd(&store.lock);
 }
 
-static int contract_verify(const struct deep *deep, const struct kt_verify *how, struct kt_error *err)
+static int contract_verify(struct deep *deep, const struct kt_verify *how, struct kt_error *err)
 {
-	int r = kt_elf_check(&deep->manifest, deep->fds, how->is_strict, how->found, how->context, err);
+	const struct kt_manifest *manifest = &deep->set.manifest;
+	int r;
 
-	if (r == 0 && deep->extras >= 0)
-		r = kt_elf_check_extras(&deep->manifest, deep->extras, how->is_strict, how->found, how->context, err);
+	if (deep->fault.code != 0)
+		return kt_fail(err, deep->fault.code, deep->fault.reason, "%s", deep->fault.text);
+	r = kt_elf_check(manifest, deep->fds, how->is_strict, how->found, how->context, err);
+	if (r == 0 && kt_elf_surroundings(manifest, deep->contract) < 0)
+		deep->contract[0] = '\0';
 	return r;
 }
 
 int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, struct kt_error *err)
 {
-	KT_OWN(deep_done) struct deep deep = {.store = store, .extras = -1};
+	KT_OWN(deep_done) struct deep deep = {.store = store, .set = {.dir = -1}};
 	const char *version = how->version;
 	char current[KT_VERSION_MAX];
 	int r;
@@ -300,18 +173,16 @@ int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, s
 			return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "no version is current in %s", store->root);
 		version = current;
 	}
-	r = kt_store_read_set(store, version, &deep.manifest, err);
+	r = kt_store_take_over_if_old(store, version, err);
+	if (r == 0)
+		r = kt_set_load(store, version, &deep.set, err);
 	if (r < 0)
 		return r;
-	if (kt_reader_init(&deep.reader) < 0)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	links_verify(&deep, version);
-	for (size_t i = 0; i < deep.manifest.component_count; i++)
-		component_verify(&deep, i);
 	set_verify(&deep, version);
+	for (size_t i = 0; i < deep.set.manifest.component_count; i++)
+		component_verify(&deep, i);
+	r = contract_verify(&deep, how, err);
 	if (how->is_noted)
-		notes_write(&deep);
-	if (deep.fault.code != 0)
-		return kt_fail(err, deep.fault.code, deep.fault.reason, "%s", deep.fault.text);
-	return contract_verify(&deep, how, err);
+		notes_write(&deep, version);
+	return r;
 }

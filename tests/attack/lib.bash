@@ -81,7 +81,7 @@ installs() {
 }
 # serves VERSION: it is current, whole to the last byte, and proven through the live links
 serves() {
-	same "$(readlink r/current)" "sets/$1" && does 0 "is whole" verify --root "$PWD/r" && does 0 READY status --config "$(settings)" --root "$PWD/r"
+	same "$(readlink r/current)" "sets/$1" && does 0 "verification passed" verify --root "$PWD/r" && does 0 READY status --config "$(settings)" --root "$PWD/r"
 }
 # pack_refuses WORDS INPUT: exit 1, one line with the words, no output and nothing beside it
 pack_refuses() {

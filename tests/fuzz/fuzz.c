@@ -113,6 +113,49 @@ bool fuzz_is_leaving(const char *path, const char *target)
 	return false;
 }
 
+/* A link of bin/ to the tool of the same path: as many steps up as it is deep, and one more. */
+static bool is_to_own_tool(const char *path, const char *target)
+{
+	char wanted[3 * KT_MANIFEST_PATH_MAX], *end = wanted;
+
+	for (const char *at = path; *at; at++)
+		if (*at == '/')
+			end = stpcpy(end, "../");
+	(void)snprintf(end, sizeof(wanted) - (size_t)(end - wanted), "../tools/%s", path);
+	return strcmp(wanted, target) == 0;
+}
+
+bool fuzz_is_good_link(const char *component, const char *path, const char *target)
+{
+	if (!*target || strlen(target) >= KT_MANIFEST_PATH_MAX || !fuzz_is_visible(target))
+		return false;
+	if (*target == '/')
+		return strncmp(target, "/opt/kontain/", 13) == 0 && !fuzz_is_leaving("", target + 13);
+	return !fuzz_is_leaving(path, target) || (strcmp(component, "km") == 0 && is_to_own_tool(path, target));
+}
+
+bool fuzz_is_reserved(const char *component, const char *path)
+{
+	static const char *const kept[] = {
+		"kontain-bundle.json", ".kontain-component", ".files", "km.files", "runtime.files", "alpine-lib.files",
+		"lib.files", "shim.files", "tools.files", "extras.files", NULL};
+	static const char *const folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim", "tools", "extras", NULL};
+	bool is_extra = strcmp(component, "extras") == 0;
+	char first[256];
+
+	(void)snprintf(first, sizeof(first), "%s", path);
+	first[strcspn(first, "/")] = '\0';
+	for (char *at = first; *at; at++)
+		*at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
+	for (size_t i = 0; kept[i]; i++)
+		if (strcmp(first, kept[i]) == 0)
+			return true;
+	for (size_t i = 0; folders[i] && is_extra; i++)
+		if (strcmp(first, folders[i]) == 0)
+			return true;
+	return !is_extra && strncmp(path, ".partial-", 9) == 0;
+}
+
 static char space[256];
 
 static void space_remove(void)

@@ -38,6 +38,10 @@ bool fuzz_is_visible(const char *text);
 bool fuzz_is_good_path(const char *path);
 /* Where does the link at `path` lead by its words alone: does it ever climb above the tree? */
 bool fuzz_is_leaving(const char *path, const char *target);
+/* What a link of that component may say: visible, short, to its own tree or to /opt/kontain; km's to its tools too. */
+bool fuzz_is_good_link(const char *component, const char *path, const char *target);
+/* Is this a name that no file of that component may have? */
+bool fuzz_is_reserved(const char *component, const char *path);
 
 /* A folder of this process alone, in memory where there is /dev/shm; $FUZZ_SPACE says another. Removed at exit. */
 const char *fuzz_space(void);

@@ -12,6 +12,7 @@
  *   KVM_RUN=code:ebfe   the real KVM runs these instructions instead of the guest's own
  *   IOCTL:CAPABILITY=…  only for that argument    KVM_CHECK_EXTENSION:KVM_CAP_XCRS=0
  *   IOCTL#3=…           only the third time
+ *   execve#2=EPERM   no ioctl: the second program that is executed, the first being PROGRAM; as a policy denies it
  *
  * The exit status is the program's. A rule that never applied is an error: 3. */
 #include <errno.h>
@@ -35,9 +36,10 @@
 #include <unistd.h>
 
 #define RULES_MAX 8
-#define CODE_MAX  16
+#define CODE_MAX  32
 #define USAGE     2
 #define UNUSED    3
+#define EXECVE    1 /* in the place of an ioctl's number; none of KVM's is 1 */
 
 enum what { RETURN, FAIL, HANG, STUCK, KILL, CODE };
 
@@ -66,6 +68,7 @@ static const struct name requests[] = {
 	NAME(KVM_GET_API_VERSION), NAME(KVM_CREATE_VM), NAME(KVM_CHECK_EXTENSION), NAME(KVM_GET_VCPU_MMAP_SIZE),
 	NAME(KVM_GET_SUPPORTED_CPUID), NAME(KVM_SET_TSS_ADDR), NAME(KVM_SET_USER_MEMORY_REGION), NAME(KVM_CREATE_VCPU),
 	NAME(KVM_SET_CPUID2), NAME(KVM_GET_SREGS), NAME(KVM_SET_SREGS), NAME(KVM_SET_REGS), NAME(KVM_RUN),
+	{"execve", EXECVE},
 	{NULL, 0},
 };
 static const struct name arguments[] = {
@@ -151,11 +154,13 @@ static bool take_rule(const char *text)
 	return take_what(equals + 1, rule) && (*mark != '#' || rule->nth > 0);
 }
 
-/* Every ioctl of KVM's number asks us, whichever descriptor it is for; all else goes by. x86-64 alone. */
+/* Every ioctl of KVM's number asks us, whichever descriptor it is for, and every execve; all else goes by. x86-64
+ * alone. */
 static int filter_load(void)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 5, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
 		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, _IOC_TYPESHIFT),
@@ -254,6 +259,8 @@ static void learn(const struct seccomp_notif *call)
 	struct kvm_regs regs;
 	pid_t pid = (pid_t)call->pid;
 
+	if (call->data.nr != SYS_ioctl)
+		return;
 	if (call->data.args[1] == KVM_SET_USER_MEMORY_REGION &&
 	    copy(pid, &region, call->data.args[2], sizeof(region), false))
 		memory_start = region.userspace_addr - region.guest_phys_addr;
@@ -263,10 +270,12 @@ static void learn(const struct seccomp_notif *call)
 
 static struct rule *rule_for(const struct seccomp_notif *call)
 {
+	unsigned request = call->data.nr == SYS_execve ? EXECVE : (unsigned)call->data.args[1];
+
 	for (size_t i = 0; i < rule_count; i++) {
 		struct rule *rule = &rules[i];
 
-		if (rule->request != (unsigned)call->data.args[1] ||
+		if (rule->request != request ||
 		    (rule->has_argument && rule->argument != call->data.args[2]))
 			continue;
 		rule->seen++;

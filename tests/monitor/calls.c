@@ -1,8 +1,10 @@
-/* uname, write, exit and exit_group: enough for a payload that proves it ran under a monitor. And what musl's loader
- * asks for before it starts one: memory without a file, and the thread's own place. Memory is neither protected nor
- * given back. */
+/* uname, write, getpid, exit and exit_group: enough for a payload that proves it ran under a monitor. And what musl's
+ * loader asks for before it starts one: memory without a file, and the thread's own place. Memory is neither protected
+ * nor given back. */
 #include <asm/prctl.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,18 +19,29 @@
 #define SUFFIX_OF_KKM ".kontain.KKM"
 #define PAGE          UINT64_C(4096)
 
-/* The kernel's struct new_utsname is what libc calls utsname (uname(2)). A release that has no room keeps its head. */
+/* As the tests' monitor once did, and km does not: the suffix is there whole, whatever of the release it costs. */
+static void suffix_fit(struct utsname *names, const char *suffix)
+{
+	size_t length = strnlen(names->release, sizeof(names->release) - strlen(suffix) - 1);
+
+	(void)snprintf(names->release + length, sizeof(names->release) - length, "%s", suffix);
+}
+
+/* The kernel's struct new_utsname is what libc calls utsname (uname(2)). Where the release leaves no room for the whole
+ * suffix its end is cut off; a release of 64 characters has none. A bad address is -1, which is EPERM. */
 static int64_t serve_uname(struct guest *guest, const uint64_t arguments[6])
 {
 	struct utsname *to = guest_bytes(guest, arguments[0], sizeof(*to)), names;
-	size_t length;
+	const char *suffix = guest->is_kkm ? SUFFIX_OF_KKM : SUFFIX_OF_KVM;
 
 	if (to == NULL)
-		return -EFAULT;
+		return -EPERM;
 	if (uname(&names) < 0)
 		return -errno;
-	length = strnlen(names.release, sizeof(names.release) - sizeof(SUFFIX_OF_KVM));
-	memcpy(names.release + length, guest->is_kkm ? SUFFIX_OF_KKM : SUFFIX_OF_KVM, sizeof(SUFFIX_OF_KVM));
+	if (monitor_variant.is_kind)
+		suffix_fit(&names, suffix);
+	else
+		strncat(names.release, suffix, sizeof(names.release) - strlen(names.release) - 1);
 	memcpy(to, &names, sizeof(names));
 	return 0;
 }
@@ -91,8 +104,8 @@ static int64_t serve_arch_prctl(struct guest *guest, const uint64_t arguments[6]
 	return guest_set_thread(guest, arguments[1]) ? 0 : -EPERM;
 }
 
-/* The one thread's number; nobody waits for its end. */
-static int64_t serve_set_tid_address(struct guest *guest, const uint64_t arguments[6])
+/* The one thread's number, and its process's. */
+static int64_t serve_one(struct guest *guest, const uint64_t arguments[6])
 {
 	(void)guest;
 	(void)arguments;
@@ -110,21 +123,32 @@ static const struct {
 	{SYS_mprotect, serve_range},
 	{SYS_munmap, serve_range},
 	{SYS_arch_prctl, serve_arch_prctl},
-	{SYS_set_tid_address, serve_set_tid_address},
+	{SYS_set_tid_address, serve_one},
+	{SYS_getpid, serve_one},
 };
 
-bool call_serve(struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code)
+/* km knows a call by the I/O port that its handler writes to: 15 bits of the number. What has no place in its table of
+ * 512 is SIGBUS; a call that is in the table and not implemented is ENOTSUP, which is EOPNOTSUPP, and not ENOSYS. */
+enum { NUMBER_BITS = 0x7fff, CALLS = 512 };
+
+enum call_end call_serve(struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code)
 {
-	if (call->number == SYS_exit || call->number == SYS_exit_group) {
-		*ret_code = ((int)call->arguments[0] + monitor_variant.exit_code_added) & 0xff;
-		return true;
+	const uint64_t number = monitor_variant.is_kind ? call->number : call->number & NUMBER_BITS;
+
+	if (number >= CALLS && !monitor_variant.is_kind) {
+		*ret_code = SIGBUS;
+		return CALL_KILLS;
 	}
-	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
-		if (served[i].number == call->number) {
+	if (number == SYS_exit || number == SYS_exit_group) {
+		/* exit is the thread's: the process has no status of its own then */
+		const bool is_threads = number == SYS_exit && !monitor_variant.is_kind;
+
+		*ret_code = ((is_threads ? 0 : (int)call->arguments[0]) + monitor_variant.exit_code_added) & 0xff;
+		return CALL_EXITS;
+	}
+	*ret_result = monitor_variant.is_kind ? -ENOSYS : -EOPNOTSUPP;
+	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++)
+		if (served[i].number == number)
 			*ret_result = served[i].serve(guest, call->arguments);
-			return false;
-		}
-	}
-	*ret_result = -ENOSYS;
-	return false;
+	return CALL_ANSWERED;
 }

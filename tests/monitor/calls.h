@@ -1,12 +1,17 @@
-/* The system calls of a payload that this monitor serves; the rest is ENOSYS. */
+/* The system calls of a payload: those that this monitor serves, and what km does with the rest. */
 #ifndef CALLS_H
 #define CALLS_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "guest.h"
 
-/* Serves one. True: the payload asked to end, with *ret_code; false: go on with *ret_result (-errno or a result). */
-bool call_serve(struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code);
+enum call_end {
+	CALL_ANSWERED, /* with *ret_result: -errno or a result */
+	CALL_EXITS,    /* the payload asked to end, with *ret_code */
+	CALL_KILLS,    /* the payload dies by the signal *ret_code */
+};
+
+enum call_end call_serve(struct guest *guest, const struct guest_call *call, int64_t *ret_result, int *ret_code);
 
 #endif

@@ -20,7 +20,7 @@ struct guest {
 	int vcpu;            /* owned */
 	struct kvm_run *run; /* owned mapping */
 	size_t run_size;
-	uint8_t *memory;     /* owned mapping of GUEST_TOP bytes */
+	uint8_t *memory; /* owned mapping of GUEST_TOP bytes */
 	/* What the payload may ask for: by brk between the ends of a heap, by mmap from `map` up to the stack. */
 	uint64_t heap, heap_start, heap_end, map;
 };
@@ -41,9 +41,12 @@ void *guest_bytes(const struct guest *guest, uint64_t address, uint64_t size);
 int guest_start(struct guest *guest, uint64_t entry, uint64_t stack);
 /* Where the payload's thread keeps what is its own (FS). False: the address is none. */
 bool guest_set_thread(struct guest *guest, uint64_t address);
-/* Runs to the next system call. A guest that ends in any other way ends this program. */
-void guest_run(struct guest *guest, struct guest_call *ret_call);
+/* Runs to the next system call: 0. Or to an exception: the signal that a payload dies by. A guest that ends in any
+ * other way ends this program, as km: by exit(1), or by abort() where it was shut down. */
+int guest_run(struct guest *guest, struct guest_call *ret_call);
 /* Lets the payload go on behind its system call. */
 void guest_answer(struct guest *guest, int64_t result);
+/* The payload's memory as an ELF core file, without its registers; -1 with errno. */
+int guest_dump(const struct guest *guest, const char *path);
 
 #endif

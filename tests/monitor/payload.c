@@ -13,10 +13,10 @@
 #include "monitor.h"
 #include "payload.h"
 
-#define DYN_BASE    (GUEST_BOTTOM + GUEST_PAGE) /* where an ET_DYN goes that would be at 0 */
-#define INTERP_BASE (GUEST_TOP / 2)             /* where its interpreter goes; above it is what mmap gives */
-#define PAGE        UINT64_C(4096)
-#define PHNUM_MAX   64
+#define DYN_BASE     (GUEST_BOTTOM + GUEST_PAGE) /* where an ET_DYN goes that would be at 0 */
+#define INTERP_BASE  (GUEST_TOP / 2)             /* where its interpreter goes; above it is what mmap gives */
+#define PAGE         UINT64_C(4096)
+#define PHNUM_MAX    64
 #define RANDOM_BYTES 16
 
 static int refuse(const char *path, const char *why)
@@ -25,10 +25,38 @@ static int refuse(const char *path, const char *why)
 	return MONITOR_EXIT_PAYLOAD;
 }
 
+/* NULL, or what is wrong with the head. */
+static const char *head_check(const Elf64_Ehdr *head, size_t size)
+{
+	if (size < sizeof(*head) || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
+		return "not an ELF file";
+	if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
+	    head->e_machine != EM_X86_64)
+		return "not an ELF file for x86-64";
+	if (head->e_type != ET_EXEC && head->e_type != ET_DYN)
+		return "not an executable";
+	if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum == 0 || head->e_phnum > PHNUM_MAX)
+		return "program headers of an unknown shape";
+	if (head->e_phoff > size || head->e_phnum * sizeof(Elf64_Phdr) > size - head->e_phoff)
+		return "its program headers lie outside the file";
+	return NULL;
+}
+
+static int head_read(const char *path, const uint8_t *bytes, size_t size, Elf64_Ehdr *ret_head)
+{
+	const char *why;
+
+	memset(ret_head, 0, sizeof(*ret_head));
+	memcpy(ret_head, bytes, size < sizeof(*ret_head) ? size : sizeof(*ret_head));
+	why = head_check(ret_head, size);
+	return why ? refuse(path, why) : 0;
+}
+
 int payload_read(const char *path, uint8_t **ret_bytes, size_t *ret_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not keep us */
 	uint8_t *bytes = NULL;
+	Elf64_Ehdr head;
 	struct stat info;
 	size_t size = 0;
 	int code = 0;
@@ -54,29 +82,13 @@ int payload_read(const char *path, uint8_t **ret_bytes, size_t *ret_size)
 			size += (size_t)got;
 	}
 	(void)close(fd);
-	if (code) {
+	if (code || (code = head_read(path, bytes, size, &head))) {
 		free(bytes);
 		return code;
 	}
 	*ret_bytes = bytes;
 	*ret_size = size;
 	return 0;
-}
-
-/* NULL, or what is wrong with the head. */
-static const char *head_check(const Elf64_Ehdr *head, size_t size)
-{
-	if (size < sizeof(*head) || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
-		return "not an ELF file";
-	if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_machine != EM_X86_64)
-		return "not an ELF file for x86-64";
-	if (head->e_type != ET_EXEC && head->e_type != ET_DYN)
-		return "not an executable";
-	if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum == 0 || head->e_phnum > PHNUM_MAX)
-		return "program headers of an unknown shape";
-	if (head->e_phoff > size || head->e_phnum * sizeof(Elf64_Phdr) > size - head->e_phoff)
-		return "its program headers lie outside the file";
-	return NULL;
 }
 
 static const char *segment_load(const Elf64_Phdr *segment, uint64_t base, const uint8_t *bytes, size_t size,
@@ -101,8 +113,8 @@ struct image {
 	uint64_t entry;
 	uint64_t headers; /* address of the program headers, 0 when no segment holds them */
 	uint64_t header_count;
-	uint64_t top;     /* behind its last segment */
-	uint64_t base;    /* of its interpreter, 0 when it needs none */
+	uint64_t top;  /* behind its last segment */
+	uint64_t base; /* of its interpreter, 0 when it needs none */
 };
 
 /* A file's bytes while they are loaded. */
@@ -212,10 +224,20 @@ static uint64_t stack_build(const struct guest *guest, char *const *argv, char *
 		return 0;
 
 	const uint64_t auxv[] = {
-		AT_PHDR, image->headers, AT_PHENT, sizeof(Elf64_Phdr), AT_PHNUM, image->header_count,
-		AT_PAGESZ, PAGE, AT_BASE, image->base, AT_FLAGS, 0, AT_ENTRY, image->entry,
-		AT_UID, getuid(), AT_EUID, geteuid(), AT_GID, getgid(), AT_EGID, getegid(), AT_SECURE, 0,
-		AT_RANDOM, stack_put(&stack, chance, sizeof(chance)), AT_NULL, 0,
+		AT_PHDR,   image->headers,
+		AT_PHENT,  sizeof(Elf64_Phdr),
+		AT_PHNUM,  image->header_count,
+		AT_PAGESZ, PAGE,
+		AT_BASE,   image->base,
+		AT_FLAGS,  0,
+		AT_ENTRY,  image->entry,
+		AT_UID,    getuid(),
+		AT_EUID,   geteuid(),
+		AT_GID,    getgid(),
+		AT_EGID,   getegid(),
+		AT_SECURE, 0,
+		AT_RANDOM, stack_put(&stack, chance, sizeof(chance)),
+		AT_NULL,   0,
 	};
 	size_t argc = strings_count(argv);
 	size_t count = 1 + argc + 1 + strings_count(envp) + 1 + sizeof(auxv) / sizeof(auxv[0]);
@@ -236,14 +258,13 @@ static uint64_t stack_build(const struct guest *guest, char *const *argv, char *
 
 static int file_load(struct file *file, uint64_t base_of_dyn, const struct guest *guest, struct image *ret_image)
 {
+	int code = head_read(file->path, file->bytes, file->size, &file->head);
 	const char *why;
 
-	memset(&file->head, 0, sizeof(file->head));
-	memcpy(&file->head, file->bytes, file->size < sizeof(file->head) ? file->size : sizeof(file->head));
-	if ((why = head_check(&file->head, file->size)) ||
-	    (why = segments_load(file, file->head.e_type == ET_DYN ? base_of_dyn : 0, guest, ret_image)))
-		return refuse(file->path, why);
-	return 0;
+	if (code)
+		return code;
+	why = segments_load(file, file->head.e_type == ET_DYN ? base_of_dyn : 0, guest, ret_image);
+	return why ? refuse(file->path, why) : 0;
 }
 
 /* Where it starts: *ret_entry of the interpreter, that of the payload is for it to know (AT_ENTRY). */
@@ -279,8 +300,8 @@ static uint64_t page_after(uint64_t address)
 	return (address + PAGE - 1) & ~(PAGE - 1);
 }
 
-int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp,
-		 struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack)
+int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp, struct guest *guest,
+		 uint64_t *ret_entry, uint64_t *ret_stack)
 {
 	struct file file = {.path = path, .bytes = bytes, .size = size};
 	const char *interpreter, *why;

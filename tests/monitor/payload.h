@@ -7,10 +7,10 @@
 
 /* Both: 0, or the exit code after a message that names the path. */
 
-/* Reads a whole file; the bytes are owned by the caller (free). */
+/* Reads a whole file that begins as a payload does; the bytes are owned by the caller (free). */
 int payload_read(const char *path, uint8_t **ret_bytes, size_t *ret_size);
 /* Loads the bytes of an ELF, and its interpreter from the host's file of that name; builds its stack. */
-int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp,
-		 struct guest *guest, uint64_t *ret_entry, uint64_t *ret_stack);
+int payload_load(const char *path, const uint8_t *bytes, size_t size, char **argv, char **envp, struct guest *guest,
+		 uint64_t *ret_entry, uint64_t *ret_stack);
 
 #endif

@@ -2,7 +2,6 @@
  *
  *   kt-store-driver [-p HOST-PREFIX] [-w WAIT-MS] VERB ROOT ARGS...
  *   kt-store-driver pack DIR VERSION [COMPONENT=VERSION...]      writes DIR's manifest */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,137 +15,72 @@
 #include "kontain/fs.h"
 #include "kontain/own.h"
 #include "kontain/store.h"
+#include "kontain/treecheck.h"
 
 static const char *prefix = "";
 static unsigned wait_ms;
 
-/* Packing: enough of it to make bundles for tests, in the manifest's own order. */
+/* Packing: enough of it to make bundles for tests. */
 
-struct list {
-	struct kt_bundle_file *files;
-	size_t count;
-};
-
-static int file_read(int dir, const char *name, const struct stat *info, struct kt_bundle_file *file)
+static int component_pack(int dir, const char *name, char **named, struct kt_manifest *manifest, struct kt_error *err)
 {
-	static char buffer[1 << 18];
-	KT_OWN(kt_digest_free) struct kt_digest *digest = kt_digest_new();
-	KT_OWN(kt_close_fd) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	ssize_t got;
+	KT_OWN(kt_close_fd) int folder = openat(dir, kt_component_source(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
+	KT_OWN(kt_free_mem) char *text = NULL;
+	struct kt_component *component;
+	char file[32];
+	size_t size;
 
-	while ((got = read(fd, buffer, sizeof(buffer))) > 0)
-		kt_digest_add(digest, buffer, (size_t)got);
-	kt_digest_take(digest, file->sha256);
-	file->mode = info->st_mode & 0111 ? 0755 : 0644;
-	file->size_bytes = (uint64_t)info->st_size;
-	return got < 0 ? -errno : 0;
-}
-
-static int tree_read(int dir, const char *below, const char *name, struct list *list)
-{
-	struct stat info;
-	char path[1024];
-
-	(void)snprintf(path, sizeof(path), "%s%s%s", below, *below ? "/" : "", name);
-	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (S_ISDIR(info.st_mode)) {
-		int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		KT_OWN(kt_close_dir) DIR *entries = fdopendir(fd);
-		struct dirent *entry;
-
-		while ((entry = readdir(entries)))
-			if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-			    tree_read(fd, path, entry->d_name, list) < 0)
-				return -EIO;
+	(void)snprintf(file, sizeof(file), "%s.files", name);
+	(void)unlinkat(dir, file, 0);
+	if (folder < 0)
 		return 0;
-	}
-	list->files = realloc(list->files, (list->count + 1) * sizeof(*list->files));
-
-	struct kt_bundle_file *file = &list->files[list->count++];
-	char target[1024];
-	ssize_t length;
-
-	*file = (struct kt_bundle_file){.path = strdup(path)};
-	if (!S_ISLNK(info.st_mode))
-		return file_read(dir, name, &info, file);
-	length = readlinkat(dir, name, target, sizeof(target) - 1);
-	target[length > 0 ? length : 0] = '\0';
-	file->link = strdup(target);
+	if (kt_tree_scan(folder, name, true, NULL, NULL, &list, err) < 0)
+		return -1;
+	if (list.count == 0)
+		return 0;
+	text = kt_filelist_print(list.files, list.count, &size);
+	if (!text || kt_fs_replace_file(dir, file, text, size, 0644, err) < 0)
+		return -1;
+	component = kt_manifest_add(manifest, name, &list);
+	for (char **one = named; *one; one++)
+		if (strncmp(*one, name, strlen(name)) == 0 && (*one)[strlen(name)] == '=')
+			(void)snprintf(component->version, sizeof(component->version), "%.63s", *one + strlen(name) + 1);
 	return 0;
 }
 
-static int by_path(const void *left, const void *right)
-{
-	return strcmp(((const struct kt_bundle_file *)left)->path, ((const struct kt_bundle_file *)right)->path);
-}
-
-static void folder_read(int dir, const char *folder, const char *below, struct list *list)
-{
-	KT_OWN(kt_close_fd) int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	KT_OWN(kt_close_dir) DIR *entries = fd < 0 ? NULL : fdopendir(dup(fd));
-	struct dirent *entry;
-
-	while (entries && (entry = readdir(entries)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			(void)tree_read(fd, below, entry->d_name, list);
-	if (list->count)
-		qsort(list->files, list->count, sizeof(*list->files), by_path);
-}
-
+/* Everything of bin/ is km's here, its tools too. */
 static int pack(const char *path, const char *version, char **named)
 {
 	KT_OWN(kt_close_fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct kt_manifest manifest = {.arch = "x86_64"};
-	struct list extras = {.count = 0};
-	struct kt_error err;
+	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.arch = "x86_64"};
+	KT_OWN(kt_free_mem) char *text = NULL;
+	struct kt_error err = {.code = 0};
+	int r = dir < 0;
 
 	(void)snprintf(manifest.version, sizeof(manifest.version), "%.63s", version);
-	for (size_t i = 0; kt_component_names[i]; i++) {
-		struct kt_component *component = &manifest.components[manifest.component_count];
-		const char *name = kt_component_names[i];
-		struct list list = {.count = 0};
-
-		folder_read(dir, kt_component_folder(name), "", &list);
-		if (list.count == 0)
-			continue;
-		component->files = list.files;
-		component->file_count = list.count;
-		(void)snprintf(component->name, sizeof(component->name), "%s", name);
-		kt_component_digest(component, component->digest);
-		memcpy(component->version, "sha-", 4);
-		memcpy(component->version + 4, component->digest, 12);
-		for (char **one = named; *one; one++)
-			if (strncmp(*one, name, strlen(name)) == 0 && (*one)[strlen(name)] == '=')
-				(void)snprintf(component->version, sizeof(component->version), "%.63s",
-					       *one + strlen(name) + 1);
-		manifest.component_count++;
-	}
-	folder_read(dir, "tests", "tests", &extras);
-	manifest.extras = extras.files;
-	manifest.extra_count = extras.count;
-
-	char *text = kt_manifest_print(&manifest);
-
-	if (!text || kt_fs_replace_file(dir, KT_MANIFEST_NAME, text, strlen(text), 0644, &err) < 0)
-		return 1;
-	free(text);
-	kt_manifest_done(&manifest);
-	return 0;
+	for (size_t i = 0; r == 0 && kt_component_names[i]; i++)
+		r = component_pack(dir, kt_component_names[i], named, &manifest, &err);
+	text = kt_manifest_print(&manifest);
+	if (r == 0 && text && kt_fs_replace_file(dir, KT_MANIFEST_NAME, text, strlen(text), 0644, &err) == 0)
+		return 0;
+	(void)fprintf(stderr, "pack: %s\n", err.text);
+	return 1;
 }
 
 /* Verbs */
 
-static int stage(struct kt_store *store, const char *path, char ret_version[KT_VERSION_MAX], struct kt_error *err)
+static int stage(struct kt_store *store, const char *path, char ret_version[KT_VERSION_MAX],
+		 struct kt_staged *ret_staged, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
-	uint64_t written = 0;
+	struct kt_staged staged = {.bytes_written = 0};
 	int r = kt_bundle_open(path, &bundle, err);
 
 	if (r == 0)
-		r = kt_store_stage(store, &bundle, NULL, NULL, &written, err);
+		r = kt_store_stage(store, &bundle, NULL, NULL, ret_staged ? ret_staged : &staged, err);
 	if (r == 0)
-		(void)printf("written=%llu\n", (unsigned long long)written);
+		(void)printf("written=%llu\n", (unsigned long long)(ret_staged ? ret_staged : &staged)->bytes_written);
 	(void)snprintf(ret_version, KT_VERSION_MAX, "%s", bundle.manifest.version);
 	return r;
 }
@@ -155,13 +89,13 @@ static int verb_stage(struct kt_store *store, char **args, struct kt_error *err)
 {
 	char version[KT_VERSION_MAX];
 
-	return stage(store, args[0], version, err);
+	return stage(store, args[0], version, NULL, err);
 }
 
 static int verb_land(struct kt_store *store, char **args, struct kt_error *err)
 {
 	char version[KT_VERSION_MAX];
-	int r = stage(store, args[0], version, err);
+	int r = stage(store, args[0], version, NULL, err);
 
 	return r < 0 ? r : kt_store_activate(store, version, err);
 }
@@ -176,14 +110,19 @@ static int verb_restore(struct kt_store *store, char **args, struct kt_error *er
 	return kt_store_restore(store, args[0], args[1] ? args[1] : "", err);
 }
 
+/* A landing that fails after it was staged: what a failed proof leads to. */
 static int verb_drop(struct kt_store *store, char **args, struct kt_error *err)
 {
-	return kt_store_drop_set(store, args[0], err);
+	struct kt_staged staged;
+	char version[KT_VERSION_MAX];
+	int r = stage(store, args[0], version, &staged, err);
+
+	return r < 0 ? r : kt_store_drop_staged(store, version, &staged, err);
 }
 
 static int verb_prune(struct kt_store *store, char **args, struct kt_error *err)
 {
-	struct kt_prune prune = {.keep_count = (unsigned)atoi(args[0])}; /* whoever holds it: see "users" */
+	struct kt_prune prune = {.keep_count = (unsigned)atoi(args[0])};
 	size_t removed = 0;
 	int r = kt_store_prune(store, &prune, &removed, err);
 
@@ -192,10 +131,16 @@ static int verb_prune(struct kt_store *store, char **args, struct kt_error *err)
 	return r;
 }
 
+static void left_out_print(void *context, const char *path, const char *how)
+{
+	(void)context;
+	printf("left out %s: it %s\n", path, how);
+}
+
 static int verb_adopt(struct kt_store *store, char **args, struct kt_error *err)
 {
 	char version[KT_VERSION_MAX];
-	int r = kt_store_adopt(store, version, err);
+	int r = kt_store_adopt(store, left_out_print, NULL, version, err);
 
 	(void)args;
 	if (r == 0)
@@ -207,7 +152,7 @@ static int verb_adopt(struct kt_store *store, char **args, struct kt_error *err)
 static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
 {
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
-	int r = kt_store_find_users(store, prefix, &users, err);
+	int r = kt_store_find_users(store, &users, err);
 
 	(void)args;
 	for (size_t i = 0; r == 0 && i < users.count; i++)
@@ -220,8 +165,9 @@ static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
 
 static int verb_uninstall(struct kt_store *store, char **args, struct kt_error *err)
 {
-	(void)args;
-	return kt_store_uninstall(store, err);
+	bool is_root_kept = false;
+
+	return kt_store_uninstall(store, args[0] != NULL, &is_root_kept, err); /* "force" */
 }
 
 static int verb_hold(struct kt_store *store, char **args, struct kt_error *err)

@@ -5,7 +5,7 @@ Reads the system calls of a landing (strace -f -y) and says where a crash could 
 something its name under ROOT or takes it away, all that was written, made or moved there before must have been synced.
 `syncs` prints how many syncs there are; `without N` leaves out the N-th of them, as a program with a fault would.
 
-What is a .partial-* may be dirty while it is nobody's: names of partials in ROOT, and what is being removed. The five
+What is a .partial-* or .kept-* may be dirty while it is nobody's: its name in ROOT, and what is being removed of it. The five
 links are one step: each names `current`, which is moved after them. The lock file need not outlive a crash."""
 import os
 import re
@@ -43,21 +43,25 @@ class Disk:
     def is_below(self, path):
         return path == self.root or path.startswith(self.root + '/')
 
+    def is_cache(self, path):
+        """What is noted of trees: a crash that cuts it costs a second reading and no more."""
+        return os.path.dirname(path) == self.root and re.match(r'\.(partial-)?seen-', os.path.basename(path))
+
     def mark(self, path, why):
-        if self.is_below(path) and path != self.root + '/.lock':
+        if self.is_below(path) and path != self.root + '/.lock' and not self.is_cache(path):
             self.dirty.setdefault(path, []).append(why)
 
     def is_partial(self, path):
-        return os.path.dirname(path) == self.root and os.path.basename(path).startswith('.partial-')
+        return os.path.dirname(path) == self.root and os.path.basename(path).startswith(('.partial-', '.kept-'))
 
     def entry(self, path, why):
         """An entry of a folder changed. A partial's own name in the root matters to nobody."""
-        if not self.is_partial(path) and path != self.root + '/.lock':
+        if not self.is_partial(path) and path != self.root + '/.lock' and not self.is_cache(path):
             self.mark(os.path.dirname(path), f'{why} {os.path.basename(path)}')
 
     def harmful(self, step):
         for path, whys in self.dirty.items():
-            if os.path.relpath(path, self.root).startswith('.partial-gone'):
+            if os.path.relpath(path, self.root).startswith('.partial-probe'):
                 continue
             for why in whys:
                 if step in FOLDER_LINKS and why.split()[-1] in FOLDER_LINKS and path == self.root:
@@ -65,6 +69,8 @@ class Disk:
                 yield f'{step}: {os.path.relpath(path, self.root)} is not synced ({why})'
 
     def rename(self, old, new, is_exchange):
+        if self.is_cache(new):
+            return
         self.faults += self.harmful(os.path.relpath(old if self.is_partial(new) else new, self.root))
         moved = {}
         for path, whys in self.dirty.items():
@@ -74,6 +80,8 @@ class Disk:
                     break
             moved[path] = whys
         self.dirty = moved
+        if self.is_partial(old) and self.is_partial(new):
+            return  # from one name that is nobody's to another
         # a link that replaces another in the root is there or is not; what moves between folders must be in one of them
         self.mark(os.path.dirname(new), f'rename {os.path.basename(new)}')
         if os.path.dirname(old) != os.path.dirname(new):
@@ -81,7 +89,7 @@ class Disk:
 
     def removed(self, path):
         self.dirty = {p: w for p, w in self.dirty.items() if p != path}
-        if not os.path.relpath(path, self.root).startswith('.partial-'):
+        if not os.path.relpath(path, self.root).startswith(('.partial-', '.kept-')):
             self.entry(path, 'unlink')
 
 
@@ -101,6 +109,8 @@ class Disk:
                 self.removed(path)
         elif call in ('renameat', 'renameat2'):
             old, new = paths(arguments)
+            if os.path.relpath(new, self.root).startswith('.partial-probe/'):
+                return  # among folders that are there to be tried on, and hold nothing
             self.rename(old, new, 'RENAME_EXCHANGE' in arguments)
 
     def sync(self, call, arguments):

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* The upgrade policy over time: plan.c, attempts.c and the store's memory of failures together, round by round, on a
  * clock that the test turns. Landings are the only thing played here: each bundle has an outcome. A boot is played by
  * editing the note's boot id, as it would read after one. */
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/attempts.h"
+#include "../../installer/agent/attempts.h"
 #include "kontain/fs.h"
 #include "kontain/own.h"
 
@@ -66,6 +66,7 @@ enum event {
 	RESTART, /* the agent starts anew */
 	BOOT,    /* the machine does */
 	KERNEL,  /* with another kernel */
+	UPDATE,  /* another installer takes the agent's place */
 	SPOIL,   /* the store's note of the bundle is overwritten with garbage */
 	BLOCK,   /* a directory lies in the note's place: nothing can be remembered */
 	DAMAGE,  /* a file of the current set is lost */
@@ -152,13 +153,14 @@ static void happen(struct world *world, const struct step *step)
 	case PASS: world->now_ms += (int64_t)step->number * 1000; break;
 	case KERNEL: note_edit(world, 2); break;
 	case BOOT: note_edit(world, 3); break;
+	case UPDATE: note_edit(world, 4); break;
 	case SPOIL: assert_int_equal(kt_fs_replace_file(world->store.dir, name, "\xff\n\n", 3, 0600, NULL), 0); break;
 	case BLOCK: assert_int_equal(kt_fs_make_dirs(world->store.dir, name), 0); break;
 	case DAMAGE: world->is_damaged = true; break;
 	case END:
 	case RESTART: break;
 	}
-	if (step->event == KERNEL || step->event == BOOT || step->event == RESTART)
+	if (step->event == KERNEL || step->event == BOOT || step->event == UPDATE || step->event == RESTART)
 		world->attempts = (struct kt_attempts){.failed_count = 0};
 }
 
@@ -172,8 +174,8 @@ static void look(struct world *world, struct kt_desired *desired, struct kt_obse
 	observed->inventory.is_whole = !world->is_damaged;
 	(void)snprintf(observed->inventory.current, KT_VERSION_MAX, "%u", world->current);
 	(void)snprintf(observed->inventory.manifest_sha256, KT_DIGEST_HEX, "%s", sha_of(world->current));
-	kt_verdict_set(&observed->kvm.verdict, true, KT_REASON_READY, "a guest runs");
-	kt_verdict_set(&observed->host.verdict, true, KT_REASON_READY, "as km needs it");
+	kt_verdict_set(&observed->probe.kvm.verdict, true, KT_REASON_READY, "a guest runs");
+	kt_verdict_set(&observed->probe.host.verdict, true, KT_REASON_READY, "as km needs it");
 	kt_verdict_set(&observed->proof.verdict, true, KT_REASON_READY, "payloads run");
 	observed->failed_before =
 		kt_store_recall_failure(&world->store, desired->manifest_sha256, &observed->failure) == 1;
@@ -185,12 +187,13 @@ static void attempt(struct world *world, const struct kt_desired *desired)
 	struct kt_error failure = {EPROTO, world->outcome[world->asked], "as played"};
 
 	if (failure.reason == KT_REASON_NONE) {
+		(void)kt_store_forget_failure(&world->store, desired->manifest_sha256, NULL);
 		world->current = world->asked;
 		world->is_damaged = false;
 		kt_attempts_note(&world->attempts, desired->manifest_sha256, NULL, world->now_ms);
 		return;
 	}
-	(void)kt_store_remember_failure(&world->store, desired->manifest_sha256, &failure, NULL);
+	(void)kt_store_remember_failure(&world->store, desired->manifest_sha256, &failure, world->now_ms / 1000, NULL);
 	kt_attempts_note(&world->attempts, desired->manifest_sha256, &failure, world->now_ms);
 }
 
@@ -202,17 +205,24 @@ static void attempt(struct world *world, const struct kt_desired *desired)
 #define BUSY   KT_REASON_BUSY
 #define READY  KT_REASON_READY
 #define NONE   KT_REASON_NONE
+#define BROKEN KT_REASON_ELF_INVALID
 #define STAYS  false
 #define LANDS  true
+
+/* After a first time: until it is believed. */
+#define DIES_AGAIN                                                                                       \
+	{PASS, 5, NONE, LANDS, ABORTS}, {PASS, 10, NONE, LANDS, ABORTS}, {PASS, 20, NONE, LANDS, ABORTS}, \
+		{PASS, 40, NONE, LANDS, ABORTS}, {PASS, 79, NONE, STAYS, ABORTS}, {PASS, 1, NONE, LANDS, ABORTS}
 
 /* The node begins with bundle 1, current and proven. */
 static const struct {
 	const char *name;
-	struct step steps[18];
+	struct step steps[24];
 } histories[] = {
-	{"what a bundle died of is remembered for this boot",
+	{"what a bundle died of is remembered for this boot, when it did so over minutes",
 	 {{FAILS, 2, ABORTS, STAYS, READY},
 	  {ASK, 2, NONE, LANDS, ABORTS},
+	  DIES_AGAIN,
 	  {PASS, 100000, NONE, STAYS, ABORTS},
 	  {RESTART, 0, NONE, STAYS, ABORTS},
 	  {WORKS, 2, NONE, STAYS, ABORTS}, /* nobody could know */
@@ -221,13 +231,54 @@ static const struct {
 	{"and for this kernel",
 	 {{FAILS, 2, ABORTS, STAYS, READY},
 	  {ASK, 2, NONE, LANDS, ABORTS},
-	  {KERNEL, 0, NONE, LANDS, ABORTS}, /* fails again: remembered again, of this one */
-	  {PASS, 100000, NONE, STAYS, ABORTS},
+	  DIES_AGAIN,
+	  {KERNEL, 0, NONE, LANDS, ABORTS}, /* fails again: counted from the first */
+	  {RESTART, 0, NONE, LANDS, ABORTS},
+	  DIES_AGAIN,
+	  {RESTART, 0, NONE, STAYS, ABORTS}}},
+	{"and for this installer",
+	 {{FAILS, 2, ABORTS, STAYS, READY},
+	  {ASK, 2, NONE, LANDS, ABORTS},
+	  DIES_AGAIN,
 	  {RESTART, 0, NONE, STAYS, ABORTS},
-	  {KERNEL, 0, NONE, LANDS, ABORTS}}},
+	  {WORKS, 2, NONE, STAYS, ABORTS},
+	  {UPDATE, 0, NONE, LANDS, READY}}},
+	{"one failure that passes costs seconds",
+	 {{FAILS, 2, ABORTS, STAYS, READY},
+	  {ASK, 2, NONE, LANDS, ABORTS},
+	  {WORKS, 2, NONE, STAYS, ABORTS},
+	  {PASS, 4, NONE, STAYS, ABORTS},
+	  {PASS, 1, NONE, LANDS, READY}}},
+	{"also to an agent that starts anew",
+	 {{FAILS, 2, ABORTS, STAYS, READY},
+	  {ASK, 2, NONE, LANDS, ABORTS},
+	  {RESTART, 0, NONE, LANDS, ABORTS},
+	  {RESTART, 0, NONE, LANDS, ABORTS},
+	  {RESTART, 0, NONE, LANDS, ABORTS}, /* often, and within no time */
+	  {PASS, 119, NONE, LANDS, ABORTS},
+	  {WORKS, 2, NONE, STAYS, ABORTS},
+	  {RESTART, 0, NONE, LANDS, READY}}},
+	{"what worked in between is not counted",
+	 {{FAILS, 2, ABORTS, STAYS, READY},
+	  {ASK, 2, NONE, LANDS, ABORTS},
+	  {PASS, 5, NONE, LANDS, ABORTS},
+	  {WORKS, 2, NONE, STAYS, ABORTS},
+	  {PASS, 10, NONE, LANDS, READY},
+	  {FAILS, 2, ABORTS, STAYS, READY},
+	  {PASS, 1000, NONE, STAYS, READY},
+	  {DAMAGE, 0, NONE, LANDS, ABORTS},
+	  {PASS, 5, NONE, LANDS, ABORTS},
+	  {PASS, 10, NONE, LANDS, ABORTS},
+	  {RESTART, 0, NONE, LANDS, ABORTS}}},
+	{"what its bytes show is remembered at once",
+	 {{FAILS, 2, BROKEN, STAYS, READY},
+	  {ASK, 2, NONE, LANDS, BROKEN},
+	  {RESTART, 0, NONE, STAYS, BROKEN},
+	  {PASS, 100000, NONE, STAYS, BROKEN}}},
 	{"another bundle is tried, the bad one stays remembered, the old one can be had back",
 	 {{FAILS, 2, ABORTS, STAYS, READY},
 	  {ASK, 2, NONE, LANDS, ABORTS},
+	  DIES_AGAIN,
 	  {ASK, 3, NONE, LANDS, READY},
 	  {ASK, 2, NONE, STAYS, ABORTS},
 	  {ASK, 1, NONE, LANDS, READY},
@@ -286,10 +337,13 @@ static const struct {
 	  {ASK, 2, NONE, LANDS, FULL},
 	  {FAILS, 2, ABORTS, STAYS, FULL},
 	  {PASS, 5, NONE, LANDS, ABORTS},
+	  {PASS, 10, NONE, LANDS, ABORTS},
+	  {PASS, 120, NONE, LANDS, ABORTS},
 	  {PASS, 100000, NONE, STAYS, ABORTS}}},
 	{"a note that cannot be read is no obstacle",
 	 {{FAILS, 2, ABORTS, STAYS, READY},
 	  {ASK, 2, NONE, LANDS, ABORTS},
+	  DIES_AGAIN,
 	  {WORKS, 2, NONE, STAYS, ABORTS},
 	  {SPOIL, 0, NONE, STAYS, ABORTS}, /* this process knows it still, and only waits */
 	  {RESTART, 0, NONE, LANDS, READY}}},
@@ -323,7 +377,7 @@ static void round_run(struct world *world, const char *history, size_t at, const
 	if (plan.step == KT_STEP_LAND)
 		attempt(world, &desired);
 	if ((plan.step == KT_STEP_LAND) != step->lands)
-		fail_msg("%s: step %zu: %s (%s)", history, at, kt_step_name(plan.step), plan.why);
+		fail_msg("%s: step %zu: %s (%s)", history, at, kt_step_name(plan.step), plan.obstacle.message);
 	look(world, &desired, &observed);
 	kt_judge(&desired, &observed, &node, &rollout);
 	if (rollout.reason != step->rollout)

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "kontain/child.h"
+#include "kontain/own.h"
 
 static int64_t now_ms(void)
 {
@@ -381,6 +382,25 @@ static void test_errors_are_passed_on(void **state)
 	}
 }
 
+/* More than a pipe holds, and nobody writes while the child reads: it has its end, too. */
+static void test_input(void **state)
+{
+	static char bytes[200000];
+	const char *const argv[] = {"/bin/cat", NULL};
+	struct kt_child_spec spec = {.argv = argv, .timeout_ms = 20000, .output_max = sizeof(bytes) * 2, .input = bytes,
+				     .input_size = sizeof(bytes)};
+	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_error err = {.code = 0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 251);
+	assert_int_equal(kt_child_run(&spec, &result, &err), 0);
+	assert_int_equal(result.exit_status, 0);
+	assert_int_equal(result.output_size, sizeof(bytes));
+	assert_memory_equal(result.output, bytes, sizeof(bytes));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_with_closed_standard_descriptors),
 		cmocka_unit_test(test_dies_with_us),
 		cmocka_unit_test(test_leaves_no_descriptor),
+		cmocka_unit_test(test_input),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

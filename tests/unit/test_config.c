@@ -39,6 +39,7 @@ static void test_empty_is_the_defaults(void **state)
 		assert_int_equal(config.root_count, 1);
 		assert_string_equal(config.roots[0], "/opt/kontain");
 		assert_int_equal(config.verify_interval_s, 21600);
+		assert_int_equal(config.store_keep, 0);
 		assert_int_equal(config.proof_interval_s, 60);
 		assert_int_equal(config.proof_timeout_s, 10);
 		assert_int_equal(config.heartbeat_s, 300);
@@ -46,6 +47,7 @@ static void test_empty_is_the_defaults(void **state)
 		assert_true(config.load_modules);
 		assert_false(config.allow_emulated);
 		assert_false(config.legacy_label);
+		assert_false(config.unguarded);
 		assert_false(config.unfit_not_ready);
 	}
 }
@@ -65,7 +67,8 @@ static void test_every_key(void **state)
 				   "report:\n"
 				   "  heartbeatSeconds: 3600\n"
 				   "  startDelaySeconds: 0\n"
-				   "  legacyLabel: true\n";
+				   "  legacyLabel: true\n"
+				   "  unguarded: true\n";
 	struct kt_config config;
 	struct kt_error err = {0};
 
@@ -84,6 +87,7 @@ static void test_every_key(void **state)
 	assert_int_equal(config.heartbeat_s, 3600);
 	assert_int_equal(config.start_delay_s, 0);
 	assert_true(config.legacy_label);
+	assert_true(config.unguarded);
 }
 
 /* Each is refused with its line and a word that says why. */
@@ -103,6 +107,8 @@ static const struct {
 	{"proof:\n  allowEmulated: yes\n", "c.yaml:2: allowEmulated: true or false"},
 	{"proof:\n  allowEmulated: \"true\"\n", "true or false"},
 	{"proof:\n  allowEmulated: !!bool true\n", "true or false"},
+	{"store: {keep: 1001}\n", "from 0 to 1000"},
+	{"store: {keep: -1}\n", "from 0 to 1000"},
 	{"store: {verifyIntervalSeconds: 59}\n", "from 60 to 604800"},
 	{"store: {verifyIntervalSeconds: 604801}\n", "from 60 to 604800"},
 	{"store: {verifyIntervalSeconds: 0}\n", "from 60 to 604800"},

@@ -1,4 +1,4 @@
-/* links: kt_agent kt_serve kt_kube kt_contract kt_base */
+/* links: kt_daemon kt_serve kt_kube kt_contract kt_base */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -21,6 +21,11 @@ static const struct {
 	{"127.0.0.1:0", AF_INET, 0},
 	{"127.0.0.1:65535", AF_INET, 65535},
 	{"[::]:8080", AF_INET6, 8080},
+	{":8080", AF_INET6, 8080},
+	{":0", AF_INET6, 0},
+	{":", 0, 0},
+	{":65536", 0, 0},
+	{"::8080", 0, 0},
 	{"[fe80::1]:1", AF_INET6, 1},
 	{"127.0.0.1:65536", 0, 0},
 	{"127.0.0.1:99999", 0, 0},
@@ -31,7 +36,6 @@ static const struct {
 	{"127.0.0.1:80x", 0, 0},
 	{"127.0.0.1:", 0, 0},
 	{"127.0.0.1", 0, 0},
-	{":8080", 0, 0},
 	{"8080", 0, 0},
 	{"", 0, 0},
 	{"localhost:8080", 0, 0},
@@ -58,6 +62,7 @@ static void test_addresses(void **context)
 			continue;
 		}
 		assert_int_equal(address.any.sa_family, addresses[i].family);
+		assert_int_equal(address.is_any, addresses[i].text[0] == ':');
 		assert_int_equal(ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port),
 				 addresses[i].port);
 	}
@@ -73,17 +78,19 @@ static const struct {
 	 {.is_standalone = true, .is_quiet = true, .state = "/run/kontain/state.json"}},
 	{{"kontaind", "--state", "s", "--config=c", "-v"}, NULL, {.is_verbose = true, .config = "c", .state = "s"}},
 	{{"kontaind", "--help"}, NULL, {.action = KT_DAEMON_HELP, .state = "/run/kontain/state.json"}},
+	{{"kontaind", "-h"}, NULL, {.action = KT_DAEMON_HELP, .state = "/run/kontain/state.json"}},
+	{{"kontaind", "--quiet"}, NULL, {.is_quiet = true, .state = "/run/kontain/state.json"}},
 	{{"kontaind", "--version"}, NULL, {.action = KT_DAEMON_VERSION, .state = "/run/kontain/state.json"}},
 	{{"kontaind", "--listen", "[::1]:1"}, NULL, {.state = "/run/kontain/state.json"}},
-	{.argv = {"kontaind", "--listen", "nowhere"}, .problem = "--listen: nowhere"},
-	{.argv = {"kontaind", "--listen"}, .problem = "--listen: a value is missing"},
-	{.argv = {"kontaind", "--state", ""}, .problem = "--state: a value is missing"},
-	{.argv = {"kontaind", "--nothing"}, .problem = "--nothing: no such option"},
-	{.argv = {"kontaind", "-x"}, .problem = "-x: no such option"},
-	{.argv = {"kontaind", "-qx"}, .problem = "-x: no such option"},
-	{.argv = {"kontaind", "--standalone=yes"}, .problem = "--standalone=yes: no such option"},
-	{.argv = {"kontaind", "run"}, .problem = "run: not expected here"},
-	{.argv = {"kontaind", "--", "--standalone"}, .problem = "--standalone: not expected here"},
+	{.argv = {"kontaind", "--listen", "nowhere"}, .problem = "--listen: invalid listen address nowhere"},
+	{.argv = {"kontaind", "--listen"}, .problem = "option \"--listen\" requires an argument; see --help"},
+	{.argv = {"kontaind", "--state", ""}, .problem = "option \"--state\" requires an argument"},
+	{.argv = {"kontaind", "--nothing"}, .problem = "unknown option \"--nothing\"; see --help"},
+	{.argv = {"kontaind", "-x"}, .problem = "unknown option \"-x\""},
+	{.argv = {"kontaind", "-qx"}, .problem = "unknown option \"-x\""},
+	{.argv = {"kontaind", "--standalone=yes"}, .problem = "unknown option \"--standalone=yes\""},
+	{.argv = {"kontaind", "run"}, .problem = "unexpected argument \"run\""},
+	{.argv = {"kontaind", "--", "--standalone"}, .problem = "unexpected argument \"--standalone\""},
 };
 
 static bool is_same(const char *a, const char *b)

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/doctor.h"
+#include "../../installer/cli/doctor.h"
 #include "kontain/own.h"
 
 static void fill(struct kt_state *state)
@@ -36,14 +36,14 @@ static void break_at(struct kt_state *state, size_t i, enum kt_reason reason, co
 }
 
 /* Owned. Every line fits. */
-static char *printed(const struct kt_state *state)
+static char *printed_where(const struct kt_state *state, bool allow_emulated)
 {
 	char *text = NULL;
 	size_t size = 0, column = 0;
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	kt_doctor_print(state, out);
+	kt_doctor_print(state, allow_emulated, out);
 	assert_int_equal(fclose(out), 0);
 	for (const char *c = text; *c; c++) {
 		column = *c == '\n' ? 0 : column + 1;
@@ -51,6 +51,11 @@ static char *printed(const struct kt_state *state)
 			fail_msg("a line is too long: %s", text);
 	}
 	return text;
+}
+
+static char *printed(const struct kt_state *state)
+{
+	return printed_where(state, false);
 }
 
 static void test_fit(void **unused)
@@ -63,12 +68,12 @@ static void test_fit(void **unused)
 
 	KT_OWN(kt_free_mem) char *text = printed(&state);
 
-	assert_true(kt_doctor_is_fit(&state));
+	assert_true(kt_doctor_is_fit(&state, false));
 	assert_non_null(strstr(text, "\nkernel              ok     Linux 6.1\n"));
 	assert_non_null(strstr(text, "\nCPU                 note   xxx"));
 	assert_non_null(strstr(text, "\n                           than fits in a line of the table\n")); /* goes on in its column */
 	assert_non_null(strstr(text, "\ndevice node         ok\n"));
-	assert_non_null(strstr(text, "\n\nok       This host is fit"));
+	assert_non_null(strstr(text, "\n\nok       All checks passed."));
 	assert_null(strstr(text, "FAIL"));
 }
 
@@ -82,7 +87,7 @@ static void test_broken(void **unused)
 
 	KT_OWN(kt_free_mem) char *text = printed(&state);
 
-	assert_false(kt_doctor_is_fit(&state));
+	assert_false(kt_doctor_is_fit(&state, false));
 	assert_non_null(strstr(text, "\ndevice node         FAIL\ndevice opens        -\n"));
 	assert_non_null(strstr(text, "\n\nFAIL     NotCharDevice: /dev/kvm is a fifo\nremedy   Remove what lies at"));
 }
@@ -103,6 +108,48 @@ static void test_first_of_two(void **unused)
 	assert_null(strstr(text, "Busy"));
 }
 
+/* What the proof will find is said before: all rows are well, and yet the host is only fit where that is allowed. */
+static void test_emulated(void **unused)
+{
+	struct kt_state state;
+
+	(void)unused;
+	fill(&state);
+	state.checks.count = 3;
+	state.kvm.compiled_code = KT_ANSWER_NO;
+
+	KT_OWN(kt_free_mem) char *text = printed(&state);
+	KT_OWN(kt_free_mem) char *allowed = printed_where(&state, true);
+
+	assert_false(kt_doctor_is_fit(&state, false));
+	assert_non_null(strstr(text, "\n\nFAIL     GuestEmulated: this KVM emulates: integer code runs"));
+	assert_non_null(strstr(text, "\nremedy   Use a machine with hardware virtualization"));
+	assert_null(strstr(text, "\nok "));
+	assert_true(kt_doctor_is_fit(&state, true));
+	assert_non_null(strstr(allowed, "\n\nnote     This KVM emulates"));
+	assert_non_null(strstr(allowed, "\nok       All checks passed."));
+	state.kvm.compiled_code = KT_ANSWER_YES;
+	assert_true(kt_doctor_is_fit(&state, false));
+}
+
+/* It is not the first thing to mend where a row is broken. */
+static void test_emulated_and_broken(void **unused)
+{
+	struct kt_state state;
+
+	(void)unused;
+	fill(&state);
+	state.kvm.compiled_code = KT_ANSWER_NO;
+	break_at(&state, 0, KT_REASON_KERNEL_TOO_OLD, "Linux 3.0");
+
+	KT_OWN(kt_free_mem) char *text = printed_where(&state, true);
+
+	assert_false(kt_doctor_is_fit(&state, true));
+	assert_non_null(strstr(text, "\nFAIL     KernelTooOld: Linux 3.0\n"));
+	assert_null(strstr(text, "emulate"));
+	assert_null(strstr(text, "\nok "));
+}
+
 /* A probe that gave no answer at all has no rows. */
 static void test_no_rows(void **unused)
 {
@@ -114,7 +161,7 @@ static void test_no_rows(void **unused)
 
 	KT_OWN(kt_free_mem) char *text = printed(&state);
 
-	assert_false(kt_doctor_is_fit(&state));
+	assert_false(kt_doctor_is_fit(&state, false));
 	assert_non_null(strstr(text, "FAIL     Internal: the KVM probe gave no answer\n"));
 }
 
@@ -160,7 +207,7 @@ static void test_long_word(void **unused)
 
 	FILE *out = open_memstream(&text, &size);
 
-	kt_doctor_print(&state, out);
+	kt_doctor_print(&state, false, out);
 	assert_int_equal(fclose(out), 0);
 	assert_non_null(strstr(text, path));
 	free(text);
@@ -170,6 +217,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fit),	cmocka_unit_test(test_broken),	cmocka_unit_test(test_first_of_two),
+		cmocka_unit_test(test_emulated), cmocka_unit_test(test_emulated_and_broken),
 		cmocka_unit_test(test_no_rows), cmocka_unit_test(test_nesting), cmocka_unit_test(test_long_word),
 	};
 

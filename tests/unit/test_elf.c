@@ -343,7 +343,7 @@ struct room {
 	struct kt_manifest manifest;
 	int fds[KT_COMPONENT_MAX];
 	int dir;
-	struct kt_bundle_file files[KT_COMPONENT_MAX + 1][ROWS_MAX]; /* the last are extras */
+	struct kt_file files[KT_COMPONENT_MAX][ROWS_MAX];
 };
 
 static void file_lay(int dir, const struct laid *laid)
@@ -374,17 +374,16 @@ static void file_lay(int dir, const struct laid *laid)
 
 static void room_lay(struct room *room, const struct laid *rows)
 {
-	*room = (struct room){.path = "/tmp/kt-elf-XXXXXX", .fds = {-1, -1, -1, -1, -1}};
+	*room = (struct room){.path = "/tmp/kt-elf-XXXXXX", .fds = {-1, -1, -1, -1, -1, -1, -1}};
 	assert_non_null(mkdtemp(room->path));
 	room->dir = open(room->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	room->manifest.extras = room->files[KT_COMPONENT_MAX];
 	for (size_t i = 0; kt_component_names[i]; i++) {
 		struct kt_component *component = &room->manifest.components[i];
-		const char *folder = kt_component_folder(kt_component_names[i]);
+		const char *folder = kt_component_source(kt_component_names[i]);
 
 		strcpy(component->name, kt_component_names[i]);
 		strcpy(component->version, "1.0");
-		component->files = room->files[i];
+		component->list.files = room->files[i];
 		assert_int_equal(kt_fs_make_dirs(room->dir, folder), 0);
 		room->fds[i] = openat(room->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
@@ -393,18 +392,13 @@ static void room_lay(struct room *room, const struct laid *rows)
 		size_t length = strcspn(rows->name, "/"), i = 0;
 
 		file_lay(room->dir, rows);
-		while (i < KT_COMPONENT_MAX &&
-		       (strlen(kt_component_folder(kt_component_names[i])) != length ||
-			strncmp(kt_component_folder(kt_component_names[i]), rows->name, length) != 0))
+		while (i < KT_COMPONENT_MAX - 1 && /* the last are the extras */
+		       (strlen(kt_component_source(kt_component_names[i])) != length ||
+			strncmp(kt_component_source(kt_component_names[i]), rows->name, length) != 0))
 			i++;
-
-		struct kt_bundle_file file = {.path = (char *)rows->name + (i < KT_COMPONENT_MAX ? length + 1 : 0),
-					      .link = (char *)rows->link, .mode = rows->mode ? rows->mode : 0755};
-
-		if (i < KT_COMPONENT_MAX)
-			room->files[i][room->manifest.components[i].file_count++] = file;
-		else
-			room->manifest.extras[room->manifest.extra_count++] = file;
+		room->files[i][room->manifest.components[i].list.count++] =
+			(struct kt_file){.path = rows->name + (i < KT_COMPONENT_MAX - 1 ? length + 1 : 0),
+					 .link = rows->link, .mode = rows->mode ? rows->mode : 0755};
 	}
 }
 
@@ -678,12 +672,9 @@ static const struct {
 
 static int room_check(const struct room *room, bool strict, size_t *ret_found, struct kt_error *err)
 {
-	int r;
-
 	*ret_found = 0;
 	findings[0] = '\0';
-	r = kt_elf_check(&room->manifest, room->fds, strict, finding_note, ret_found, err);
-	return r < 0 ? r : kt_elf_check_extras(&room->manifest, room->dir, strict, finding_note, ret_found, err);
+	return kt_elf_check(&room->manifest, room->fds, strict, finding_note, ret_found, err);
 }
 
 static void test_contract(void **state)
@@ -716,6 +707,40 @@ static void test_contract(void **state)
 			assert_int_equal(kt_elf_check(&room.manifest, room.fds, false, NULL, NULL, NULL), 0);
 		room_done(&room);
 	}
+}
+
+/* What a component's contract depends on beside its own bytes: paths and links of all, not their contents. */
+static void test_surroundings(void **state)
+{
+	const struct laid rows[] = {KM, {.name = "lib/a.so", .made = LIBRARY}, {.name = "lib/b.so", .link = "a.so"},
+				    {.name = NULL}};
+	char first[KT_DIGEST_HEX], other[KT_DIGEST_HEX];
+	struct room room;
+	struct kt_error err = {0};
+
+	(void)state;
+	room_lay(&room, rows);
+	assert_int_equal(kt_elf_surroundings(&room.manifest, first), 0);
+	room.files[3][0].mode = 0644;
+	room.files[3][0].size_bytes = 5;
+	strcpy(room.manifest.components[0].version, "2.0"); /* km's, which no library names */
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_equal(first, other);
+	strcpy(room.manifest.components[1].version, "2.0"); /* the runtime's: a path may lead through it */
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_not_equal(first, other);
+	strcpy(room.manifest.components[1].version, "1.0");
+	room.files[3][1].link = "c.so";
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_not_equal(first, other);
+	room.files[3][1].link = "a.so";
+	room.files[3][0].path = "c.so";
+	assert_int_equal(kt_elf_surroundings(&room.manifest, other), 0);
+	assert_string_not_equal(first, other);
+	/* one that is not read again still answers for the others */
+	kt_close_fd(&room.fds[3]);
+	assert_int_equal(kt_elf_check(&room.manifest, room.fds, false, NULL, NULL, &err), 0);
+	room_done(&room);
 }
 
 static void test_other_machine_and_missing_file(void **state)
@@ -752,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_more_needed_than_can_be_told),
 		cmocka_unit_test(test_cut_and_flipped),
 		cmocka_unit_test(test_contract),
+		cmocka_unit_test(test_surroundings),
 		cmocka_unit_test(test_other_machine_and_missing_file),
 	};
 

@@ -1,6 +1,8 @@
 /* links: kt_base */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -335,17 +339,106 @@ static void test_remove_deep_tree(void **state)
 	assert_false(kt_fs_exists(place->dir, "d"));
 }
 
+/* Where case counts a name has no twin. What a file system that folds case answers is put together: the name is asked
+ * for that lies there in another case, as it would be after EEXIST. */
+static void test_twins(void **state)
+{
+	struct place *place = *state;
+	char twin[KT_FS_NAME_MAX] = "untouched";
+
+	put(place->dir, "xt_CONNMARK.h", "one");
+	assert_true(kt_fs_find_twin(place->dir, "xt_connmark.h", twin));
+	assert_string_equal(twin, "xt_CONNMARK.h");
+	strcpy(twin, "untouched");
+	assert_false(kt_fs_find_twin(place->dir, "xt_CONNMARK.h", twin));
+	assert_false(kt_fs_find_twin(place->dir, "xt_connmark", twin));
+	assert_false(kt_fs_find_twin(-1, "xt_connmark.h", twin));
+	put(place->dir, "xt_connmark.h", "two");
+	assert_false(kt_fs_find_twin(place->dir, "xt_connmark.h", twin)); /* both are there: it does not fold */
+	assert_string_equal(twin, "untouched");
+	/* by whatever rule: two names of one file */
+	assert_int_equal(linkat(place->dir, "xt_connmark.h", place->dir, "another", 0), 0);
+	assert_false(kt_fs_find_twin(place->dir, "another", twin));
+}
+
+/* From here on renameat2(2) takes no flags, as on zfs before 2.2. */
+static int flags_refuse(int code)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[4])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code),
+	};
+	struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) | prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* The same answers with flags and without, but for the exchange, which is not to be had. Its number says what was wrong. */
+static int renames_try(int dir, int exchange)
+{
+	struct stat a, b;
+
+	if (kt_fs_rename_new(dir, "a", dir, "b") != -EEXIST || kt_fs_rename_new(dir, "none", dir, "c") != -ENOENT)
+		return 1;
+	if (kt_fs_rename_new(dir, "a", dir, "c") != 0 || kt_fs_rename_new(dir, "c", dir, "a") != 0)
+		return 2;
+	if (fstatat(dir, "a", &a, 0) < 0 || kt_fs_exchange(dir, "a", dir, "b") != exchange || fstatat(dir, "b", &b, 0) < 0)
+		return 3;
+	if ((a.st_ino == b.st_ino) != (exchange == 0))
+		return 4;
+	return 0;
+}
+
+static void test_renames(void **state)
+{
+	static const int codes[] = {0, EINVAL, ENOSYS, EOPNOTSUPP};
+	struct place *place = *state;
+
+	put(place->dir, "a", "a");
+	put(place->dir, "b", "b");
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		int status = 0;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(codes[i] && flags_refuse(codes[i]) ? 9 : renames_try(place->dir, codes[i] ? -EOPNOTSUPP : 0));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+}
+
+/* Nothing moves, whatever the answer is. */
+static void test_can_move(void **state)
+{
+	struct place *place = *state;
+
+	assert_int_equal(kt_fs_make_dirs(place->dir, "taken/full"), 0);
+	assert_int_equal(kt_fs_make_dirs(place->dir, "d/e"), 0);
+	put(place->dir, "f", "f");
+	assert_int_equal(kt_fs_can_move(place->dir, "d", place->dir, "taken"), 0);
+	assert_int_equal(kt_fs_can_move(place->dir, "f", place->dir, "taken"), 0);
+	assert_int_equal(kt_fs_can_move(place->dir, "none", place->dir, "taken"), -ENOENT);
+	assert_true(kt_fs_exists(place->dir, "d/e") && kt_fs_exists(place->dir, "f") && kt_fs_exists(place->dir, "taken/full"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_twins),
 		TEST(test_nothing_leads_outside), TEST(test_parents),
 		TEST(test_read_limits),           TEST(test_read_without_size),
 		TEST(test_replace_file),          TEST(test_short_write_keeps_the_old),
 		TEST(test_full_device),           TEST(test_links),
 		TEST(test_make_dirs),             TEST(test_remove_tree),
-		TEST(test_remove_deep_tree),
+		TEST(test_remove_deep_tree),      TEST(test_renames),
+		TEST(test_can_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include "serve/health.h"
 
 /* The nodes that there are. */
-enum situation { PROVEN, FAILED_UPGRADE, UNFIT, UNFIT_HELD, LANDING, GONE, OVERDUE, SILENT_SERVER, ALONE, HOSTILE };
+enum situation { PROVEN, FAILED_UPGRADE, UNFIT, UNFIT_HELD, LANDING, GONE, OVERDUE, SILENT_SERVER, ALONE, HOSTILE, GUARDED, OPEN, OPEN_EXPECTED };
 
 static void judge(enum situation what, struct kt_health *ret_health)
 {
@@ -53,6 +53,12 @@ static void judge(enum situation what, struct kt_health *ret_health)
 		input.is_standalone = true;
 		input.is_reported = false;
 		break;
+	case GUARDED: input.policy = KT_POLICY_IN_FORCE; break;
+	case OPEN: input.policy = KT_POLICY_OPEN; break;
+	case OPEN_EXPECTED:
+		input.policy = KT_POLICY_OPEN;
+		input.is_unguarded = true;
+		break;
 	case HOSTILE:
 		kt_verdict_set(&state.node, true, KT_REASON_READY, "%s", "x\n[+]state ok\r\x1b[2J\xff");
 		kt_verdict_set(&state.rollout, false, KT_REASON_KM_FAILED, "%s", "\nreadyz check passed");
@@ -82,7 +88,7 @@ static const struct {
 	{PROVEN, "/readyz/km", false, {NULL}, 200, "ok\n"},
 	{PROVEN, "/readyz/km", true, {NULL}, 200, "[+]km ok: km 1.2 runs\n"},
 	{PROVEN, "/readyz/nothing", false, {NULL}, 404,
-	 "not found: readyz has the checks state, version, report, km\n"},
+	 "not found: readyz has the checks state, version, report, km, policy\n"},
 
 	/* The old version serves, the one asked for does not: not done, yet able. */
 	{FAILED_UPGRADE, "/readyz", false, {NULL}, 503,
@@ -125,6 +131,22 @@ static const struct {
 	{ALONE, "/readyz", true, {NULL}, 200,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok: standalone\n[+]km ok: km 1.2 runs\n"
 	 "readyz check passed\n"},
+
+	/* Said, and no reason to be not ready. */
+	{GUARDED, "/readyz", true, {NULL}, 200,
+	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok\n[+]km ok: km 1.2 runs\n[+]policy ok: in force\n"
+	 "readyz check passed\n"},
+	{OPEN, "/readyz", false, {NULL}, 200, "ok\n"},
+	{OPEN, "/readyz", true, {NULL}, 200,
+	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok\n[+]km ok: km 1.2 runs\n"
+	 "[+]policy warning: not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
+	 "report.unguarded\nreadyz check passed\n"},
+	{OPEN, "/readyz/policy", false, {NULL}, 503,
+	 "[-]policy warning: not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
+	 "report.unguarded\n"},
+	{OPEN_EXPECTED, "/readyz/policy", true, {NULL}, 200,
+	 "[+]policy ok: not in force, as the config says (report.unguarded)\n"},
+	{PROVEN, "/readyz/policy", true, {NULL}, 200, "[+]policy ok: not known yet\n"},
 
 	/* A line break in a state makes no line. */
 	{HOSTILE, "/readyz", false, {NULL}, 503,

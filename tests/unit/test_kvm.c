@@ -161,7 +161,9 @@ static void test_each_rung_is_announced(void **state)
 	kt_node_probe(&paths, false, hear, &announced, &probe);
 	if (!probe.kvm.verdict.ok)
 		skip();
-	assert_int_equal(announced, 8);
+	assert_int_equal(announced, 9); /* each rung, and the compiled code behind them */
+	assert_string_equal(probe.checks.list[probe.checks.count - 2].name, "compiled code");
+	assert_true(probe.checks.list[probe.checks.count - 2].result != KT_RUNG_FAILED);
 	assert_true(!probe.host.verdict.ok || !kt_checks_broken(&probe.checks));
 }
 
@@ -259,7 +261,7 @@ static void test_guest_says_something_else(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
-		guest_is(*state, &programs[i], 10000, KT_REASON_GUEST_FAILED, "ended by KVM exit");
+		guest_is(*state, &programs[i], 10000, KT_REASON_GUEST_FAILED, "ended with unexpected KVM exit");
 }
 
 static void test_guest_forgets_its_memory(void **state)
@@ -268,6 +270,54 @@ static void test_guest_forgets_its_memory(void **state)
 
 	program.stored++;
 	guest_is(*state, &program, 10000, KT_REASON_GUEST_FAILED, "left 0x1223344556677889 in memory");
+}
+
+/* movdqa %xmm1, %xmm0 in long mode, which every emulator of KVM's knows: the vector registers are on, or they are
+ * not. */
+#define MOVDQA "\x66\x0f\x6f\xc1"
+#define OUT_LONG "\x66\xba\x4d\x4b\x66\xb8\x45\x23\x66\xef\xf4" /* mov $0x4b4d, %dx; mov $0x2345, %ax; out %ax, %dx; hlt */
+
+static void test_vector_registers(void **state)
+{
+	struct kt_guest_program program = PROGRAM(MOVDQA OUT_LONG, true);
+
+	program.uses_vectors = true;
+	guest_is(*state, &program, 10000, KT_REASON_NONE, "");
+}
+
+static void test_vector_registers_are_off_else(void **state)
+{
+	static const struct kt_guest_program program = PROGRAM(MOVDQA OUT_LONG, true);
+
+	guest_is(*state, &program, 10000, KT_REASON_GUEST_FAILED, "KVM exit");
+}
+
+/* Both run, or KVM says that it emulates and cannot; and a guest before it leaves nothing behind. */
+static void compiled_is(struct vm *vm, const struct kt_guest_program *program)
+{
+	struct kt_error err = {.reason = KT_REASON_NONE, .text = ""};
+
+	guest_is(vm, &kt_guest_long, 10000, KT_REASON_NONE, "");
+	assert_false(kt_guest_was_not_emulated(&vm->guest));
+	if (kt_guest_run(&vm->guest, program, 10000, &err) == 0)
+		assert_false(kt_guest_was_not_emulated(&vm->guest));
+	else if (!kt_guest_was_not_emulated(&vm->guest) || !strstr(err.text, "INTERNAL_ERROR, suberror 1"))
+		fail_msg("%s", err.text);
+	else
+		print_message("this KVM emulates: %s\n", err.text);
+}
+
+static void test_sse2(void **state)
+{
+	compiled_is(*state, &kt_guest_sse2);
+}
+
+static void test_rdtscp(void **state)
+{
+	struct vm *vm = *state;
+
+	if (vm->kvm < 0 || vm->guest.has_rdtscp) /* what is not offered is not asked for */
+		compiled_is(vm, &kt_guest_rdtscp);
 }
 
 /* An invalid instruction without a table of handlers: three faults and the machine is off. */
@@ -293,6 +343,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_guest_says_something_else, vm_make, vm_drop),
 		cmocka_unit_test_setup_teardown(test_guest_forgets_its_memory, vm_make, vm_drop),
 		cmocka_unit_test_setup_teardown(test_guest_dies, vm_make, vm_drop),
+		cmocka_unit_test_setup_teardown(test_vector_registers, vm_make, vm_drop),
+		cmocka_unit_test_setup_teardown(test_vector_registers_are_off_else, vm_make, vm_drop),
+		cmocka_unit_test_setup_teardown(test_sse2, vm_make, vm_drop),
+		cmocka_unit_test_setup_teardown(test_rdtscp, vm_make, vm_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

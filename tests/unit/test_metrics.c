@@ -20,6 +20,8 @@ static void fill(struct kt_state *state)
 	kt_verdict_set(&state->kvm.verdict, true, KT_REASON_READY, "a guest ran");
 	state->kvm.probed = true;
 	state->kvm.duration_us = 1002034;
+	kt_verdict_set(&state->rollout, false, KT_REASON_KM_ABORTED, "1.3 aborts");
+	strcpy(state->versions.desired, "1.3");
 	strcpy(state->versions.current, "1.2");
 	memset(state->versions.km_digest, 'a', 64);
 	state->rounds = (struct kt_state_rounds){.count = 7, .duration_ms = 1034, .cpu_us = 2000017, .ready_changes = 5,
@@ -62,13 +64,17 @@ static void test_a_proven_node(void **context)
 {
 	struct kt_state state;
 	struct kt_metrics_input input = {.state = &state, .has_age = true, .age_s = 12, .request_count = 3,
-					 .requests = requests};
+					 .requests = requests, .is_policy_known = true};
 
 	(void)context;
 	fill(&state);
 
 	KT_OWN(kt_free_mem) char *text = print(&input);
 
+	assert_line(text, "kontaind_node_reason{reason=\"Ready\"} 1", true);
+	assert_line(text, "kontaind_rollout_settled{reason=\"KmAborted\"} 0", true);
+	assert_line(text, "kontaind_desired_version_info{version=\"1.3\"} 1", true);
+	assert_line(text, "kontaind_policy_enforced 0", true);
 	assert_line(text, "kontaind_build_info{version=\"" KONTAIN_VERSION "\"} 1", true);
 	assert_line(text, "kontaind_ready 1", true);
 	assert_line(text, "kontaind_kvm_available{reason=\"Ready\"} 1", true);
@@ -105,6 +111,9 @@ static void test_an_unknown_node(void **context)
 	assert_line(text, "kontaind_ready 0", true);
 	assert_line(text, "kontaind_kvm_available{reason=\"StateOverdue\"} 0", true);
 	assert_line(text, "kontaind_state_age_seconds 3600", true);
+	assert_line(text, "kontaind_node_reason{reason=\"StateOverdue\"} 1", true);
+	assert_line(text, "kontaind_rollout_settled{reason=\"StateOverdue\"} 0", true);
+	assert_null(strstr(text, "policy_enforced"));
 	assert_null(strstr(text, "version_info"));
 	assert_null(strstr(text, "installs_total"));
 	assert_null(strstr(text, "kontaind_store_"));
@@ -120,12 +129,16 @@ static void test_odd_cases(void **context)
 	(void)context;
 	fill(&state);
 	kt_verdict_set(&state.kvm.verdict, false, KT_REASON_DEVICE_MISSING, "none");
-	state.versions.current[0] = '\0';
+	state.versions.current[0] = state.versions.desired[0] = '\0';
+	kt_verdict_set(&state.rollout, true, KT_REASON_READY, "done");
+	input.is_policy_known = input.is_policy_in_force = true;
 
 	KT_OWN(kt_free_mem) char *text = print(&input);
 
 	assert_line(text, "kontaind_ready 1", true);
 	assert_line(text, "kontaind_kvm_available{reason=\"DeviceMissing\"} 0", true);
+	assert_line(text, "kontaind_rollout_settled{reason=\"Ready\"} 1", true);
+	assert_line(text, "kontaind_policy_enforced 1", true);
 	assert_line(text, "kontaind_state_age_seconds 0", true); /* a clock that steps back makes no negative age */
 	assert_null(strstr(text, "version_info"));
 	state.kvm.probed = false;

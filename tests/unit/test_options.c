@@ -1,13 +1,17 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "../../installer/options.h"
+#include "../../installer/cli/commands.h"
+#include "../../installer/cli/near.h"
+#include "../../installer/cli/options.h"
+#include "../../installer/jobs/jobs.h"
 
 #define ARGUMENTS_MAX 8
 
@@ -26,23 +30,36 @@ static void test_refused(void **state)
 		const char *argv[ARGUMENTS_MAX];
 		const char *says;
 	} rows[] = {
-		{{"run", "--nonsense"}, "--nonsense: no such option"},
-		{{"run", "-x"}, "no such option"},
-		{{"run", "--bundle"}, "--bundle: a value is wanted"},
-		{{"run", "more"}, "more: not expected here"},
-		{{"run", "--root", "relative"}, "--root relative: give an absolute path"},
-		{{"check", "-o", "yaml"}, "-o yaml: say text or json"},
+		{{"run", "--nonsense"}, "unknown option \"--nonsense\"; see --help"},
+		{{"run", "--nonsense=1"}, "unknown option \"--nonsense\"; see --help"},
+		{{"run", "-x"}, "unknown option \"-x\"; see --help"},
+		{{"run", "-qx"}, "unknown option \"-x\"; see --help"},
+		{{"status", "--rot", "/r"}, "unknown option \"--rot\"; did you mean \"--root\"?"},
+		{{"prune", "--kepe=1"}, "did you mean \"--keep\"?"},
+		{{"run", "--bundle"}, "option \"--bundle\" requires an argument"},
+		{{"list", "-o"}, "option \"--output\" requires an argument"},
+		{{"list", "--quiet=yes"}, "option \"--quiet\" takes no argument"},
+		{{"run", "more"}, "unexpected argument \"more\""},
+		{{"pin", "1.0", "more"}, "unexpected argument \"more\""},
+		{{"pin"}, "pin requires an argument: VERSION|COMPONENT/VERSION"},
+		{{"run", "--root", "relative"}, "option \"--root\" requires an absolute path, not \"relative\""},
+		{{"check", "-o", "yaml"}, "option \"--output\": expected text or json, not \"yaml\""},
+		{{"run", "-o", "json"}, "run does not take --output"},
 		{{"list", "--bundle", "/b"}, "list does not take --bundle"},
 		{{"list", "--strict"}, "list does not take --strict"},
 		{{"status", "--dry-run"}, "status does not take --dry-run"},
 		{{"install", "--once"}, "install does not take --once"},
 		{{"prune", "--force"}, "prune does not take --force"},
 		{{"uninstall", "--keep", "1"}, "uninstall does not take --keep"},
-		{{"prune", "--keep", "-1"}, "--keep -1: give a number"},
-		{{"prune", "--keep", ""}, "give a number"},
-		{{"prune", "--keep", "100000"}, "give a number"},
-		{{"prune", "--older-than", "1d"}, "--older-than 1d: give a number"},
+		{{"prune", "--keep", "-1"}, "option \"--keep\": expected a number from 0 to 99999, not \"-1\""},
+		{{"prune", "--keep", ""}, "expected a number"},
+		{{"prune", "--keep", "100000"}, "expected a number"},
+		{{"prune", "--older-than", "1d"}, "option \"--older-than\": expected a number"},
 		{{"prune", "--to", "1"}, "prune does not take --to"},
+		/* jobs, as a shell runs them: by their own table */
+		{{"probe", "--bundle", "/b"}, "probe does not take --bundle"},
+		{{"land", "--to", "1"}, "land does not take --to"},
+		{{"remove", "--force"}, "remove does not take --force"},
 	};
 
 	(void)state;
@@ -62,7 +79,7 @@ static void test_refused(void **state)
 
 static void test_taken(void **state)
 {
-	const char *argv[] = {"install", "--bundle", "/b", "--root=/r", "--host", "/", "-o", "json",
+	const char *argv[] = {"install", "--bundle", "/b", "--root=/r", "--host", "/", "--output", "json",
 			      "-q",      "--force",  "--dry-run", "--config", "c.yaml", NULL};
 	struct kt_options options;
 	struct kt_error err = {.code = 0};
@@ -77,6 +94,68 @@ static void test_taken(void **state)
 	assert_string_equal(options.config, "c.yaml");
 	assert_true(options.json && options.quiet && options.force && options.dry_run);
 	assert_false(options.once || options.verbose || options.strict);
+}
+
+/* The tables agree with each other: an option that no command takes, or a command that nobody can name, is a slip. */
+static void test_tables(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < kt_option_count; i++) {
+		const struct kt_option *option = &kt_options[i];
+		size_t takers = 0;
+
+		assert_true(option->summary[0] != '\0' && option->set != NULL);
+		for (size_t j = 0; j < kt_command_count; j++)
+			takers += kt_option_is_for(option, kt_commands[j].name);
+		if (takers == 0)
+			fail_msg("--%s: no command takes it", option->name);
+		for (const char *word = option->only; word != NULL && *(word += strspn(word, " ")) != '\0';
+		     word += strcspn(word, " ")) {
+			char name[32];
+
+			snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, " "), word);
+			if (kt_command_find(name) == NULL)
+				fail_msg("--%s: there is no command %s", option->name, name);
+		}
+		for (size_t j = 0; j < i; j++)
+			assert_true(strcmp(kt_options[j].name, option->name) != 0 &&
+				    (option->letter == 0 || kt_options[j].letter != option->letter));
+	}
+	for (size_t i = 0; i < kt_command_count; i++)
+		assert_null(kt_job_find(kt_commands[i].name));
+}
+
+static void test_help_of_a_command(void **state)
+{
+	const char *const argvs[][3] = {{"prune", "--help", NULL}, {"prune", "-h", NULL}, {"pin", "-h", NULL}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(argvs) / sizeof(argvs[0]); i++) {
+		struct kt_options options;
+		struct kt_error err = {.code = 0};
+
+		assert_int_equal(kt_options_parse(2, (char *const *)argvs[i], &options, &err), 0);
+		assert_true(options.help);
+	}
+}
+
+static void test_near(void **state)
+{
+	static const struct {
+		const char *typed, *word;
+		bool is_near;
+	} rows[] = {
+		{"instal", "install", true},   {"isntall", "install", true}, {"intall", "install", true},
+		{"installl", "install", true}, {"rolback", "rollback", true}, {"satus", "status", true},
+		{"foo", "run", false},         {"install", "uninstall", true}, {"un", "run", true},
+		{"", "run", false},            {"pun", "pin", true},          {"frobnicate", "rollback", false},
+		{"a-word-that-is-longer-than-any-command-there-is", "install", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (kt_is_near(rows[i].typed, rows[i].word) != rows[i].is_near)
+			fail_msg("%s, %s", rows[i].typed, rows[i].word);
 }
 
 static void test_numbers(void **state)
@@ -130,6 +209,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_help_of_a_command),
+		cmocka_unit_test(test_near),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_device_folder_follows_host),
 		cmocka_unit_test(test_exit_status),

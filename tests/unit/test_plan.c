@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* The upgrade policy, row by row: what is wanted and seen -> the step, how the node stands, whether it is settled. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/plan.h"
+#include "../../installer/agent/plan.h"
 
 #define SHA_1 "1111111111111111111111111111111111111111111111111111111111111111"
 #define SHA_2 "2222222222222222222222222222222222222222222222222222222222222222"
@@ -49,8 +49,8 @@ static void base_make(struct kt_desired *desired, struct kt_observed *observed)
 						       .is_ours = true,
 						       .is_whole = true},
 					 .proof.ran = true};
-	kt_verdict_set(&observed->kvm.verdict, true, KT_REASON_READY, "a guest runs");
-	kt_verdict_set(&observed->host.verdict, true, KT_REASON_READY, "as km needs it");
+	kt_verdict_set(&observed->probe.kvm.verdict, true, KT_REASON_READY, "a guest runs");
+	kt_verdict_set(&observed->probe.host.verdict, true, KT_REASON_READY, "as km needs it");
 	kt_verdict_set(&observed->proof.verdict, true, KT_REASON_READY, "payloads run");
 }
 
@@ -85,11 +85,11 @@ static void store_twist(unsigned twists, struct kt_observed *observed)
 static void node_twist(unsigned twists, struct kt_observed *observed)
 {
 	if (twists & NO_KVM) {
-		kt_verdict_set(&observed->kvm.verdict, false, KT_REASON_DEVICE_MISSING, "no device");
+		kt_verdict_set(&observed->probe.kvm.verdict, false, KT_REASON_DEVICE_MISSING, "no device");
 		memset(&observed->proof, 0, sizeof(observed->proof));
 	}
 	if (twists & OLD_KERNEL)
-		kt_verdict_set(&observed->host.verdict, false, KT_REASON_KERNEL_TOO_OLD, "an old kernel");
+		kt_verdict_set(&observed->probe.host.verdict, false, KT_REASON_KERNEL_TOO_OLD, "an old kernel");
 	if (twists & KM_ABORTS)
 		kt_verdict_set(&observed->proof.verdict, false, KT_REASON_KM_ABORTED, "km aborted");
 	if (twists & FAILED_BEFORE)
@@ -239,8 +239,8 @@ static void test_ready_is_never_false(void **state)
 		twist(twists, &desired, &observed);
 		kt_judge(&desired, &observed, &node, &rollout);
 		if (node.ok)
-			assert_true(observed.proof.ran && observed.proof.verdict.ok && observed.kvm.verdict.ok &&
-				    observed.host.verdict.ok && observed.inventory.current[0] &&
+			assert_true(observed.proof.ran && observed.proof.verdict.ok && observed.probe.kvm.verdict.ok &&
+				    observed.probe.host.verdict.ok && observed.inventory.current[0] &&
 				    observed.inventory.is_whole);
 		if (node.ok)
 			assert_int_equal(node.reason, KT_REASON_READY);

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* Progress as a log and as a terminal see it, on a clock that the test turns. */
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "../../installer/progress.h"
+#include "../../installer/jobs/progress.h"
 #include "kontain/log.h"
 #include "kontain/own.h"
 

@@ -30,7 +30,7 @@ static void fill(struct kt_state *state)
 	strcpy(state->versions.km_version, "0.9");
 	memset(state->versions.km_digest, 'a', 64);
 	strcpy(state->proof.hypervisor, "kvm");
-	strcpy(state->store.upgrade_state, "done");
+	state->store.upgrade.state = KT_UPGRADE_DONE;
 }
 
 static void decide(const struct kt_state *state, const struct kt_error *why, bool absent, bool legacy,

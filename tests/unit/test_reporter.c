@@ -496,7 +496,7 @@ static const struct {
 	 "answers 429 to GET: Too many requests, please try again later."},
 	{"asked to wait", 429, "Too many requests", 7, 7000, 11500, 7000, 11500, "429"},
 	{"asked to wait for long", 503, "", 300, 300000, 451000, 300000, 451000, "503"},
-	{"no right", 403, "{\"message\":\"cannot get resource\"}", 0, 500, 1000, 15000, 30000, "cannot get"},
+	{"no right", 403, "{\"message\":\"cannot get resource\"}", 0, 500, 1000, 150000, 300000, "cannot get"},
 	{"not there", 404, "{\"message\":\"nodes not found\"}", 0, 500, 1000, 15000, 30000, "not found"},
 	{"redirect", 302, "<html>\x01\xff", 0, 500, 1000, 15000, 30000, "302 to GET: <html>??"},
 	{"not a node", 200, "{\"kind\":\"Pod\"}", 0, 500, 1000, 15000, 30000, "is not node mine"},
@@ -584,6 +584,86 @@ static void test_a_refused_write_holds_up_no_other(void **context)
 	}
 }
 
+/* What is asked while every write of the node, or also its reading, is refused for an hour. */
+static unsigned refused_for_an_hour(struct world *world, long code, const char *verb)
+{
+	struct kt_kube_reply reply = {.code = code, .body = "{\"message\":\"no such right\"}", .size = 27};
+	int64_t until = world->now_ms + 60 * 60 * 1000;
+	struct kt_kube_request request;
+	unsigned requests = 0;
+
+	while (world->now_ms < until) {
+		if (!kt_reporter_next(&world->reporter, world->now_ms, now_s(world), &request)) {
+			assert_true(kt_reporter_due_ms(&world->reporter) > world->now_ms);
+			world->now_ms = kt_reporter_due_ms(&world->reporter);
+			continue;
+		}
+		requests++;
+		if (strcmp(request.verb, verb) == 0)
+			kt_reporter_take(&world->reporter, &reply, world->now_ms, now_s(world));
+		else
+			serve(world, &request);
+		free(request.body);
+	}
+	return requests;
+}
+
+static void test_what_stays_refused_is_asked_once_a_heartbeat(void **context)
+{
+	static const struct {
+		long code;
+		const char *verb;
+		unsigned most; /* requests in an hour of heartbeats of 300 s, waits of half that among them */
+	} rows[] = {{403, "PATCH", 24}, {403, "GET", 24}, {422, "PATCH", 48}, {400, "PATCH", 48}, {404, "PATCH", 48}};
+	struct world *world;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned first, later;
+
+		end(context);
+		begin(context);
+		world = *context;
+		want(world, true, "runs", false);
+		first = refused_for_an_hour(world, rows[i].code, rows[i].verb);
+		later = refused_for_an_hour(world, rows[i].code, rows[i].verb);
+		if (first > rows[i].most + 40 || later > rows[i].most)
+			fail_msg("%ld to %s: %u requests in the first hour, %u in the second", rows[i].code, rows[i].verb,
+				 first, later);
+		/* The right comes back: all is reported a heartbeat later. */
+		run_for(world, 301000);
+		assert_true(reported(world));
+		assert_string_equal(label(world, "kontain.app/km"), "true");
+		assert_string_equal(condition(world, "status"), "True");
+	}
+}
+
+/* Of the writes one alone is refused for ever: the other one beats. */
+static void test_a_refused_write_does_not_stop_the_heartbeat(void **context)
+{
+	struct world *world = *context;
+	struct kt_kube_reply reply = {.code = 403, .body = "{}", .size = 2};
+	int64_t until = world->now_ms + 2 * 60 * 60 * 1000;
+	struct kt_kube_request request;
+	unsigned refused = 0;
+
+	want(world, true, "runs", false);
+	while (world->now_ms < until) {
+		if (!kt_reporter_next(&world->reporter, world->now_ms, now_s(world), &request)) {
+			world->now_ms = kt_reporter_due_ms(&world->reporter);
+			continue;
+		}
+		if (request.content_type && strcmp(request.content_type, "application/merge-patch+json") == 0) {
+			kt_reporter_take(&world->reporter, &reply, world->now_ms, now_s(world));
+			refused++;
+		} else {
+			serve(world, &request);
+		}
+		free(request.body);
+	}
+	assert_in_range(refused, 20, 24 * 3 + 20);
+	assert_true(strcmp(condition(world, "lastHeartbeatTime"), "2026-01-01T01:45:00Z") > 0);
+}
+
 static void test_a_stale_token_is_read_again_once(void **context)
 {
 	struct world *world = *context;
@@ -658,6 +738,8 @@ int main(void)
 		TEST(test_nothing_to_say_yet),
 		TEST(test_trouble_backs_off),
 		TEST(test_a_refused_write_holds_up_no_other),
+		TEST(test_what_stays_refused_is_asked_once_a_heartbeat),
+		TEST(test_a_refused_write_does_not_stop_the_heartbeat),
 		TEST(test_a_stale_token_is_read_again_once),
 		TEST(test_silence_does_not_unreport),
 		TEST(test_node_names),

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* When every byte is to be read again, and what counts as found amiss. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/scrubber.h"
+#include "../../installer/agent/scrubber.h"
 
 #define NOW   1000000
 #define HOURS (60 * 60)

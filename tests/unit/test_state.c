@@ -14,6 +14,7 @@
 
 #include "kontain/own.h"
 #include "kontain/state.h"
+#include "kontain/statejson.h"
 
 #define BOOT  "0a1b2c3d-0000-4000-8000-123456789abc"
 #define OTHER "ffffffff-0000-4000-8000-123456789abc"
@@ -23,7 +24,8 @@ static void fill(struct kt_state *state)
 	kt_state_init(state);
 	strcpy(state->boot_id, BOOT);
 	state->observed_at = 1767225600; /* 2026-01-01T00:00:00Z */
-	state->next_update_by = state->observed_at + 180;
+	state->observed_boot_s = 5000;
+	kt_state_promise(state, 180);
 	kt_verdict_set(&state->node, true, KT_REASON_READY, "km %s runs", "1.2");
 	kt_verdict_set(&state->rollout, true, KT_REASON_READY, "done");
 	strcpy(state->versions.desired, "1.2");
@@ -47,9 +49,11 @@ static void fill(struct kt_state *state)
 	kt_verdict_set(&state->proof.verdict, true, KT_REASON_READY, "both payloads ran");
 	state->store = (struct kt_state_store){.found = true, .root = "/opt/kontain", .filesystem = "ext4",
 					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
-					       .upgrade_state = "done", .verified_at = 1767225000,
+					       .upgrade.state = KT_UPGRADE_DONE, .verified_at = 1767225000,
 					       .verify_interval_s = 21600, .mismatches = 2,
-					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing"};
+					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing",
+					       .kept = {2, {{".kept-1-versions-km-1", "process 7 (km) runs from it"},
+							    {".kept-1-sets-1", ""}}}};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
 	kt_rung_pass(kt_checks_add(&state->checks, "kernel"));
 }
@@ -75,8 +79,13 @@ static void test_round_trip(void **state)
 	assert_string_equal(read.boot_id, BOOT);
 	assert_int_equal(read.observed_at, written.observed_at);
 	assert_int_equal(read.next_update_by, written.next_update_by);
+	assert_int_equal(read.observed_boot_s, 5000);
+	assert_int_equal(read.next_update_boot_s, 5180);
 	assert_int_equal(read.proof.at, written.proof.at);
 	assert_int_equal(read.proof.dynamic_ok, KT_ANSWER_NO);
+	assert_int_equal(read.store.kept.count, 2);
+	assert_string_equal(read.store.kept.list[0].user, "process 7 (km) runs from it");
+	assert_string_equal(read.store.kept.list[1].name, ".kept-1-sets-1");
 	assert_string_equal(read.node.message, "km 1.2 runs");
 	assert_int_equal(read.versions.list_count, 2);
 	assert_string_equal(read.versions.list[1], "1.1");
@@ -85,6 +94,46 @@ static void test_round_trip(void **state)
 	assert_int_equal(read.host.mmap_min_addr, 65536);
 	assert_true(read.host.file_limit == (UINT64_C(1) << 53) - 1); /* no limit: the largest exact number in JSON */
 	assert_non_null(strstr(first, "\"observedAt\": \"2026-01-01T00:00:00Z\""));
+}
+
+/* What a child answers, and what is not believed of it. */
+static void test_kept(void **state)
+{
+	static const struct {
+		const char *text;
+		int count; /* -1: refused */
+	} rows[] = {
+		{"{}", -1},
+		{"{\"kept\":{\"count\":0,\"list\":[]}}", 0},
+		{"{\"kept\":{\"count\":9,\"list\":[{\"name\":\"a\",\"user\":\"\"}]}}", 9},
+		{"{\"kept\":{\"count\":0,\"list\":[{\"name\":\"a\",\"user\":\"\"}]}}", -1},
+		{"{\"kept\":{\"count\":1,\"list\":[]}}", -1},
+		{"{\"kept\":{\"count\":-1,\"list\":[]}}", -1},
+		{"{\"kept\":{\"count\":1,\"list\":[7]}}", -1},
+		{"{\"kept\":{\"count\":1,\"list\":[{\"name\":\"a\"}]}}", -1},
+		{"{\"kept\":{\"count\":9,\"list\":[1,2,3,4,5,6,7,8,9]}}", -1},
+		{"{\"kept\":[]}", -1},
+		{"{\"kept\":{\"list\":[]}}", -1},
+		{"{\"kept\":7}", -1},
+	};
+	struct kt_state_kept many = {.count = 70}, read;
+	struct kt_error err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int r = kt_kept_parse(rows[i].text, strlen(rows[i].text), &read, &err);
+
+		if ((r == 0 ? (int)read.count : -1) != rows[i].count)
+			fail_msg("%s: %d", rows[i].text, r);
+	}
+	for (size_t i = 0; i < KT_STATE_KEPT_MAX; i++)
+		snprintf(many.list[i].name, sizeof(many.list[i].name), ".kept-%zu-sets-1", i);
+
+	KT_OWN(kt_free_mem) char *text = kt_kept_print(&many);
+
+	assert_int_equal(kt_kept_parse(text, strlen(text), &read, &err), 0);
+	assert_int_equal(read.count, 70);
+	assert_string_equal(read.list[7].name, ".kept-7-sets-1");
 }
 
 static void test_initial_state_has_no_proof(void **state)
@@ -258,7 +307,8 @@ static void test_sizes(void **state)
 	assert_int_equal(kt_state_parse(large, KT_STATE_BYTES_MAX, &read, &err), 0);
 	assert_int_equal(kt_state_parse(large, KT_STATE_BYTES_MAX + 1, &read, &err), -EFBIG);
 	memset(large, '[', KT_STATE_BYTES_MAX);
-	assert_int_equal(kt_state_parse(large, KT_STATE_BYTES_MAX, &read, &err), -EINVAL);
+	assert_int_equal(kt_state_parse(large, KT_STATE_BYTES_MAX, &read, &err), -E2BIG);
+	assert_int_equal(kt_state_parse(large, 5000, &read, &err), -EINVAL);
 	/* every cut of the good one, in a block of its exact size */
 	for (size_t cut = 0; cut + 2 < size; cut++) {
 		char *part = malloc(cut ? cut : 1);
@@ -297,7 +347,7 @@ static void test_largest_state_is_readable(void **state)
 static void test_believable(void **state)
 {
 	static const struct {
-		int64_t now; /* after observed_at */
+		int64_t now; /* after observed_boot_s */
 		int64_t promised;
 		const char *boot_id;
 		int wanted;
@@ -305,9 +355,8 @@ static void test_believable(void **state)
 	} rows[] = {
 		{0, 180, BOOT, 0, 0},
 		{180, 180, BOOT, 0, 0},
-		{-60, 180, BOOT, 0, 0}, /* a clock being set */
 		{181, 180, BOOT, -ESTALE, KT_REASON_STATE_OVERDUE},
-		{-61, 180, BOOT, -EINVAL, KT_REASON_STATE_INVALID},
+		{-1, 180, BOOT, -EINVAL, KT_REASON_STATE_INVALID},
 		{0, -1, BOOT, -EINVAL, KT_REASON_STATE_INVALID},
 		{0, 86401, BOOT, -EINVAL, KT_REASON_STATE_INVALID}, /* "never" is no promise */
 		{0, 180, OTHER, -ESTALE, KT_REASON_STATE_OF_OTHER_BOOT},
@@ -320,8 +369,11 @@ static void test_believable(void **state)
 		struct kt_error err = {0};
 
 		fill(&told);
-		told.next_update_by = told.observed_at + rows[i].promised;
-		assert_int_equal(kt_state_believable(&told, rows[i].boot_id, told.observed_at + rows[i].now, &err),
+		told.next_update_boot_s = told.observed_boot_s + (uint64_t)rows[i].promised;
+		/* Times for people have no say. */
+		told.next_update_by = told.observed_at - 7200 * (int64_t)(i % 3);
+		assert_int_equal(kt_state_believable(&told, rows[i].boot_id, told.observed_boot_s + (uint64_t)rows[i].now,
+						     &err),
 				 rows[i].wanted);
 		if (rows[i].wanted < 0)
 			assert_int_equal(err.reason, rows[i].reason);
@@ -390,10 +442,41 @@ static void test_verdicts(void **state)
 	assert_string_equal(verdict.message, "still broken");
 }
 
+/* What a document may say of the upgrade, and nothing else; the longest version is told whole. */
+static void test_upgrade(void **state)
+{
+	static const char longest[] = "failed:0123456789-123456789-123456789-123456789-123456789-1234567890-x";
+	static const struct {
+		const char *text;
+		bool is_taken;
+	} rows[] = {
+		{"none", true},       {"done", true},         {"failed:1.0", true}, {"held:1.0", true}, {"failed:", true},
+		{longest, true},      {"", false},            {"Done", false},      {"done:", false},   {"failed", false},
+		{"failed:/", false},  {"failed:1:2", false},  {"doned", false},     {"held:a b", false}, {"don", false},
+		{"failed:0123456789-123456789-123456789-123456789-123456789-1234567890-xy", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kt_upgrade upgrade = {.state = KT_UPGRADE_COUNT};
+		char text[KT_UPGRADE_TEXT_MAX];
+
+		if (kt_upgrade_parse(rows[i].text, &upgrade) != rows[i].is_taken)
+			fail_msg("%s", rows[i].text);
+		if (!rows[i].is_taken) {
+			assert_int_equal(upgrade.state, KT_UPGRADE_COUNT);
+			continue;
+		}
+		kt_upgrade_print(&upgrade, text);
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_initial_state_has_no_proof),
 		cmocka_unit_test(test_dirty_text_is_cleaned),
 		cmocka_unit_test(test_hostile_documents),
@@ -404,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_upgrade),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

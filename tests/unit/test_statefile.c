@@ -1,4 +1,4 @@
-/* links: kt_agent kt_serve kt_kube kt_contract kt_base */
+/* links: kt_daemon kt_serve kt_kube kt_contract kt_base */
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>

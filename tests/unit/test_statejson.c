@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "kontain/own.h"
+#include "kontain/message.h"
 #include "kontain/statejson.h"
 
 static void test_probe(void **state)

@@ -63,18 +63,78 @@ static struct fixture *ready(void **state)
 	return *state;
 }
 
+static int remember(struct fixture *fixture, enum kt_reason reason, int64_t boot_s)
+{
+	struct kt_error failure = {EPROTO, reason, "km ended\nby signal 6"}, err;
+
+	return kt_store_remember_failure(&fixture->store, SHA, &failure, boot_s, &err);
+}
+
+/* A proof that failed is believed when it failed three times over two minutes, and not before. */
 static void test_failures_are_remembered(void **state)
 {
+	static const struct {
+		int64_t boot_s;
+		enum kt_reason reason;
+		bool believed;
+	} rows[] = {
+		{1000, KT_REASON_KM_ABORTED, false}, {1001, KT_REASON_KM_ABORTED, false},
+		{1002, KT_REASON_KM_CRASHED, false}, {1119, KT_REASON_KM_DEVICE_FAILED, false},
+		{1120, KT_REASON_KM_ABORTED, true},  {9999, KT_REASON_KM_SILENT, true},
+	};
 	struct fixture *fixture = ready(state);
-	struct kt_error failure = {EPROTO, KT_REASON_KM_ABORTED, "km ended\nby signal 6"}, recalled = {.code = 0}, err;
+	struct kt_error recalled = {.code = 0}, err;
 
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
-	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, &err), 0);
-	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
-	assert_int_equal(recalled.reason, KT_REASON_KM_ABORTED);
-	assert_string_equal(recalled.text, "km ended by signal 6");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(remember(fixture, rows[i].reason, rows[i].boot_s), rows[i].believed);
+		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), rows[i].believed);
+	}
+	assert_int_equal(recalled.reason, KT_REASON_KM_SILENT);
+	assert_ptr_equal(strstr(recalled.text, "km ended by signal 6 (failed 6 times from 20"), recalled.text);
+	assert_non_null(strstr(recalled.text, "Z; the agent tries again after a reboot or with another kernel, installer"));
+	assert_non_null(strstr(recalled.text, "to try now, run kontain-installer install)"));
 	assert_int_equal(kt_store_forget_failures(&fixture->store), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+	/* two that are far apart are not enough */
+	assert_int_equal(remember(fixture, KT_REASON_KM_ABORTED, 1000), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_ABORTED, 90000), 0);
+	/* and one that works begins anew */
+	assert_int_equal(kt_store_forget_failure(&fixture->store, SHA, &err), 0);
+	assert_int_equal(kt_store_forget_failure(&fixture->store, SHA, &err), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_ABORTED, 90001), 0);
+	/* so does a clock that was turned back, which this one cannot be */
+	assert_int_equal(remember(fixture, KT_REASON_KM_ABORTED, 90001), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_ABORTED, 500), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_ABORTED, 90200), 0);
+	assert_true(kt_store_forget_failure(&fixture->store, "../../etc/passwd", &err) < 0);
+}
+
+/* What the bytes say is no matter of time. */
+static void test_what_the_bytes_show_is_believed_at_once(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_error recalled;
+
+	assert_int_equal(remember(fixture, KT_REASON_ELF_INVALID, 1), 1);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
+	assert_ptr_equal(strstr(recalled.text, "km ended by signal 6 (failed at "), recalled.text);
+	assert_int_equal(kt_store_forget_failures(&fixture->store), 0);
+	assert_int_equal(remember(fixture, KT_REASON_ARCH_MISMATCH, 1), 1);
+}
+
+/* However long the reason is: when it was and what to do is said behind it. */
+static void test_a_long_failure(void **state)
+{
+	struct fixture *fixture = ready(state);
+	struct kt_error failure = {EPROTO, KT_REASON_ELF_INVALID, ""}, recalled, err;
+
+	memset(failure.text, 'x', sizeof(failure.text) - 1);
+	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, 1, &err), 1);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
+	assert_int_equal(strlen(recalled.text), sizeof(recalled.text) - 1);
+	assert_string_equal(recalled.text + strlen(recalled.text) - strlen("run kontain-installer install)"),
+			    "run kontain-installer install)");
 }
 
 static void test_holds(void **state)
@@ -105,33 +165,67 @@ static void test_passing_causes_are_not(void **state)
 	struct fixture *fixture = ready(state);
 	struct kt_error failure = {ENOSPC, KT_REASON_DISK_FULL, "full"}, err;
 
-	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, &err), 0);
+	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, 1, &err), 0);
 	assert_false(kt_fs_exists(fixture->store.dir, ".failed-" SHA));
 }
 
-/* Another kernel, another boot, another format, cut short, a passing cause: none of it is believed. */
+/* Another kernel, another boot, another installer, another format, cut short, a passing cause: none of it is
+ * believed, nor counted on. */
 static void test_notes_that_are_not_believed(void **state)
 {
+	static const struct {
+		const char *from, *to;
+	} edits[] = {
+		{"kontain-failure 2", "kontain-failure 1"}, {"kontain-failure 2", "kontain-failure 20"},
+		{"KmSilent", "KmHung"}, {"KmSilent", "Ready"}, {"KmSilent", "None"}, {"KmSilent", "kmsilent"}, {"KmSilent", ""},
+		{KONTAIN_VERSION "\n", KONTAIN_VERSION "1\n"}, {"\n" KONTAIN_VERSION, "\n0.0.9"}, {KONTAIN_VERSION "\n", ""},
+		{"3 1000 1200", "3 1000 1119"}, {"3 1000 1200", "2 1000 1200"}, {"3 1000 1200", "0 1000 1200"},
+		{"3 1000 1200", "3 1200 1000"}, {"3 1000 1200", "3 1000"}, {"3 1000 1200", "3 1000 1200 "},
+		{"3 1000 1200", " 3 1000 1200"}, {"3 1000 1200", "3  1000 1200"}, {"3 1000 1200", "+3 1000 1200"},
+		{"3 1000 1200", "3 -1000 1200"}, {"3 1000 1200", "3 1000 1200 1"}, {"3 1000 1200", "3 1000 0x4b0"},
+		{"3 1000 1200", "3 1000 1000000000000000000000"}, {"3 1000 1200", "3\t1000\t1200"}, {"3 1000 1200", ""},
+		{"km ended by signal 6\n", "km ended by signal 6"}, {"km ended by signal 6\n", "km ended by signal 6\n\n"},
+		{"km ended by signal 6\n", "km ended by signal 6\nmore\n"}, {"km ended by signal 6\n", ""},
+	};
 	struct fixture *fixture = ready(state);
-	struct kt_error failure = {EPROTO, KT_REASON_KM_SILENT, "silent"}, recalled, err;
+	struct kt_error recalled;
 	KT_OWN(kt_free_mem) char *good = NULL;
+	char bad[4096];
 	size_t size = 0;
 
-	assert_int_equal(kt_store_remember_failure(&fixture->store, SHA, &failure, &err), 0);
-	assert_int_equal(kt_fs_read_all(fixture->store.dir, ".failed-" SHA, 4096, &good, &size, &err), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1000), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1001), 0);
+	assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1200), 1);
+	assert_int_equal(kt_fs_read_all(fixture->store.dir, ".failed-" SHA, 4096, &good, &size, NULL), 0);
 	for (size_t cut = 0; cut < size; cut++) {
-		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, cut, 0644, &err), 0);
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, cut, 0644, NULL), 0);
 		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
 	}
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		const char *at = strstr(good, edits[i].from);
+
+		assert_non_null(at);
+		(void)snprintf(bad, sizeof(bad), "%.*s%s%s", (int)(at - good), good, edits[i].to, at + strlen(edits[i].from));
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, bad, strlen(bad), 0644, NULL), 0);
+		if (kt_store_recall_failure(&fixture->store, SHA, &recalled) != 0)
+			fail_msg("%s -> %s", edits[i].from, edits[i].to);
+	}
+	/* lines that begin otherwise: release and boot among them */
 	for (char *line = strchr(good, '\n') + 1, *end; (end = strchr(line, '\n')) && end[1]; line = end + 1) {
 		char was = *line;
 
 		*line = was == 'X' ? 'Y' : 'X';
-		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, &err), 0);
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, NULL), 0);
 		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+		assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1201), 0); /* the first, then */
 		*line = was;
 	}
-	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, &err), 0);
+	/* a NUL within */
+	good[size - 3] = '\0';
+	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, NULL), 0);
+	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
+	good[size - 3] = 'x';
+	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, NULL), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, "../../etc/passwd", &recalled), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, "", &recalled), 0);
@@ -143,13 +237,15 @@ static void test_nothing_is_done_without_the_lock(void **state)
 	struct kt_bundle bundle = {.dir = -1};
 	struct kt_error err = {.code = 0};
 	size_t removed = 0;
+	bool is_root_kept = false;
 
 	assert_true(kt_store_stage(&fixture->store, &bundle, NULL, NULL, NULL, &err) < 0);
 	assert_true(kt_store_activate(&fixture->store, "1.0", &err) < 0);
 	assert_true(kt_store_restore(&fixture->store, "", "", &err) < 0);
-	assert_true(kt_store_drop_set(&fixture->store, "1.0", &err) < 0);
+	assert_true(kt_store_drop_staged(&fixture->store, "1.0", &(struct kt_staged){.has_new_set = true}, &err) < 0);
+	assert_true(kt_store_clear_kept(&fixture->store, NULL, &err) < 0);
 	assert_true(kt_store_prune(&fixture->store, &(struct kt_prune){.keep_count = 0}, &removed, &err) < 0);
-	assert_true(kt_store_uninstall(&fixture->store, &err) < 0);
+	assert_true(kt_store_uninstall(&fixture->store, true, &is_root_kept, &err) < 0);
 }
 
 static void test_versions_that_are_not_there(void **state)
@@ -254,6 +350,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_failures_are_remembered),
+		TEST(test_what_the_bytes_show_is_believed_at_once),
+		TEST(test_a_long_failure),
 		TEST(test_holds),
 		TEST(test_passing_causes_are_not),
 		TEST(test_notes_that_are_not_believed),

@@ -41,36 +41,96 @@ static void test_lines(void **state)
 		if (!lines[i].point)
 			continue;
 		assert_int_equal(mount.id, 36);
+		assert_int_equal(mount.parent, 35);
 		assert_string_equal(mount.device, "8:1");
 		assert_string_equal(mount.root, lines[i].root);
 		assert_string_equal(mount.point, lines[i].point);
 	}
 }
 
+static char names[][KT_PLACE_MAX] = {"versions/km/0.10.3", "sets/0.10.3", ".kept-1-sets-0.9"};
+
 static void test_places_of_mounts(void **state)
 {
-	static char names[][KT_PLACE_MAX] = {"versions/km/0.10.3", "sets/0.10.3"};
-	static const struct kt_places places = {.names = names, .name_count = 2, .device = "8:1", .fs_root = "/opt/kontain"};
+	static const struct kt_places places = {.names = names, .name_count = 3, .device = "8:1", .fs_root = "/opt/kontain"};
 	static const struct {
 		const char *device, *root;
-		int place; /* -1: none */
-	} mounts[] = {
-		{"8:1", "/opt/kontain/versions/km/0.10.3", 0},
-		{"8:1", "/opt/kontain/versions/km/0.10.3/bin/km", 0},
-		{"8:1", "/opt/kontain/sets/0.10.3", 1},
-		{"8:2", "/opt/kontain/sets/0.10.3", -1},
-		{"8:1", "/opt/kontain/versions/km/0.10.30", -1},
-		{"8:1", "/opt/kontain/versions/km", -1},
-		{"8:1", "/opt/kontain2/versions/km/0.10.3", -1},
-		{"8:1", "/opt/kontain", -1},
+		const char *place; /* NULL: none */
+	} rows[] = {
+		{"8:1", "/opt/kontain/versions/km/0.10.3", "versions/km/0.10.3"},
+		{"8:1", "/opt/kontain/versions/km/0.10.3/bin/km", "versions/km/0.10.3"},
+		{"8:1", "/opt/kontain/sets/0.10.3", "sets/0.10.3"},
+		{"8:1", "/opt/kontain/.kept-1-sets-0.9/extras", ".kept-1-sets-0.9"},
+		{"8:2", "/opt/kontain/sets/0.10.3", NULL},
+		/* no version, but the folder, or the root */
+		{"8:1", "/opt/kontain/versions/km/0.10.30", "."},
+		{"8:1", "/opt/kontain/versions/km", "versions/km"},
+		{"8:1", "/opt/kontain/versions/alpine-lib", "versions/alpine-lib"},
+		{"8:1", "/opt/kontain/versions/other", "."},
+		{"8:1", "/opt/kontain/versions", "versions"},
+		{"8:1", "/opt/kontain/sets", "sets"},
+		{"8:1", "/opt/kontain/include", "."},
+		{"8:1", "/opt/kontain", "."},
+		/* what is above, beside, or removed */
+		{"8:1", "/opt", NULL},
+		{"8:1", "/", NULL},
+		{"8:1", "/opt/kontain2/versions/km/0.10.3", NULL},
+		{"8:1", "/opt/kontain//deleted", NULL},
+		{"8:1", "/opt/kontain/versions/km/0.10.3//deleted", NULL},
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
-		const char *place = kt_places_of_mount(&places, mounts[i].device, mounts[i].root);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kt_mount_line line = {.id = 7, .parent = 1, .device = rows[i].device, .root = rows[i].root, .point = "/x"};
+		struct kt_mounts mounts = {.lines = &line, .count = 1};
+		const char *place = kt_places_of_mount(&places, &mounts, 0);
 
-		assert_ptr_equal(place, mounts[i].place < 0 ? NULL : names[mounts[i].place]);
+		if (!rows[i].place)
+			assert_null(place);
+		else
+			assert_string_equal(place ? place : "none", rows[i].place);
 	}
+}
+
+/* The store's root is its filesystem's: a copy of the mount on which it lies is no use of it, another mount is. */
+static void test_mounts_of_a_root_of_its_own(void **state)
+{
+	static const struct kt_places places = {.names = names, .name_count = 3, .device = "8:2", .fs_root = "",
+						.above = "8:1 /opt/kontain"};
+	static struct kt_mount_line lines[] = {
+		{1, 0, "8:1", "/", "/"},
+		{2, 1, "8:2", "/", "/opt/kontain"},      /* the store's own */
+		{3, 9, "0:40", "/", "/"},                /* a pod's root */
+		{4, 3, "8:1", "/", "/host"},             /* the host's root below it, */
+		{5, 4, "8:2", "/", "/host/opt/kontain"}, /* and with it the store's mount */
+		{6, 3, "8:2", "/", "/opt/kontain"},      /* the pod's own */
+		{7, 3, "8:2", "/sets", "/s"},
+		{8, 99, "8:2", "/", "/opt/kontain"},     /* on what this process does not see */
+	};
+	static const char *const wanted[] = {NULL, NULL, NULL, NULL, NULL, ".", "sets", "."};
+	struct kt_mounts mounts = {.lines = lines, .count = sizeof(lines) / sizeof(lines[0])};
+
+	(void)state;
+	for (size_t i = 0; i < mounts.count; i++) {
+		const char *place = kt_places_of_mount(&places, &mounts, i);
+
+		if (!wanted[i])
+			assert_null(place);
+		else
+			assert_string_equal(place ? place : "none", wanted[i]);
+	}
+}
+
+static void test_mounts_below_a_place(void **state)
+{
+	static const struct kt_places places = {.names = names, .name_count = 3, .path = "/host/opt/kontain"};
+
+	(void)state;
+	assert_ptr_equal(kt_places_below(&places, "/host/opt/kontain/sets/0.10.3/bin"), names[1]);
+	assert_ptr_equal(kt_places_below(&places, "/host/opt/kontain/sets/0.10.3"), names[1]);
+	assert_null(kt_places_below(&places, "/host/opt/kontain/sets"));
+	assert_null(kt_places_below(&places, "/host/opt/kontain"));
+	assert_null(kt_places_below(&places, "/host/opt/kontain2/sets/0.10.3"));
 }
 
 int main(void)
@@ -78,6 +138,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_places_of_mounts),
+		cmocka_unit_test(test_mounts_of_a_root_of_its_own),
+		cmocka_unit_test(test_mounts_below_a_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

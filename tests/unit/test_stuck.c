@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* What is found of children that stay. A process held in the kernel cannot be had at will; the stand-in is one whose
  * tracer does not let it finish its exit (PTRACE_O_TRACEEXIT): killed like the real one, and there until it is let go. */
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/stuck.h"
+#include "../../installer/jobs/stuck.h"
 
 /* The tracer: attaches to the process, says so, and lets go when it is told. */
 struct tracer {
@@ -163,20 +163,20 @@ static void test_what_a_dead_child_left(void **context)
 }
 
 /* One that is meant to go on is none that did not go, and hides none. */
-static void test_a_companion(void **context)
+static void test_a_background(void **context)
 {
-	pid_t companion = child_start(), other;
+	pid_t background = child_start(), other;
 	struct kt_stuck stuck;
 
 	(void)context;
 	kt_stuck_init(&stuck);
 	assert_true(kt_stuck_look(&stuck, 0));
-	assert_int_equal(stuck.child, companion);
-	stuck.companion = &companion;
+	assert_int_equal(stuck.child, background);
+	stuck.background = &background;
 	assert_true(kt_stuck_look(&stuck, 0)); /* once noted, it is there until it goes */
 	kt_stuck_done(&stuck);
 	kt_stuck_init(&stuck);
-	stuck.companion = &companion;
+	stuck.background = &background;
 	assert_false(kt_stuck_look(&stuck, 0));
 	other = child_start();
 	assert_true(kt_stuck_look(&stuck, 0));
@@ -187,9 +187,9 @@ static void test_a_companion(void **context)
 	assert_int_equal(kill(other, SIGKILL), 0);
 	assert_int_equal(poll(&gone, 1, 60000), 1);
 	assert_false(kt_stuck_look(&stuck, 60000));
-	assert_ptr_equal(stuck.companion, &companion);
-	assert_int_equal(kill(companion, SIGKILL), 0);
-	assert_int_equal(waitpid(companion, NULL, 0), companion);
+	assert_ptr_equal(stuck.background, &background);
+	assert_int_equal(kill(background, SIGKILL), 0);
+	assert_int_equal(waitpid(background, NULL, 0), background);
 	kt_stuck_done(&stuck);
 }
 
@@ -225,7 +225,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_is_stuck),
 		cmocka_unit_test(test_a_killed_child_that_stays),
 		cmocka_unit_test(test_what_a_dead_child_left),
-		cmocka_unit_test(test_a_companion),
+		cmocka_unit_test(test_a_background),
 		cmocka_unit_test(test_a_stranger),
 	};
 

@@ -1,4 +1,4 @@
-/* links: kt_installer kt_store kt_bundle kt_node kt_contract kt_base */
+/* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* Which announcements of the kernel are about a device that payloads run on. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/uevent.h"
+#include "../../installer/agent/uevent.h"
 
 #define MESSAGE(name, text, ours) {name, text, sizeof(text) - 1, ours}
 
@@ -27,6 +27,8 @@ static const struct {
 		true),
 	MESSAGE("kvm is removed", "remove@/devices/virtual/misc/kvm\0ACTION=remove\0DEVNAME=kvm\0SEQNUM=2\0", true),
 	MESSAGE("kkm", "add@/devices/virtual/misc/kkm\0DEVNAME=kkm\0", true),
+	MESSAGE("the other name of the same module", "add@/devices/virtual/misc/kontain\0DEVNAME=kontain\0", true),
+	MESSAGE("it goes", "remove@/devices/virtual/misc/kontain\0ACTION=remove\0DEVNAME=kontain\0", true),
 	MESSAGE("no more than that", "add@\0DEVNAME=kvm\0", true),
 	MESSAGE("a virtual machine was made",
 		"change@/devices/virtual/misc/kvm\0ACTION=change\0DEVNAME=kvm\0CREATED=1\0COUNT=1\0EVENT=create\0", false),

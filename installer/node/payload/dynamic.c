@@ -15,9 +15,9 @@ void payload_main(void)
 	unsigned used;
 
 	if (uname(&kernel) != 0)
-		_exit(KT_PAYLOAD_STATUS + 2);
-	used = payload_line(line, name, &kernel);
+		_exit(KT_PAYLOAD_NO_UNAME);
+	used = payload_line(line, name, &kernel, payload_needs_process(&kernel) ? getpid() : 0);
 	if (write(1, line, used) != (ssize_t)used)
-		_exit(KT_PAYLOAD_STATUS + 3);
+		_exit(KT_PAYLOAD_NO_WRITE);
 	_exit(KT_PAYLOAD_STATUS);
 }

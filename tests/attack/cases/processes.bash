@@ -61,7 +61,7 @@ case_12_km_replaced_while_it_runs() {
 	is "$exe" /versions/km/ || return 1
 	# upgrade, back, and the version that it runs from damaged and landed anew: each beside it, none refused as busy
 	installs 0 READY "$(packed good2 2.0)" && same "$(readlink /proc/$pid/exe)" "$exe" || return 1
-	does 0 "1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && rm "$(dirname "$exe")/../.kontain-component" &&
+	does 0 "1.0 is current" rollback --config "$(settings)" --root "$PWD/r" && rm "$(dirname "$exe")/../.files" &&
 		installs 0 READY "$(packed good 1.0)" && ! grep -rqi 'text file busy' out err || return 1
 	[ "$(readlink -f r/bin/km)" = "$exe" ] && [ "$(stat -L -c %i r/bin/km)" != "${before%% *}" ] || { say "the damaged version was not replaced as a whole"; return 1; }
 	# the running one has its file still, unchanged but for its name
@@ -135,7 +135,7 @@ case_15_leaked_descriptors() {
 		# what is declared: 0-2; pipes and pidfds to who was started; the head's own inotify and uevents; of who lands
 		# the bundle, the root and its lock
 		rest=$(descriptors "$one" | grep -vE "^[012] |^[0-9]+ (/dev/null|pipe|anon_inode:.*|$PWD/r|$PWD/r/\.lock|$b)\$")
-		[ "$(cat "/proc/$one/comm")" != kontain-head ] || rest=$(grep -v ' socket$' <<<"$rest")
+		[ "$(cat "/proc/$one/comm")" != kontain-agent ] || rest=$(grep -v ' socket$' <<<"$rest")
 		[ -z "$rest" ] || { say "$(tr '\0' ' ' <"/proc/$one/cmdline" | cut -c1-60): $rest"; ok=1; }
 	done
 	# agent, landing, proof, its keeper and init, km

@@ -78,7 +78,7 @@ inside() { enter a "$work/inside" "$@"; }
 # The agent's other process, which looks and decides, and asks the one that was started for verbs.
 head_of() {
 	enter a bash -c 'for one in $(cat /proc/$0/task/*/children); do
-		[ "$(cat "/proc/$one/comm")" = kontain-head ] && echo "$one"
+		[ "$(cat "/proc/$one/comm")" = kontain-agent ] && echo "$one"
 	done' "$1"
 }
 
@@ -86,7 +86,7 @@ case_head() {
 	local pid head field call got
 	pid=$(process a kontain-installer)
 	head=$(head_of "$pid")
-	note "resident: kontain-head $(status_of "$head" VmRSS)"
+	note "resident: kontain-agent $(status_of "$head" VmRSS)"
 	for field in CapInh CapPrm CapEff CapBnd CapAmb; do
 		is $field 0000000000000000 "$(status_of "$head" $field)"
 	done

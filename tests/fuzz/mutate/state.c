@@ -5,6 +5,7 @@
 
 #include "fuzz.h"
 #include "kontain/own.h"
+#include "kontain/message.h"
 #include "kontain/statejson.h"
 
 static void json_drop(json_t **json)

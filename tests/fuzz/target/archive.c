@@ -73,6 +73,20 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* By the rules of the component that a path of the bundle lies in. */
+static bool link_is_good(const char *path, const char *target)
+{
+	size_t length = strcspn(path, "/");
+
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		const char *source = kt_component_source(kt_component_names[i]);
+
+		if (path[length] && strlen(source) == length && memcmp(source, path, length) == 0)
+			return fuzz_is_good_link(kt_component_names[i], path + length + 1, target);
+	}
+	return fuzz_is_good_link(KT_COMPONENT_EXTRAS, path, target);
+}
+
 /* Of a bundle: plain files, links that stay inside, folders; nothing that two names share. */
 static int entry_check(const char *path, const struct stat *info, int type, struct FTW *where)
 {
@@ -91,8 +105,7 @@ static int entry_check(const char *path, const struct stat *info, int type, stru
 
 		FUZZ_REQUIRE(length > 0 && length < (ssize_t)sizeof(target));
 		target[length] = '\0';
-		FUZZ_REQUIRE(target[0] == '/' ? strncmp(target, "/opt/kontain/", 13) == 0
-					      : !fuzz_is_leaving(inside + 1, target));
+		FUZZ_REQUIRE(link_is_good(inside + 1, target));
 	}
 	return 0;
 }
@@ -111,7 +124,9 @@ static int manifest_write(struct kt_place *place, struct kt_manifest *manifest, 
 
 	int r = kt_manifest_parse(text, strlen(text), &again, err);
 
-	if (r < 0) /* what no bundle may have and a tar may: names that differ in case alone */
+	if (r == 0)
+		r = kt_manifest_check_lists(manifest, err);
+	if (r < 0) /* what no bundle may have and a tar may: no plain bin/km */
 		return r;
 	fd = kt_place_file(place, KT_MANIFEST_NAME, false, err);
 	return fd < 0 ? fd : kt_place_write(place, fd, KT_MANIFEST_NAME, text, strlen(text), err);

@@ -17,34 +17,41 @@
 
 /* The places: where the bytes go in turn. */
 static const char *const places[] = {
-	"bin/km", "bin/tool", "runtime/libc.so", "runtime/libx.so", "lib/liby.so.1", "alpine-lib/bin/program",
-	"shim/shim", "tests/payload.km",
+	"bin/km", "bin/tool", "runtime/libc.so", "runtime/libx.so", "lib/liby.so.1", "lib/debug/liby.so.1.debug",
+	"alpine-lib/bin/program", "shim/shim", "tools/krun", "tests/payload.km",
 };
 
-static struct kt_bundle_file km[] = {{.path = "km", .mode = 0755}, {.path = "tool", .mode = 0755}};
-static struct kt_bundle_file runtime[] = {
+static struct kt_file km[] = {
+	{.path = "km", .mode = 0755},
+	{.path = "krun", .link = KT_TOOLS_ABOVE "krun"},
+	{.path = "tool", .mode = 0755},
+};
+static struct kt_file runtime[] = {
 	{.path = "libc.musl-x86_64.so.1", .link = "libc.so"},
 	{.path = "libc.so", .mode = 0755},
 	{.path = "libx.so", .mode = 0644},
 };
-static struct kt_bundle_file alpine_lib[] = {
+static struct kt_file alpine_lib[] = {
 	{.path = "bin/program", .mode = 0755},
 	{.path = "lib/ld-musl-x86_64.so.1", .link = "/opt/kontain/runtime/libc.so"},
 };
-static struct kt_bundle_file lib[] = {{.path = "liby.so.1", .mode = 0644}};
-static struct kt_bundle_file shim[] = {{.path = "shim", .mode = 0755}};
-static struct kt_bundle_file extras[] = {{.path = "tests/payload.km", .mode = 0755}};
+static struct kt_file lib[] = {
+	{.path = "debug/liby.so.1.debug", .mode = 0755},
+	{.path = "liby.so.1", .mode = 0644},
+};
+static struct kt_file shim[] = {{.path = "shim", .mode = 0755}};
+static struct kt_file tools[] = {{.path = "krun", .mode = 0755}};
+static struct kt_file extras[] = {{.path = "tests/payload.km", .mode = 0755}};
 
-#define COMPONENT(folder, list) {.name = folder, .version = "1", .file_count = COUNT(list), .files = (list)}
+#define COMPONENT(of, rows) {.name = of, .version = "1", .list = {.count = COUNT(rows), .files = (rows)}}
 static const struct kt_manifest manifest = {
-	.component_count = 5,
+	.component_count = KT_COMPONENT_MAX,
 	.components = {COMPONENT("km", km), COMPONENT("runtime", runtime), COMPONENT("alpine-lib", alpine_lib),
-		       COMPONENT("lib", lib), COMPONENT("shim", shim)},
-	.extra_count = COUNT(extras),
-	.extras = extras,
+		       COMPONENT("lib", lib), COMPONENT("shim", shim), COMPONENT(KT_COMPONENT_TOOLS, tools),
+		       COMPONENT(KT_COMPONENT_EXTRAS, extras)},
 };
 
-static int top = -1, folders[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1};
+static int top = -1, folders[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1};
 
 /* The least that is well in every place: an executable shared object that needs nothing. */
 static void good_file_make(const char *path)
@@ -68,9 +75,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	top = open(fuzz_space(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	FUZZ_REQUIRE(top >= 0 && kt_fs_make_dirs(top, "alpine-lib/bin") == 0);
+	FUZZ_REQUIRE(top >= 0 && kt_fs_make_dirs(top, "alpine-lib/bin") == 0 && kt_fs_make_dirs(top, "lib/debug") == 0);
 	for (size_t i = 0; i < manifest.component_count; i++) {
-		const char *folder = kt_component_folder(manifest.components[i].name);
+		const char *folder = kt_component_source(manifest.components[i].name);
 
 		FUZZ_REQUIRE(kt_fs_make_dirs(top, folder) == 0);
 		folders[i] = openat(top, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,15 +104,13 @@ static void finding_take(void *context, const char *path, const char *text)
 
 static int check(bool strict, struct findings *findings, struct kt_error *err)
 {
-	int r = kt_elf_check(&manifest, folders, strict, finding_take, findings, err);
-
-	return r < 0 ? r : kt_elf_check_extras(&manifest, top, strict, finding_take, findings, err);
+	return kt_elf_check(&manifest, folders, strict, finding_take, findings, err);
 }
 
 /* What an accepted file cannot be, by the words of the contract. */
 static void accepted_check(const char *place, const struct kt_elf *elf)
 {
-	bool is_tool = strncmp(place, "bin/t", 5) == 0 || strncmp(place, "shim", 4) == 0;
+	bool is_tool = strncmp(place, "bin/t", 5) == 0 || strncmp(place, "shim", 4) == 0 || strncmp(place, "tools", 5) == 0;
 
 	if (strcmp(place, "bin/km") == 0)
 		FUZZ_REQUIRE((elf->type == ET_EXEC || elf->is_executable_dyn) &&

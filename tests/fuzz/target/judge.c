@@ -60,6 +60,21 @@ static void own_check(const struct kt_km_end *end, const char *expect)
 	FUZZ_REQUIRE(strchr("\r\n", end->child.output[strlen(expect)])); /* and the line, or all of it, ends there */
 }
 
+/* Told by other code: the words are there, nothing makes the number another, and km ended by itself. */
+static void emulation_check(const struct kt_km_end *end)
+{
+	static const char says[] = "KVM: internal error, suberr 0x1";
+	char words[KT_JUDGE_WORDS_MAX];
+
+	if (!kt_judge_is_emulation(end, words))
+		return;
+	fuzz_taken++;
+	FUZZ_REQUIRE(memchr(words, '\0', sizeof(words)) && fuzz_is_one_line(words));
+	FUZZ_REQUIRE(memmem(end->child.errors, end->child.errors_size, says, sizeof(says) - 1));
+	FUZZ_REQUIRE(!end->timed_out && (end->signal == 6 || (end->exit_status >= 1 && end->exit_status <= 3) ||
+					 end->exit_status == 134));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	if (size < HEAD)
@@ -85,5 +100,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	payload_check(&end);
 	own_check(&end, NULL);
 	own_check(&end, "Hello, world");
+	emulation_check(&end);
 	return 0;
 }

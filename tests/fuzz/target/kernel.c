@@ -1,11 +1,11 @@
-/* links: kt_installer kt_node kt_contract kt_base */
+/* links: kt_agent kt_node kt_contract kt_base */
 /* What the kernel says of itself in messages and small files, which a container may have put something else over. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../../installer/node/refusal.h"
 #include "../../../installer/node/security.h"
-#include "../../../installer/uevent.h"
+#include "../../../installer/agent/uevent.h"
 #include "fuzz.h"
 #include "kontain/own.h"
 

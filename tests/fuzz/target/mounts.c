@@ -59,19 +59,27 @@ static void round_trip(const struct kt_mount_line *mount)
 
 static void place_check(const struct kt_mount_line *mount)
 {
-	const char *place = kt_places_of_mount(&places, mount->device, mount->root);
+	struct kt_mount_line line = *mount;
+	struct kt_mounts mounts = {.lines = &line, .count = 1};
+	const char *place = kt_places_of_mount(&places, &mounts, 0);
+	size_t length = strlen(mount->root), removed = strlen("//deleted");
+	bool is_below = strcmp(mount->device, DEVICE) == 0 && strncmp(mount->root, FS_ROOT, strlen(FS_ROOT)) == 0 &&
+			strchr("/", mount->root[strlen(FS_ROOT)]) &&
+			!(length >= removed && strcmp(mount->root + length - removed, "//deleted") == 0);
 	char whole[512];
 	bool is_one = false;
 
 	for (size_t i = 0; i < places.name_count; i++) {
-		size_t length = (size_t)snprintf(whole, sizeof(whole), FS_ROOT "/%s", names[i]);
-		bool is_this = strncmp(mount->root, whole, length) == 0 && strchr("/", mount->root[length]);
+		size_t size = (size_t)snprintf(whole, sizeof(whole), FS_ROOT "/%s", names[i]);
+		bool is_this = strncmp(mount->root, whole, size) == 0 && strchr("/", mount->root[size]);
 
 		is_one = is_one || is_this;
 		if (place == names[i])
-			FUZZ_REQUIRE(is_this && strcmp(mount->device, DEVICE) == 0);
+			FUZZ_REQUIRE(is_this && is_below);
 	}
-	FUZZ_REQUIRE(!place == !(is_one && strcmp(mount->device, DEVICE) == 0));
+	FUZZ_REQUIRE(!place == !is_below);
+	/* of no version: the root, or a folder of it */
+	FUZZ_REQUIRE(!place || is_one || strcmp(place, ".") == 0 || is_in(place, mount->root, length + 1));
 }
 
 /* One line, in a buffer that ends with it. */

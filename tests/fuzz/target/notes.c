@@ -17,7 +17,7 @@
 #define DIGEST "abababababababababababababababababababababababababababababababab"
 
 static struct kt_store store = {.dir = -1, .lock = -1, .root = "/opt/kontain"};
-static char head[256]; /* of a failure under this kernel and boot, up to its reason and behind it */
+static char head[256]; /* of a failure under this kernel, boot and installer, behind its reason */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -27,7 +27,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	FUZZ_REQUIRE(uname(&kernel) == 0 && kt_fs_boot_id(boot_id) == 0);
-	(void)snprintf(head, sizeof(head), "\n%s\n%s\n", kernel.release, boot_id);
+	(void)snprintf(head, sizeof(head), "\n%s\n%s\n" KONTAIN_VERSION "\n", kernel.release, boot_id);
 	store.dir = open(fuzz_space(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	FUZZ_REQUIRE(store.dir >= 0);
 	return 0;
@@ -69,10 +69,10 @@ static void pins_check(const char *bytes, size_t size)
 	FUZZ_REQUIRE(!kt_pins_have(&pins, "sets/..") && !kt_pins_have(&pins, ""));
 }
 
-/* The first line of the bytes is the reason's name, the rest the text. */
+/* The first line of the bytes is the reason's name, the rest the figures and the text. */
 static void failure_check(const char *bytes, size_t size)
 {
-	static const char first[] = "kontain-failure 1\n";
+	static const char first[] = "kontain-failure 2\n";
 	const char *end = memchr(bytes, '\n', size);
 	size_t line = end ? (size_t)(end - bytes) : size;
 	const char *const parts[] = {first, bytes, head, end ? end + 1 : ""};

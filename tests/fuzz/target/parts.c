@@ -1,8 +1,10 @@
 /* links: kt_contract kt_base mutates: state */
-/* What children say to the agent: the probe, the proof and an error. A document may be all three. */
+/* What the processes of the privileged half say to each other: the probe, the proof, an error, a request and a reply. A
+ * document may be several of them. */
 #include <string.h>
 
 #include "fuzz.h"
+#include "kontain/message.h"
 #include "kontain/own.h"
 #include "kontain/statejson.h"
 
@@ -77,21 +79,70 @@ static void error_take(const char *bytes, size_t size)
 	FUZZ_REQUIRE(strcmp(failure.text, failure_again.text) == 0);
 }
 
+/* Of an agent that may have been taken over: what comes through is a short name, a version and a number. */
+static void request_take(const char *bytes, size_t size)
+{
+	struct kt_request request, request_again;
+	struct kt_error err = {.code = 0};
+	int r = kt_request_parse(bytes, size, &request, &err);
+
+	if (r < 0) {
+		fuzz_check_refusal(r, &err);
+		return;
+	}
+	fuzz_taken++;
+	FUZZ_REQUIRE(size <= KT_REQUEST_BYTES_MAX && memchr(request.job, '\0', sizeof(request.job)));
+	FUZZ_REQUIRE(request.version[0] == '\0' || kt_version_is_valid(request.version));
+
+	KT_OWN(kt_free_mem) char *text = kt_request_print(&request);
+
+	FUZZ_REQUIRE(text && kt_request_parse(text, strlen(text), &request_again, &err) == 0);
+	FUZZ_REQUIRE(strcmp(request.job, request_again.job) == 0 && request.timeout_ms == request_again.timeout_ms);
+}
+
+static void reply_take(const char *bytes, size_t size)
+{
+	KT_OWN(kt_reply_done) struct kt_reply reply = {.cpu_us = 0}, reply_again = {.cpu_us = 0};
+	struct kt_error err = {.code = 0};
+	int r = kt_reply_parse(bytes, size, &reply, &err);
+
+	if (r < 0) {
+		fuzz_check_refusal(r, &err);
+		return;
+	}
+	fuzz_taken++;
+	FUZZ_REQUIRE((reply.error.reason == KT_REASON_NONE) == (reply.ended.output != NULL));
+
+	KT_OWN(kt_free_mem) char *text = kt_reply_print(&reply);
+
+	FUZZ_REQUIRE(text && strchr(text, '\n') == text + strlen(text) - 1);
+	FUZZ_REQUIRE(kt_reply_parse(text, strlen(text), &reply_again, &err) == 0);
+	FUZZ_REQUIRE(reply.cpu_us == reply_again.cpu_us && reply.stuck.child == reply_again.stuck.child);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	probe_take((const char *)bytes, size);
 	proof_take((const char *)bytes, size);
 	error_take((const char *)bytes, size);
+	request_take((const char *)bytes, size);
+	reply_take((const char *)bytes, size);
 	if (size > 0)
 		return 0;
 
 	/* nothing stands for what is printed now, which a corpus may be older than */
 	const struct kt_probe probe = {.kvm = {.api_version = -1, .verdict.reason = KT_REASON_STARTING}};
 	const struct kt_state_proof proof = {.verdict.reason = KT_REASON_STARTING};
+	const struct kt_request request = {.job = "probe"};
+	const struct kt_reply reply = {.ended.output = NULL};
+	KT_OWN(kt_free_mem) char *request_text = kt_request_print(&request);
+	KT_OWN(kt_free_mem) char *reply_text = kt_reply_print(&reply);
 	KT_OWN(kt_free_mem) char *probe_text = kt_probe_print(&probe);
 	KT_OWN(kt_free_mem) char *proof_text = kt_proof_print(&proof);
 
-	FUZZ_REQUIRE(probe_text && proof_text);
+	FUZZ_REQUIRE(probe_text && proof_text && request_text && reply_text);
+	request_take(request_text, strlen(request_text));
+	reply_take(reply_text, strlen(reply_text));
 	probe_take(probe_text, strlen(probe_text));
 	proof_take(proof_text, strlen(proof_text));
 	return 0;

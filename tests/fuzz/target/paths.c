@@ -1,10 +1,11 @@
 /* links: kt_bundle kt_contract kt_base */
-/* The rules for names: a path, a NUL, and the target of a link at that path. */
+/* The rules for names, of each component: a path, a NUL, and the target of a link at that path. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz.h"
+#include "kontain/manifest.h"
 #include "kontain/own.h"
 #include "kontain/paths.h"
 #include "kontain/state.h"
@@ -25,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	size_t length = cut ? (size_t)(cut - bytes) : size;
 	KT_OWN(kt_free_mem) char *path = strndup((const char *)bytes, length);
 	KT_OWN(kt_free_mem) char *target = strndup(cut ? (const char *)cut + 1 : "", cut ? size - length - 1 : 0);
-	const char *flaw;
+	bool is_taken = false;
 
 	FUZZ_REQUIRE(path && target);
 	shown_check(path);
@@ -33,14 +34,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	FUZZ_REQUIRE((kt_text_flaw(path) == NULL) == fuzz_is_visible(path));
 	FUZZ_REQUIRE((kt_path_flaw(path) == NULL) == fuzz_is_good_path(path));
 	FUZZ_REQUIRE(!kt_version_is_valid(path) || (fuzz_is_good_path(path) && strlen(path) <= 63));
-	flaw = kt_link_flaw(path, target);
-	if (flaw || kt_path_flaw(path))
+	if (kt_path_flaw(path))
 		return 0;
-	fuzz_taken++;
-	FUZZ_REQUIRE(*target && strlen(target) < KT_MANIFEST_PATH_MAX && fuzz_is_visible(target));
-	if (*target == '/')
-		FUZZ_REQUIRE(strncmp(target, "/opt/kontain/", 13) == 0 && !fuzz_is_leaving("", target + 13));
-	else
-		FUZZ_REQUIRE(!fuzz_is_leaving(path, target));
+	for (size_t i = 0; kt_component_names[i]; i++) {
+		const char *component = kt_component_names[i];
+		const char *flaw = kt_link_flaw(component, path, target);
+
+		FUZZ_REQUIRE(flaw || !kt_link_escape(component, path, target));
+		FUZZ_REQUIRE((kt_path_reserved(component, path) != NULL) == fuzz_is_reserved(component, path));
+		FUZZ_REQUIRE(flaw || fuzz_is_good_link(component, path, target));
+		is_taken = is_taken || !flaw;
+	}
+	fuzz_taken += is_taken;
 	return 0;
 }

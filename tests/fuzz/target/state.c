@@ -58,7 +58,8 @@ static void answers_check(const struct kt_state *state)
 		FUZZ_REQUIRE(reply.body && reply.size == strlen(reply.body) && reply.size > 0);
 		for (const char *c = reply.body; *c; c++)
 			lines += *c == '\n';
-		FUZZ_REQUIRE(lines == (i == 0 ? 2 : i == 1 ? KT_CHECK_COUNT + 1 : 1));
+		/* Each check and the end of the list; of the policy nothing is known. */
+		FUZZ_REQUIRE(lines == (i == 0 ? 2 : i == 1 ? KT_CHECK_COUNT : 1));
 		FUZZ_REQUIRE(reply.body[reply.size - 1] == '\n');
 		FUZZ_REQUIRE(reply.code == (i == 0 ? 200 : i == 4 ? 404 : reply.code));
 		if (i == 2)
@@ -92,7 +93,7 @@ static void metrics_check(const struct kt_state *state)
 
 static void times_check(const struct kt_state *state)
 {
-	const int64_t times[] = {0, 1, state->observed_at, state->next_update_by, INT64_MAX / 2};
+	const uint64_t times[] = {0, 1, state->observed_boot_s, state->next_update_boot_s, UINT64_MAX};
 	struct kt_error err;
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
@@ -101,7 +102,7 @@ static void times_check(const struct kt_state *state)
 		if (r < 0)
 			fuzz_check_refusal(r, &err);
 		else
-			FUZZ_REQUIRE(state->next_update_by >= times[i] && state->observed_at <= times[i] + 60);
+			FUZZ_REQUIRE(state->next_update_boot_s >= times[i] && state->observed_boot_s <= times[i]);
 	}
 }
 

@@ -19,10 +19,15 @@ def stamp(seconds):
 	return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
+def boot_seconds():
+	return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def state(observed=0, until=600, boot=BOOT, **sections):
 	"""A state document; sections={"node": {...}} changes keys of one, `top` those of the document."""
 	document = copy.deepcopy(TEMPLATE)
-	document.update(bootId=boot, observedAt=stamp(observed), nextUpdateBy=stamp(until))
+	document.update(bootId=boot, observedAt=stamp(observed), nextUpdateBy=stamp(until),
+		observedAtBoot=max(0, boot_seconds() + observed), nextUpdateByBoot=max(0, boot_seconds() + until))
 	for name, change in sections.items():
 		(document if name == "top" else document[name]).update(change)
 	return document
@@ -80,7 +85,7 @@ def parse(got):
 
 
 class Daemon:
-	def __init__(self, program, *arguments, environment=None, pass_fds=(), folder=None):
+	def __init__(self, program, *arguments, environment=None, pass_fds=(), folder=None, before=None):
 		self.folder = folder or tempfile.mkdtemp(prefix="d-")
 		self.state_path = os.path.join(self.folder, "state.json")
 		self.log_path = os.path.join(self.folder, "log")
@@ -91,7 +96,7 @@ class Daemon:
 		environment = dict(environment or {}, ASAN_OPTIONS=f"log_path={self.folder}/asan",
 			UBSAN_OPTIONS=f"log_path={self.folder}/ubsan")
 		self.process = subprocess.Popen([program, *options, *arguments], env=environment, pass_fds=pass_fds,
-			stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file)
+			stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, preexec_fn=before)
 		self.address = None
 
 	def lines(self):

@@ -64,7 +64,7 @@ LIARS = (  # name, the stand-in's vice, how it is set up, a part of what /readyz
 	("plain HTTP", apiserver.honest, {"tls": False}, "does not answer"),
 	("a drip", apiserver.drip, {}, "does not answer"),
 	("nested deep", apiserver.deep, {}, "is not JSON"),
-	("dense", apiserver.dense, {}, "is not node mine"),
+	("dense", apiserver.dense, {}, "has too many values"),
 	("another node", apiserver.another_node, {}, "is not node mine"),
 	("a list", apiserver.a_list, {}, "is not node mine"),
 	("compressed", apiserver.compressed, {}, "is not JSON"),

@@ -1,5 +1,6 @@
 /* exercise.km VERB [ARGUMENT]: does one thing that a monitor must serve or survive. Prints what the call answered. */
 #include <elf.h>
+#include <stdbool.h>
 
 #include "payload.h"
 
@@ -114,9 +115,94 @@ static int verb_registers(void)
 	return 0;
 }
 
+/* 17 words below the stack pointer, more than the red zone: how many of them a system call changes, and how deep the
+ * last of these is. The registers that km's handler pushes are none of them what is in the words. */
+static int verb_redzone(void)
+{
+	register long changed __asm__("r13"), deepest __asm__("r14");
+
+	__asm__ volatile("movabs $0x5a5a5a5a5a5a5a5a, %%r12\n\t"
+			 "mov $-136, %%rbx\n"
+			 "1:\n\t"
+			 "mov %%r12, (%%rsp, %%rbx)\n\t"
+			 "add $8, %%rbx\n\t"
+			 "jnz 1b\n\t"
+			 "mov $1, %%edi\n\t"
+			 "mov $2, %%esi\n\t"
+			 "mov $3, %%edx\n\t"
+			 "mov $4, %%r10d\n\t"
+			 "mov $5, %%r8d\n\t"
+			 "mov $6, %%r9d\n\t"
+			 "mov $39, %%eax\n\t"
+			 "syscall\n\t"
+			 "xor %%r13d, %%r13d\n\t"
+			 "xor %%r14d, %%r14d\n\t"
+			 "mov $-8, %%rbx\n"
+			 "2:\n\t"
+			 "cmp %%r12, (%%rsp, %%rbx)\n\t"
+			 "je 3f\n\t"
+			 "inc %%r13\n\t"
+			 "mov %%rbx, %%r14\n"
+			 "3:\n\t"
+			 "sub $8, %%rbx\n\t"
+			 "cmp $-136, %%rbx\n\t"
+			 "jge 2b"
+			 : "=r"(changed), "=r"(deepest)
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "memory", "cc");
+	say_number("changed", changed);
+	say_number("deepest", deepest);
+	return 0;
+}
+
+/* A call of that number, which may be below 0. */
+static int verb_call(const char *number)
+{
+	say_number("call", call3(*number == '-' ? -(long)text_number(number + 1) : text_number(number), 0, 0, 0));
+	return 0;
+}
+
+/* Ends its only thread with that code, not the group. */
+static int verb_thread(const char *code)
+{
+	say("leaves\n");
+	return (int)call3(CALL_EXIT, text_number(code), 0, 0);
+}
+
 static int verb_null(void)
 {
 	return *(volatile int *)8;
+}
+
+/* An exception that cannot be told either, as the stack is not there. */
+static int verb_badstack(void)
+{
+	__asm__ volatile("mov $16, %esp\n\t"
+			 "push %rax");
+	return 0;
+}
+
+static int verb_illegal(void)
+{
+	__asm__ volatile("ud2");
+	return 0;
+}
+
+static int verb_divide(void)
+{
+	unsigned zero = 0;
+
+	__asm__ volatile("xor %%edx, %%edx\n\tdiv %0" : "+r"(zero) : : "eax", "edx", "cc");
+	return 0;
+}
+
+/* Says that it is there, and then goes round, with system calls or without. */
+__attribute__((noreturn)) static int verb_spin(bool has_calls)
+{
+	say("spins\n");
+	for (;;)
+		if (has_calls)
+			(void)call3(CALL_GETPID, 0, 0, 0);
 }
 
 static int verb_privileged(void)
@@ -141,8 +227,24 @@ int payload_main(int argc, char **argv, char **envp)
 		return verb_sse2();
 	if (text_same(verb, "registers"))
 		return verb_registers();
+	if (text_same(verb, "redzone"))
+		return verb_redzone();
+	if (text_same(verb, "call") && argc > 2)
+		return verb_call(argv[2]);
+	if (text_same(verb, "thread") && argc > 2)
+		return verb_thread(argv[2]);
 	if (text_same(verb, "null"))
 		return verb_null();
+	if (text_same(verb, "badstack"))
+		return verb_badstack();
+	if (text_same(verb, "illegal"))
+		return verb_illegal();
+	if (text_same(verb, "divide"))
+		return verb_divide();
+	if (text_same(verb, "spin"))
+		return verb_spin(false);
+	if (text_same(verb, "calls"))
+		return verb_spin(true);
 	if (text_same(verb, "privileged"))
 		return verb_privileged();
 	say("exercise.km: unknown verb\n");

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* Numbers of the x86-64 ABI (asm/unistd_64.h). */
-enum { CALL_WRITE = 1, CALL_GETPID = 39, CALL_UNAME = 63, CALL_EXIT_GROUP = 231 };
+enum { CALL_WRITE = 1, CALL_GETPID = 39, CALL_EXIT = 60, CALL_UNAME = 63, CALL_EXIT_GROUP = 231 };
 
 /* Returns the exit code. envp and the auxiliary vector stand behind argv, as the System V ABI has them. */
 int payload_main(int argc, char **argv, char **envp);

@@ -1,0 +1,66 @@
+#include "keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "jobs/call.h"
+#include "jobs/jobs.h"
+#include "kontain/child.h"
+#include "kontain/log.h"
+#include "kontain/message.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+
+/* In the resident the child has rights that we have not (jobs/table.c): it may look into every process. */
+static int sweep(const struct kt_installer *installer, struct kt_state_kept *ret_kept, struct kt_error *err)
+{
+	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_error parse = {.reason = KT_REASON_NONE};
+	int failed = kt_job_call(installer, "sweep", NULL, 0, &result, err);
+
+	if (failed)
+		return failed;
+	if (result.timed_out)
+		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR, "sweep was stopped after %u s",
+			       kt_job_find("sweep")->timeout_max_ms / 1000);
+	if (result.exit_status == 0)
+		return kt_kept_parse(result.output, result.output_size, ret_kept, err);
+	if (kt_error_parse(result.output, result.output_size, err, &parse) == 0)
+		return -err->code;
+	return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "sweep ended with status %d, signal %d: %.200s", result.exit_status,
+		       result.signal, result.errors);
+}
+
+/* Who used them when they were asked about last. */
+static void users_recall(const struct kt_state_kept *last, struct kt_state_kept *kept)
+{
+	for (size_t i = 0; i < kept->count && i < KT_STATE_KEPT_MAX; i++)
+		for (size_t j = 0; j < last->count && j < KT_STATE_KEPT_MAX; j++)
+			if (strcmp(kept->list[i].name, last->list[j].name) == 0)
+				memcpy(kept->list[i].user, last->list[j].user, sizeof kept->list[i].user);
+}
+
+void kt_keeper_tend(struct kt_keeper *keeper, const struct kt_installer *installer, struct kt_state_kept *kept,
+		    int64_t now_ms)
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	struct kt_state_kept answer = {.count = 0};
+
+	if (kept->count == 0)
+		return;
+	if (now_ms < keeper->not_before_ms) {
+		users_recall(&keeper->last, kept);
+		return;
+	}
+	keeper->not_before_ms = now_ms + KT_KEEPER_INTERVAL_MS;
+	if (sweep(installer, &answer, &err) < 0) {
+		if (err.reason != KT_REASON_LOCKED) /* who holds the lock sweeps, too */
+			kt_log(KT_LOG_WARN, "cannot look after what is kept aside", "reason", kt_reason_name(err.reason), "err",
+			       err.text, NULL);
+		users_recall(&keeper->last, kept);
+		return;
+	}
+	*kept = answer;
+	keeper->last = answer;
+}

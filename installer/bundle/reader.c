@@ -1,0 +1,56 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+#include "kontain/treecheck.h"
+
+#define READ_BYTES (256 * 1024) /* stays in the second-level cache between read and digest */
+
+int kt_reader_init(struct kt_reader *ret_reader)
+{
+	*ret_reader = (struct kt_reader){.digest = kt_digest_new(), .buffer = malloc(READ_BYTES)};
+	return ret_reader->digest && ret_reader->buffer ? 0 : -ENOMEM;
+}
+
+void kt_reader_done(struct kt_reader *reader)
+{
+	kt_digest_free(&reader->digest);
+	kt_free_mem(&reader->buffer);
+}
+
+int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struct kt_reading *ret_reading)
+{
+	/* O_NONBLOCK: a fifo in a file's place must not hold us */
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	struct kt_reading reading = {.size_bytes = 0};
+	struct stat after;
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &reading.info) < 0)
+		return -errno;
+	if (!S_ISREG(reading.info.st_mode))
+		return -EINVAL;
+	do {
+		if (got > 0)
+			kt_digest_add(reader->digest, reader->buffer, (size_t)got);
+		if (got > 0)
+			reading.size_bytes += (uint64_t)got;
+		got = read(fd, reader->buffer, READ_BYTES);
+		/* one that grows under us is another than was looked at, and may have no end */
+	} while ((got > 0 && reading.size_bytes <= (uint64_t)reading.info.st_size) || (got < 0 && errno == EINTR));
+	if (got < 0 || fstat(fd, &after) < 0) {
+		int code = errno;
+
+		kt_digest_take(reader->digest, reading.sha256); /* empties it */
+		return -code;
+	}
+	kt_digest_take(reader->digest, reading.sha256);
+	reading.is_steady = kt_stamp(&reading.info) == kt_stamp(&after);
+	*ret_reading = reading;
+	return 0;
+}

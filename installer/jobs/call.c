@@ -1,0 +1,53 @@
+#include "call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "jobs.h"
+#include "kontain/own.h"
+#include "kontain/statejson.h"
+#include "runner.h"
+#include "spawn.h"
+
+/* Both built-in payloads, the bundle's own, and the mounts around them. */
+#define PAYLOADS_A_PROOF 4
+
+int kt_job_call(const struct kt_installer *installer, const char *job, const char *version, unsigned timeout_ms,
+		struct kt_child_result *ret_result, struct kt_error *err)
+{
+	unsigned most_ms = kt_job_find(job)->timeout_max_ms;
+	struct kt_request request = {.timeout_ms = timeout_ms != 0 && timeout_ms < most_ms ? timeout_ms : most_ms};
+
+	snprintf(request.job, sizeof request.job, "%s", job);
+	snprintf(request.version, sizeof request.version, "%s", version != NULL ? version : "");
+	return installer->runner != NULL ? kt_runner_call(installer->runner, &request, ret_result, err)
+					 : kt_spawn_run(installer, &request, ret_result, err);
+}
+
+void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason on_timeout,
+		  const struct kt_child_result *result, const struct kt_error *err)
+{
+	if (result->timed_out)
+		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", what, result->duration_ms,
+			       result->stuck ? " and is stuck in the kernel" : "");
+	else if (result->signal != 0)
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was killed by signal %d", what, result->signal);
+	else
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%s failed (exit status %d, %.200s): %s", what,
+			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);
+}
+
+void kt_proof_ask(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof)
+{
+	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	unsigned timeout_ms = installer->config.proof_timeout_s * 1000 * PAYLOADS_A_PROOF;
+
+	if (kt_job_call(installer, "selftest", version, timeout_ms, &result, &err) == 0 && !result.timed_out &&
+	    kt_proof_parse(result.output, result.output_size, ret_proof, &err) == 0)
+		return;
+	memset(ret_proof, 0, sizeof *ret_proof);
+	ret_proof->ran = true;
+	kt_job_blame(&ret_proof->verdict, "proof", KT_REASON_KM_HUNG, &result, &err);
+}

@@ -1,0 +1,20 @@
+/* Asking for a job, wherever it runs: below the runner in the resident agent, below this process else. */
+#ifndef KT_JOBS_CALL_H
+#define KT_JOBS_CALL_H
+
+#include "installer.h"
+#include "kontain/child.h"
+#include "kontain/state.h"
+
+/* version: NULL for none. timeout_ms: at most what the job's row allows, which 0 stands for. */
+int kt_job_call(const struct kt_installer *installer, const char *job, const char *version, unsigned timeout_ms,
+		struct kt_child_result *ret_result, struct kt_error *err);
+
+/* Why a job gave no answer that can be read. */
+void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason on_timeout,
+		  const struct kt_child_result *result, const struct kt_error *err);
+
+/* The proof of a set (NULL: through the live links), by the job selftest. */
+void kt_proof_ask(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof);
+
+#endif

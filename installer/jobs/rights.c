@@ -1,0 +1,209 @@
+/* The privileged half, and who of it may do what:
+ *
+ *              capabilities       filter                        files (Landlock)
+ *   agent      none               only what reading,            reads bundle, store's roots, /proc, /sys, device
+ *                                 waiting, writing takes        folder; writes the state's folder
+ *   runner     those of all jobs  refused: sockets, setns,      all: a confined process cannot mount, nor can its
+ *                                 ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
+ *   a job      its row (jobs.h)   as the runner                 its row
+ *
+ * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what lies
+ * in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
+#include "rights.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kontain/filter.h"
+#include "kontain/own.h"
+
+#define TABLE_SIZE(table) (sizeof(table) / sizeof((table)[0]))
+
+/* ---- filters ---- */
+
+/* What neither a job nor km has any use for. */
+static const struct kt_filter_rule refused[] = {
+	/* back to the network: the one family left knows files only */
+	{.call = SYS_socket, .when = {{KT_FILTER_OTHER, 0, AF_UNIX, 0}}},
+	{.call = SYS_setns},
+	/* into another process, or to what it has open */
+	{.call = SYS_ptrace},		{.call = SYS_process_vm_readv},	 {.call = SYS_process_vm_writev},
+	{.call = SYS_pidfd_getfd},	{.call = SYS_process_madvise},	 {.call = SYS_kcmp},
+	{.call = SYS_open_by_handle_at}, {.call = SYS_perf_event_open}, {.call = SYS_userfaultfd},
+	/* around the filter */
+	{.call = SYS_io_uring_setup},	{.call = SYS_io_uring_enter},	 {.call = SYS_io_uring_register},
+	{.call = SYS_bpf},
+	/* the machine itself */
+	{.call = SYS_kexec_load},	{.call = SYS_kexec_file_load},	 {.call = SYS_reboot},
+	{.call = SYS_swapon},		{.call = SYS_swapoff},		 {.call = SYS_settimeofday},
+	{.call = SYS_clock_settime},	{.call = SYS_adjtimex},		 {.call = SYS_clock_adjtime},
+	{.call = SYS_delete_module},	{.call = SYS_iopl},		 {.call = SYS_ioperm},
+	{.call = SYS_acct},		{.call = SYS_quotactl},		 {.call = SYS_syslog},
+	{.call = SYS_fanotify_init},	{.call = SYS_add_key},		 {.call = SYS_request_key},
+	{.call = SYS_keyctl},		{.call = SYS_lookup_dcookie},	 {.call = SYS_vhangup},
+	/* a root with other libraries in it; the proof's is entered by pivot_root, with nothing of the host's in it */
+	{.call = SYS_chroot},
+};
+
+static const struct kt_filter_table refused_table = KT_FILTER_TABLE(refused);
+
+/* The agent, beside what every program does. */
+static const struct kt_filter_rule agent[] = {
+	/* the state file, replaced whole */
+	{.call = SYS_mkdir},	 {.call = SYS_mkdirat},	 {.call = SYS_rename},	  {.call = SYS_renameat},
+	{.call = SYS_renameat2}, {.call = SYS_unlink},	 {.call = SYS_unlinkat},  {.call = SYS_fsync},
+	{.call = SYS_fdatasync}, {.call = SYS_ftruncate}, {.call = SYS_fchmod},	  {.call = SYS_flock},
+	/* what the kernel tells of devices that come and go */
+	{.call = SYS_socket, .when = {KT_FILTER_IS(0, AF_NETLINK), KT_FILTER_IS(2, NETLINK_KOBJECT_UEVENT)}},
+	{.call = SYS_bind},	 {.call = SYS_recvmsg},	 {.call = SYS_recvfrom},  {.call = SYS_setsockopt},
+	/* is it still there? */
+	{.call = SYS_kill, .when = {KT_FILTER_IS(1, 0)}},
+	{.call = SYS_pidfd_open},
+};
+
+static const struct kt_filter_table agent_table = KT_FILTER_TABLE(agent);
+
+/* ---- capabilities ---- */
+
+/* One that the container was not given cannot be kept. */
+static bool is_held(unsigned number)
+{
+	return prctl(PR_CAPBSET_READ, number) == 1 && capng_have_capability(CAPNG_PERMITTED, number);
+}
+
+static int keep_capabilities(uint64_t wanted, struct kt_error *err)
+{
+	bool has_bounds;
+
+	if (capng_get_caps_process() != 0)
+		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot read this process's capabilities");
+	has_bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+	for (unsigned number = 0; number < 64; number++)
+		if (wanted >> number & 1 && !is_held(number))
+			wanted &= ~(UINT64_C(1) << number);
+	capng_clear(CAPNG_SELECT_ALL);
+	for (unsigned number = 0; number < 64; number++)
+		if (wanted >> number & 1)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, number);
+	/* The bounding set first: it takes CAP_SETPCAP. Without that, and without new privileges, it bounds nothing. */
+	if ((has_bounds && capng_apply(CAPNG_SELECT_BOUNDS) != 0) || capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot drop capabilities: run as root");
+	return 0;
+}
+
+/* ---- who gives up what ---- */
+
+int kt_rights_network(struct kt_error *err)
+{
+	if (unshare(CLONE_NEWNET) != 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL,
+				     "cannot leave the network namespace: run as root with CAP_SYS_ADMIN");
+	return 0;
+}
+
+int kt_rights_runner(struct kt_error *err)
+{
+	const struct kt_filter_table *const tables[] = {&refused_table};
+	int failed = keep_capabilities(kt_job_all_capabilities(), err);
+
+	return failed ? failed : kt_filter_refuse(tables, TABLE_SIZE(tables), err);
+}
+
+int kt_rights_agent(struct kt_error *err)
+{
+	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
+	int failed = keep_capabilities(0, err);
+
+	return failed ? failed : kt_filter_allow_only(tables, TABLE_SIZE(tables), err);
+}
+
+static void folder_of(const char *path, char folder[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+}
+
+/* The folder above a root, so that the root may be made, removed and mounted over. */
+static int allow_root(struct kt_landlock *set, const struct kt_installer *installer, const char *root,
+		      struct kt_error *err)
+{
+	char path[PATH_MAX], above[PATH_MAX];
+	size_t size = (size_t)snprintf(path, sizeof(path), "%s%s", installer->options.host, root);
+
+	if (size >= sizeof(path))
+		return 0; /* the store refuses it, and says why */
+	while (size > 1 && path[size - 1] == '/')
+		path[--size] = '\0';
+	folder_of(path, above);
+	return kt_landlock_allow_or_above(set, above, KT_LANDLOCK_READ, err);
+}
+
+static int allow_roots(struct kt_landlock *set, const struct kt_installer *installer, struct kt_error *err)
+{
+	int failed = 0;
+
+	if (installer->options.root != NULL)
+		return allow_root(set, installer, installer->options.root, err);
+	for (size_t i = 0; i < installer->config.root_count && failed == 0; i++)
+		failed = allow_root(set, installer, installer->config.roots[i], err);
+	return failed;
+}
+
+int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT_LANDLOCK_TEXT_MAX],
+			  struct kt_error *err)
+{
+	const struct kt_options *options = &installer->options;
+	KT_OWN(kt_landlock_done) struct kt_landlock set = {.ruleset = -1};
+	char folder[PATH_MAX];
+	const struct kt_landlock_place places[] = {
+		{folder, KT_LANDLOCK_WRITE},	      {"/proc", KT_LANDLOCK_READ}, {"/sys", KT_LANDLOCK_READ},
+		{options->dev, KT_LANDLOCK_READ},     {"/dev/null", KT_LANDLOCK_READ},
+		{options->bundle != NULL ? options->bundle : "/dev/null", KT_LANDLOCK_READ},
+	};
+	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);
+
+	folder_of(options->state, folder);
+	for (size_t i = 0; i < TABLE_SIZE(places) && failed == 0; i++)
+		failed = kt_landlock_allow(&set, places[i].path, places[i].right, err);
+	if (failed == 0)
+		failed = allow_roots(&set, installer, err);
+	if (failed == 0)
+		failed = kt_landlock_enforce(&set, err);
+	memcpy(ret_text, set.text, KT_LANDLOCK_TEXT_MAX);
+	return failed;
+}
+
+/* It parses the host's module index, and asks a device for answers; it has nothing to write. */
+static int only_read_files(const char *dev, struct kt_error *err)
+{
+	KT_OWN(kt_landlock_done) struct kt_landlock set = {.ruleset = -1};
+	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);
+
+	if (failed == 0)
+		failed = kt_landlock_allow(&set, "/", KT_LANDLOCK_READ, err);
+	if (failed == 0)
+		failed = kt_landlock_allow(&set, dev, KT_LANDLOCK_DEVICE, err);
+	return failed ? failed : kt_landlock_enforce(&set, err);
+}
+
+int kt_rights_job(const struct kt_job *job, const char *dev, struct kt_error *err)
+{
+	/* Who is not root has nothing to give up, and is told by the job itself what that costs. */
+	int failed = geteuid() == 0 ? keep_capabilities(job->capabilities, err) : 0;
+
+	if (failed == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		failed = kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot set no_new_privs");
+	if (failed == 0 && job->files == KT_JOB_FILES_READ)
+		failed = only_read_files(dev, err);
+	return failed;
+}

@@ -1,0 +1,127 @@
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kontain/fs.h"
+#include "kontain/own.h"
+
+static bool is_old_record(const char *name)
+{
+	return strcmp(name, KT_STORE_OLD_RECORD) == 0;
+}
+
+void kt_version_tree(int dir, const char *component, const struct kt_filelist *list, struct kt_version_tree *ret_tree)
+{
+	bool is_km = strcmp(component, "km") == 0;
+
+	ret_tree->own[0] = (struct kt_file){.path = KT_FILELIST_NAME, .sha256 = list->digest, .size_bytes = list->size,
+					    .mode = 0644};
+	ret_tree->own[1] = (struct kt_file){.path = KT_COMPONENT_TOOLS, .link = KT_VERSION_TOOLS};
+	ret_tree->tree = (struct kt_tree){.dir = dir, .prefix = is_km ? "bin/" : "", .list = list, .own = ret_tree->own,
+					  .own_count = is_km ? 2 : 1, .is_other = is_old_record};
+}
+
+int kt_version_open(const struct kt_store *store, const char *component, const char *version)
+{
+	char place[KT_PLACE_MAX];
+
+	kt_place_version(component, version, place);
+	return kt_fs_open_beneath(store->dir, place, O_RDONLY | O_DIRECTORY, 0);
+}
+
+int kt_version_list(int dir, const char *component, const char *version, struct kt_filelist *ret_list,
+		    struct kt_error *err)
+{
+	KT_OWN(kt_free_mem) char *text = NULL;
+	struct kt_error mine = {.code = 0};
+	char place[KT_PLACE_MAX];
+	size_t size = 0;
+	int r = dir < 0 ? dir : kt_fs_read_all(dir, KT_FILELIST_NAME, KT_LISTS_BYTES_MAX, &text, &size, &mine);
+
+	kt_place_version(component, version, place);
+	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s has no list " KT_FILELIST_NAME ": it is not there",
+			       place);
+	if (r == 0)
+		r = kt_filelist_parse(component, &text, size, ret_list, &mine);
+	return r < 0 ? kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s/" KT_FILELIST_NAME " is damaged: %.200s", place,
+			       mine.code ? mine.text : strerror(-r)) :
+		       0;
+}
+
+bool kt_version_is_old(int dir)
+{
+	struct stat info;
+
+	return fstatat(dir, KT_STORE_OLD_RECORD, &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int kt_first_visit(void *context, const struct kt_difference *difference)
+{
+	struct kt_first *first = context;
+	char text[sizeof(first->err->text)];
+
+	if (first->count++ > 0)
+		return 0;
+	kt_difference_print(difference, first->where, text, sizeof(text));
+	(void)kt_fail(first->err, EUCLEAN, kt_difference_reason(difference), "%s", text);
+	return 0;
+}
+
+/* The i-th folder of the way; false behind the last. */
+static bool folder_name(size_t i, char ret_name[KT_PLACE_MAX])
+{
+	if (i < 2)
+		(void)snprintf(ret_name, KT_PLACE_MAX, "%s", i == 0 ? KT_STORE_SETS : KT_STORE_VERSIONS);
+	else if (kt_component_names[i - 2])
+		(void)snprintf(ret_name, KT_PLACE_MAX, KT_STORE_VERSIONS "/%s", kt_component_names[i - 2]);
+	else
+		return false;
+	return true;
+}
+
+int kt_folders_check(const struct kt_store *store, kt_difference_visit *visit, void *context)
+{
+	char name[KT_PLACE_MAX];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && folder_name(i, name); i++) {
+		struct kt_difference difference = {.path = name, .is_folder = true};
+		struct stat info;
+
+		if (fstatat(store->dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(info.st_mode))
+			continue; /* what is missing below it says so */
+		difference.flaw = info.st_uid != 0 ? KT_FLAW_OWNER : KT_FLAW_MODE;
+		difference.found = info.st_uid != 0 ? info.st_uid : info.st_mode & 07777;
+		if (info.st_uid != 0 || (info.st_mode & 07777) != 0755)
+			r = visit(context, &difference);
+	}
+	return r;
+}
+
+struct mending {
+	const struct kt_store *store;
+	struct kt_error *err;
+};
+
+static int mend_visit(void *context, const struct kt_difference *difference)
+{
+	struct mending *mending = context;
+	const struct kt_tree tree = {.dir = mending->store->dir};
+	int r = kt_tree_mend(&tree, difference);
+
+	return r < 0 ? kt_fail_errno(mending->err, -r, KT_REASON_IO_ERROR, "cannot set owner and mode of %s/%s",
+				     mending->store->root, difference->path) :
+		       0;
+}
+
+int kt_folders_mend(const struct kt_store *store, struct kt_error *err)
+{
+	struct mending mending = {store, err};
+
+	return kt_folders_check(store, mend_visit, &mending);
+}

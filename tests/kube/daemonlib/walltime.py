@@ -1,0 +1,58 @@
+"""The wall clock jumps by hours in either direction, as when NTP finds it wrong: no verdict changes, not for a second. The
+jump is kontaind's alone, by a preloaded library; the machine's clock stays as it is."""
+import mmap
+import os
+import struct
+import subprocess
+import tempfile
+import time
+
+import kontaind as k
+from checks import check, end, logs, skip
+from memory import plain_program
+
+JUMPS = (3600, -3600, 7 * 24 * 3600, -24 * 3600, 0)
+
+
+def test_wall_clock():
+	program, folder = plain_program(), tempfile.mkdtemp(prefix="wall-")
+	if not program:
+		return skip("wall clock", "no kontaind without sanitizers: build the release")
+	library, path = f"{folder}/wallclock.so", f"{folder}/jump"
+	built = subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, f"{k.HERE}/wallclock.c"],
+		capture_output=True, text=True)
+	if built.returncode:
+		return check(False, "wall clock: the library builds", built.stderr)
+	with open(path, "wb") as file:
+		file.write(struct.pack("q", 0))
+	with open(path, "r+b") as file:
+		jump = mmap.mmap(file.fileno(), 8)
+	one = k.Daemon(program, "--standalone", environment={"LD_PRELOAD": library, "TEST_WALL_CLOCK": path})
+	logs.append(one)
+	k.write(one.state_path, k.state())
+	one.serving().wait_for("/readyz", 200)
+	for seconds in JUMPS:
+		jump[:] = struct.pack("q", seconds)
+		seen, until = set(), time.monotonic() + 2.5
+		while time.monotonic() < until:
+			answer = one.ask("/readyz")
+			seen.add((answer.code, answer.body))
+			time.sleep(0.05)
+		check(seen == {(200, "ok\n")}, f"wall clock: {seconds:+} s: stays ready", seen)
+		# A state that is written now has the new time for people.
+		document = k.state()
+		document.update(observedAt=k.stamp(seconds), nextUpdateBy=k.stamp(seconds + 600))
+		k.write(one.state_path, document)
+		time.sleep(0.3)
+		check(one.ask("/readyz").code == 200, f"wall clock: {seconds:+} s: and with a new state", one.ask("/readyz"))
+		age = float(one.ask("/metrics").body.split("\nkontaind_state_age_seconds ")[1].split()[0])
+		check(age < 60, f"wall clock: {seconds:+} s: its age is by the other clock", age)
+	stamps = [line["time"][:13] for line in one.lines()]
+	check("node unknown" not in one.text(), "wall clock: nothing is told", one.text()[-500:])
+	# The library did what it is here for: a line that is logged now has the time of the jump.
+	jump[:] = struct.pack("q", 10 * 365 * 24 * 3600)
+	os.unlink(one.state_path)
+	one.wait_for("/readyz", 503)
+	later = [line["time"][:13] for line in one.lines()]
+	check(later[-1][:4] > stamps[-1][:4], "wall clock: it did jump", later)
+	end(one, "wall clock")
