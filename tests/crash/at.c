@@ -22,6 +22,8 @@
  *   -r ROOT       the store's root, "root" in names; the folder above it, which must be the store's alone, is "above"
  *   -s FROM=TO    a path, and all below it, by another name
  *   -n REGEX=TEXT what matches (POSIX, extended) is replaced in every path
+ *   -u REGEX      a call whose name, without its number, matches is an instant only the first time: how often it is
+ *                 made depends on what is beside the command
  *   -k FILE       names that are known, a line each
  *   -o FILE       gets a line "FLAGS NAME" for each call before the strike whose name is not known. FLAGS: e, s, i: it
  *                 can fail with EIO, ENOSPC, EINTR; c: it changes the store; w: it can write half; b: its
@@ -175,8 +177,6 @@ static const struct call {
 	[SYS_umask] = {"umask", "", 0},
 	[SYS_getrandom] = {"getrandom", "", 0},
 	[SYS_clock_gettime] = {"clock_gettime", "", 0},
-	[SYS_nanosleep] = {"nanosleep", "", 0},
-	[SYS_clock_nanosleep] = {"clock_nanosleep", "", 0},
 	[SYS_poll] = {"poll", "", 0},
 	[SYS_ppoll] = {"ppoll", "", 0},
 	[SYS_rt_sigaction] = {"rt_sigaction", "", 0},
@@ -248,6 +248,8 @@ static struct {
 	const char *with;
 } noises[16];
 static size_t noise_count;
+static regex_t uncounted[16];
+static size_t uncounted_count;
 
 /* ---- names ---- */
 
@@ -445,6 +447,14 @@ static unsigned count_add(struct strike *strike, char *name)
 	return ++counted->count;
 }
 
+static bool is_uncounted(const char *name)
+{
+	for (size_t i = 0; i < uncounted_count; i++)
+		if (regexec(&uncounted[i], name, 0, NULL, 0) == 0)
+			return true;
+	return false;
+}
+
 static void news_report(struct strike *strike, const char *name, unsigned what)
 {
 	static const struct {
@@ -544,6 +554,13 @@ static bool is_resumed(struct traced *traced, const struct __ptrace_syscall_info
 	return is_same;
 }
 
+/* Calls that have no name: a handler's end, which comes when a signal does, between call and call; and sleep, of which
+ * there may be more or less until the time has come. What is called next has one. */
+static bool is_passing(uint64_t number)
+{
+	return number == SYS_rt_sigreturn || number == SYS_nanosleep || number == SYS_clock_nanosleep;
+}
+
 /* KILLED: all are to be killed; BROKEN; 0: on with it. */
 static int call_enter(struct strike *strike, struct traced *traced, const struct __ptrace_syscall_info *info)
 {
@@ -551,7 +568,7 @@ static int call_enter(struct strike *strike, struct traced *traced, const struct
 	bool is_ours;
 	unsigned what, n;
 
-	if (info->entry.nr == SYS_rt_sigreturn) /* a handler's end: it comes when a signal does, and between call and call */
+	if (is_passing(info->entry.nr))
 		return 0;
 	if (is_resumed(traced, info) || strike->is_done)
 		return 0;
@@ -562,6 +579,8 @@ static int call_enter(struct strike *strike, struct traced *traced, const struct
 	n = count_add(strike, name);
 	if (n == 0)
 		return BROKEN;
+	if (n > 1 && is_uncounted(name))
+		return 0;
 	(void)sprintf(name + strlen(name), " #%u", n); /* a name leaves more than room for it */
 	if (strike->at && strcmp(name, strike->at) == 0)
 		return call_strike(strike, traced->pid, what) ? KILLED : 0;
@@ -829,6 +848,9 @@ static bool option_take(struct strike *strike, int option, char *value)
 	case 'r': return root_set(value);
 	case 's': return equals && substitute_add(value, (size_t)(equals - value), equals + 1);
 	case 'n': return noise_add(value);
+	case 'u':
+		return uncounted_count < sizeof(uncounted) / sizeof(uncounted[0]) &&
+		       regcomp(&uncounted[uncounted_count++], value, REG_EXTENDED | REG_NOSUB) == 0;
 	case 'k': return known_read(strike, value);
 	case 'o': return (strike->news = fopen(value, "we")) != NULL;
 	default: return false;
@@ -870,13 +892,13 @@ int main(int argc, char **argv)
 	char **next;
 	int option;
 
-	while (is_clear && (option = getopt(argc, argv, "+r:s:n:k:o:")) != -1)
+	while (is_clear && (option = getopt(argc, argv, "+r:s:n:u:k:o:")) != -1)
 		is_clear = option != '?' && option_take(&strike, option, optarg);
 	next = argv + optind;
 	if (!is_clear || !way_take(&strike, &next)) {
-		(void)fprintf(stderr, "usage: kt-crash-at [-r ROOT] [-s FROM=TO]... [-n REGEX=TEXT]... [-k KNOWN] [-o NEW] "
-				      "record | watch IN OUT | kill|tear|short|bereave NAME | fail NAME ERRNO | rival NAME OTHER "
-				      "COMMAND...\n");
+		(void)fprintf(stderr, "usage: kt-crash-at [-r ROOT] [-s FROM=TO]... [-n REGEX=TEXT]... [-u REGEX]... "
+				      "[-k KNOWN] [-o NEW] record | watch IN OUT | kill|tear|short|bereave NAME | "
+				      "fail NAME ERRNO | rival NAME OTHER COMMAND...\n");
 		return BROKEN;
 	}
 	(void)alarm(PATIENCE_S);

@@ -8,6 +8,7 @@
  *     once         a folder is made in the first run only, which a file elsewhere remembers
  *     once-read    likewise, and a file is only looked for
  *     random       a folder is made whose name is another each time
+ *     crowd        looks at a process in /proc, and sleeps, another number of times each time
  *     leaf FILE    (what processes runs) opens FILE */
 #include <errno.h>
 #include <fcntl.h>
@@ -174,12 +175,32 @@ static int verb_random(int root)
 	return mkdirat(root, name, 0755);
 }
 
+static int verb_crowd(int root)
+{
+	unsigned number;
+	struct stat info;
+
+	(void)root;
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return 1;
+	for (number %= 8; number < 8; number++) {
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)getpid());
+		if (stat(path, &info) < 0)
+			return 1;
+		(void)usleep(1000);
+	}
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(int root);
 } verbs[] = {
 	{"restart", verb_restart}, {"retry", verb_retry},         {"processes", verb_processes},
 	{"once", verb_once},       {"once-read", verb_once_read}, {"random", verb_random},
+	{"crowd", verb_crowd},
 };
 
 int main(int argc, char **argv)
