@@ -19,16 +19,18 @@
  *   kt-crash-at [OPTION]... bereave NAME COMMAND...       SIGKILL to the one process that makes it
  *   kt-crash-at [OPTION]... rival NAME OTHER COMMAND...   OTHER, a line for the shell, runs to its end before the call
  *
- *   -r ROOT       the store's root, "root" in names; the folder above it is "above"
+ *   -r ROOT       the store's root, "root" in names; the folder above it, which must be the store's alone, is "above"
  *   -s FROM=TO    a path, and all below it, by another name
  *   -n REGEX=TEXT what matches (POSIX, extended) is replaced in every path
+ *   -u REGEX      a call whose name, without its number, matches is an instant only the first time: how often it is
+ *                 made depends on what is beside the command
  *   -k FILE       names that are known, a line each
  *   -o FILE       gets a line "FLAGS NAME" for each call before the strike whose name is not known. FLAGS: e, s, i: it
- *                 can fail with EIO, ENOSPC, EINTR; c: it changes what is in the root; w: it can write half; b: its
+ *                 can fail with EIO, ENOSPC, EINTR; c: it changes the store; w: it can write half; b: its
  *                 process was made by the command; -: none of them
  *
- * A program's calls count from the first that names the root or something in it: what comes before touches nothing. The
- * calls of the processes that it makes count from their beginning.
+ * A program's calls count from the first that names the root, the folder above it or something in them: what comes
+ * before touches nothing. The calls of the processes that it makes count from their beginning.
  * Exit status: the command's own; 99 killed, all processes have ended; 98 the command ended before that call; 97 this
  * program failed. */
 #include <errno.h>
@@ -175,8 +177,6 @@ static const struct call {
 	[SYS_umask] = {"umask", "", 0},
 	[SYS_getrandom] = {"getrandom", "", 0},
 	[SYS_clock_gettime] = {"clock_gettime", "", 0},
-	[SYS_nanosleep] = {"nanosleep", "", 0},
-	[SYS_clock_nanosleep] = {"clock_nanosleep", "", 0},
 	[SYS_poll] = {"poll", "", 0},
 	[SYS_ppoll] = {"ppoll", "", 0},
 	[SYS_rt_sigaction] = {"rt_sigaction", "", 0},
@@ -248,6 +248,8 @@ static struct {
 	const char *with;
 } noises[16];
 static size_t noise_count;
+static regex_t uncounted[16];
+static size_t uncounted_count;
 
 /* ---- names ---- */
 
@@ -365,9 +367,11 @@ static void object_read(pid_t pid, const struct __ptrace_syscall_info *info, con
 	path_rename(path);
 }
 
-static bool is_in_root(const char *path)
+static bool is_below(const char *path, const char *folder)
 {
-	return strncmp(path, "root", 4) == 0 && (path[4] == '\0' || path[4] == '/');
+	size_t size = strlen(folder);
+
+	return strncmp(path, folder, size) == 0 && (path[size] == '\0' || path[size] == '/');
 }
 
 /* openat2 has its flags in memory, as the first member of struct open_how. */
@@ -380,17 +384,16 @@ static bool is_creating(pid_t pid, const struct __ptrace_syscall_info *info)
 	return flags & O_CREAT;
 }
 
-/* The call's name but for its number, what can be done to it, and whether it names the root. */
+/* The call's name but for its number, what can be done to it, and whether it names the root or its folder. */
 static unsigned name_make(const struct traced *traced, const struct __ptrace_syscall_info *info, char name[NAME_BYTES],
-			  bool *ret_in_root)
+			  bool *ret_is_ours)
 {
 	const uint64_t nr = info->entry.nr;
 	const struct call *call = nr < NUMBERS_MAX && calls[nr].name ? &calls[nr] : NULL;
 	unsigned what = call ? call->what : 0;
-	bool near_root = call && !*call->object; /* names nothing: may mean anything */
 	int size;
 
-	*ret_in_root = false;
+	*ret_is_ours = false;
 	if (what & CREATES && !is_creating(traced->pid, info))
 		what &= ~(unsigned)(ROOM | CHANGES | CREATES);
 	if (what & WRITES && info->entry.args[2] < 2)
@@ -408,10 +411,11 @@ static unsigned name_make(const struct traced *traced, const struct __ptrace_sys
 		if (*path)
 			size += snprintf(name + size, NAME_BYTES - (size_t)size, "%s%s",
 					 object == call->object ? " " : " -> ", path);
-		*ret_in_root |= is_in_root(path);
-		near_root |= is_in_root(path) || strcmp(path, "above") == 0;
+		*ret_is_ours |= is_below(path, "root") || is_below(path, "above");
 	}
-	return near_root ? what : what & ~(unsigned)CHANGES;
+	if (call && *call->object && !*ret_is_ours) /* what names nothing may mean anything */
+		what &= ~(unsigned)CHANGES;
+	return what;
 }
 
 static int name_compare(const void *one, const void *other)
@@ -441,6 +445,14 @@ static unsigned count_add(struct strike *strike, char *name)
 			return 0;
 	}
 	return ++counted->count;
+}
+
+static bool is_uncounted(const char *name)
+{
+	for (size_t i = 0; i < uncounted_count; i++)
+		if (regexec(&uncounted[i], name, 0, NULL, 0) == 0)
+			return true;
+	return false;
 }
 
 static void news_report(struct strike *strike, const char *name, unsigned what)
@@ -542,24 +554,33 @@ static bool is_resumed(struct traced *traced, const struct __ptrace_syscall_info
 	return is_same;
 }
 
+/* Calls that have no name: a handler's end, which comes when a signal does, between call and call; and sleep, of which
+ * there may be more or less until the time has come. What is called next has one. */
+static bool is_passing(uint64_t number)
+{
+	return number == SYS_rt_sigreturn || number == SYS_nanosleep || number == SYS_clock_nanosleep;
+}
+
 /* KILLED: all are to be killed; BROKEN; 0: on with it. */
 static int call_enter(struct strike *strike, struct traced *traced, const struct __ptrace_syscall_info *info)
 {
 	char name[NAME_BYTES];
-	bool is_in_root;
+	bool is_ours;
 	unsigned what, n;
 
-	if (info->entry.nr == SYS_rt_sigreturn) /* a handler's end: it comes when a signal does, and between call and call */
+	if (is_passing(info->entry.nr))
 		return 0;
 	if (is_resumed(traced, info) || strike->is_done)
 		return 0;
-	what = name_make(traced, info, name, &is_in_root);
-	traced->has_begun |= is_in_root;
+	what = name_make(traced, info, name, &is_ours);
+	traced->has_begun |= is_ours;
 	if (!traced->has_begun)
 		return 0;
 	n = count_add(strike, name);
 	if (n == 0)
 		return BROKEN;
+	if (n > 1 && is_uncounted(name))
+		return 0;
 	(void)sprintf(name + strlen(name), " #%u", n); /* a name leaves more than room for it */
 	if (strike->at && strcmp(name, strike->at) == 0)
 		return call_strike(strike, traced->pid, what) ? KILLED : 0;
@@ -827,6 +848,9 @@ static bool option_take(struct strike *strike, int option, char *value)
 	case 'r': return root_set(value);
 	case 's': return equals && substitute_add(value, (size_t)(equals - value), equals + 1);
 	case 'n': return noise_add(value);
+	case 'u':
+		return uncounted_count < sizeof(uncounted) / sizeof(uncounted[0]) &&
+		       regcomp(&uncounted[uncounted_count++], value, REG_EXTENDED | REG_NOSUB) == 0;
 	case 'k': return known_read(strike, value);
 	case 'o': return (strike->news = fopen(value, "we")) != NULL;
 	default: return false;
@@ -868,13 +892,13 @@ int main(int argc, char **argv)
 	char **next;
 	int option;
 
-	while (is_clear && (option = getopt(argc, argv, "+r:s:n:k:o:")) != -1)
+	while (is_clear && (option = getopt(argc, argv, "+r:s:n:u:k:o:")) != -1)
 		is_clear = option != '?' && option_take(&strike, option, optarg);
 	next = argv + optind;
 	if (!is_clear || !way_take(&strike, &next)) {
-		(void)fprintf(stderr, "usage: kt-crash-at [-r ROOT] [-s FROM=TO]... [-n REGEX=TEXT]... [-k KNOWN] [-o NEW] "
-				      "record | watch IN OUT | kill|tear|short|bereave NAME | fail NAME ERRNO | rival NAME OTHER "
-				      "COMMAND...\n");
+		(void)fprintf(stderr, "usage: kt-crash-at [-r ROOT] [-s FROM=TO]... [-n REGEX=TEXT]... [-u REGEX]... "
+				      "[-k KNOWN] [-o NEW] record | watch IN OUT | kill|tear|short|bereave NAME | "
+				      "fail NAME ERRNO | rival NAME OTHER COMMAND...\n");
 		return BROKEN;
 	}
 	(void)alarm(PATIENCE_S);

@@ -18,7 +18,7 @@ Verdict = collections.namedtuple('Verdict', 'faults notes')
 
 
 class Rig:
-    """Each strike gets a root of its own, copied from one that was led to the step's beginning.
+    """Each strike gets a root of its own, alone in its folder, copied from one that was led to the step's beginning.
 
     A rig says which ways there are to strike an instant (`ways`), and strikes it (`one`)."""
 
@@ -38,15 +38,16 @@ class Rig:
 
     def base_make(self):
         self.base = os.path.join(self.place, 'base')
-        self.bench.begin(self.base, self.step)
+        os.mkdir(self.base)
+        self.bench.begin(os.path.join(self.base, 'k'), self.step)
 
     def fresh(self):
-        root = os.path.join(self.place, str(next(self.numbers)))
-        copy_tree(self.base, root)
-        return root
+        place = os.path.join(self.place, str(next(self.numbers)))
+        copy_tree(self.base, place)
+        return os.path.join(place, 'k')
 
     def discard(self, root):
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(os.path.dirname(root), ignore_errors=True)
 
     def learn(self, news):
         """Calls that a run has shown and that no run before it did."""

@@ -89,6 +89,10 @@ def noise(bench, place):
     must(not faults and not notes, f'{faults} {notes}')
 
 
+def crowd(bench, place):
+    steady(Sample(bench, 'crowd', place), {'main newfstatat /proc/PID/exe #1'}, ('main newfstatat /proc',))
+
+
 ALL = {
     'interrupted and made again by the kernel': restart,
     'interrupted and made again by the program': retry,
@@ -97,4 +101,5 @@ ALL = {
     'a look made once and missed': once_read,
     'a path that is another each time': random,
     'a path that is another each time, named as noise': noise,
+    'as many calls as there are processes': crowd,
 }

@@ -78,7 +78,7 @@ class Rival(Rig):
 
     def one(self, way, name):
         root = self.fresh()
-        log = root + '.rival'
+        log = os.path.dirname(root) + '.rival'
         line = f"{shlex.join(self.bench.command(root, way))} >{log} 2>&1; echo $? >>{log}"
         status, said = self.strike(root, 'rival', name, line)
         if status == 98:

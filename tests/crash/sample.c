@@ -5,12 +5,14 @@
  *     retry        a read is interrupted by a signal with a handler and made again by the program
  *     processes    children by fork that run at once and fork at once, by vfork and by posix_spawn, and a thread: each
  *                  opens a file
- *     once         a folder is made in the first run only, which a file beside ROOT remembers
+ *     once         a folder is made in the first run only, which a file elsewhere remembers
  *     once-read    likewise, and a file is only looked for
  *     random       a folder is made whose name is another each time
+ *     crowd        looks at a process in /proc, and sleeps, another number of times each time
  *     leaf FILE    (what processes runs) opens FILE */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -29,7 +31,7 @@
 
 extern char **environ;
 
-static char self[4096];
+static char self[4096], memory[4096];
 
 static int look(int root, const char *name)
 {
@@ -144,23 +146,22 @@ static int verb_processes(int root)
 	return pthread_join(thread, NULL);
 }
 
-static bool is_first(int root)
+/* The file that remembers is outside of what belongs to a store: above the folder that holds ROOT. */
+static bool is_first(void)
 {
-	int fd = openat(root, "../first", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	return fd >= 0;
+	return open(memory, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0;
 }
 
 static int verb_once(int root)
 {
-	return is_first(root) ? mkdirat(root, "once", 0755) : 0;
+	return is_first() ? mkdirat(root, "once", 0755) : 0;
 }
 
 static int verb_once_read(int root)
 {
 	for (int i = 0; i < LOOKS; i++)
 		(void)look(root, "often");
-	return is_first(root) ? look(root, "once") : 0;
+	return is_first() ? look(root, "once") : 0;
 }
 
 static int verb_random(int root)
@@ -174,12 +175,32 @@ static int verb_random(int root)
 	return mkdirat(root, name, 0755);
 }
 
+static int verb_crowd(int root)
+{
+	unsigned number;
+	struct stat info;
+
+	(void)root;
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return 1;
+	for (number %= 8; number < 8; number++) {
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)getpid());
+		if (stat(path, &info) < 0)
+			return 1;
+		(void)usleep(1000);
+	}
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(int root);
 } verbs[] = {
 	{"restart", verb_restart}, {"retry", verb_retry},         {"processes", verb_processes},
 	{"once", verb_once},       {"once-read", verb_once_read}, {"random", verb_random},
+	{"crowd", verb_crowd},
 };
 
 int main(int argc, char **argv)
@@ -190,6 +211,7 @@ int main(int argc, char **argv)
 		return look(AT_FDCWD, argv[2]);
 	if (argc != 3 || readlink("/proc/self/exe", self, sizeof(self) - 1) <= 0)
 		return 2;
+	(void)snprintf(memory, sizeof(memory), "%s/first", dirname(dirname(strdupa(argv[2]))));
 	if (mkdir(argv[2], 0755) < 0 || (root = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return 1;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)

@@ -27,12 +27,19 @@ BUNDLES = {
 }
 
 # What differs from run to run in the store's paths: a POSIX regular expression, and what stands for it in names
-NOISE = (('/proc/[0-9]+', '/proc/PID'), ('/sys/dev/block/[0-9:]+', '/sys/dev/block/DEVICE'), ('/loop[0-9]+', '/loop'))
+NOISE = (('/proc/[0-9]+(/task/[0-9]+)?', '/proc/PID'), ('/proc/PID/fd/[0-9]+', '/proc/PID/fd/N'),
+         ('/sys/dev/block/[0-9:]+', '/sys/dev/block/DEVICE'), ('/loop[0-9]+', '/loop'))
+
+
+# Calls that are an instant only the first time: the walk of /proc is as long as there are processes
+UNCOUNTED = ('/proc/PID',)
+# The notes of what was read, a cache: what they are called, and what in them differs from run to run, stamps and times
+NOTES, STAMPS = '.seen-', re.compile(rb'\b(?!0{16})[0-9a-f]{16}\b|\b[0-9]{10}\b')
 
 
 def lasting(names):
-    """Without the notes of what was read: a cache, which a landing that finds its files there leaves to a verification."""
-    return {name for name in names if not name.startswith('.seen-')}
+    """Without notes: a landing that finds its files there leaves them to a verification."""
+    return {name for name in names if not name.startswith(NOTES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +127,8 @@ class Unfit(Exception):
 
 
 def picture(root):
-    """All of a tree that a reader sees, as one digest: names, kinds, modes, owners, links, bytes. Trees with the same
-    digest need one judgement. None when it cannot be read to the end."""
+    """All of a tree that a reader sees, as one digest: names, kinds, modes, owners, links, bytes, but for stamps. Trees
+    with the same digest need one judgement. None when it cannot be read to the end."""
     digest = hashlib.blake2b()
 
     def add(*words):
@@ -138,7 +145,7 @@ def picture(root):
             add(os.readlink(path))
         elif stat.S_ISREG(info.st_mode):
             with open(path, 'rb') as file:
-                add(file.read())
+                add(STAMPS.sub(b'*', file.read()) if NOTES in name else file.read())
 
     try:
         if os.path.lexists(root):
@@ -199,7 +206,7 @@ class Bench:
                 os.chmod(path, self.mode(folder))
 
     def legacy_name(self):
-        root = os.path.join(self.work, 'earlier')
+        root = os.path.join(self.work, 'earlier', 'k')
         self.tree_make(root, EARLIER_FILES)
         status, said = self.call(root, ('adopt',))
         if status != 0 or not said.startswith('adopted='):
@@ -236,6 +243,7 @@ class Bench:
 
     def strike_command(self, root, step, options, *how):
         noise = [word for what, text in self.noise for word in ('-n', f'{what}={text}')]
+        noise += [word for what in UNCOUNTED for word in ('-u', what)]
         return [self.striker, '-r', root, '-s', f'{self.work}=work', *noise, *options, *how, *self.commands(root, step)]
 
     def strike(self, root, step, known, new, *how):
@@ -386,13 +394,14 @@ class Bench:
         """What is in a root after a step that nobody struck; and after the same once more."""
         with self.lock:
             if step.name not in self.ends:
-                root, ends = os.path.join(self.work, 'end', step.name), []
+                root, ends = os.path.join(self.work, 'end', step.name, 'k'), []
+                os.makedirs(os.path.dirname(root))
                 self.begin(root, step)
                 for _ in range(2):
                     for call in step.calls:
                         self.must(root, call)
                     ends.append(lasting(names_below(root)))
-                shutil.rmtree(root)
+                shutil.rmtree(os.path.dirname(root))
                 self.ends[step.name] = ends
             return self.ends[step.name]
 
@@ -453,6 +462,5 @@ class Bench:
 
 
 def copy_tree(source, target):
-    """As it is, modes, links and times. A root that is not there is copied as such."""
-    if os.path.isdir(source):
-        subprocess.run(['cp', '-a', source, target], check=True)
+    """As it is, modes, links and times."""
+    subprocess.run(['cp', '-a', source, target], check=True)
