@@ -6,3 +6,9 @@ def container($name): pod.containers[] | select(.name == $name);
 # Names of the containers that mount the volume.
 def mounts($volume): [pod.containers[] | select(any(.volumeMounts[]; .name == $volume)) | .name];
 def config: one("ConfigMap").data["config.yaml"];
+# Fargate and virtual-kubelet nodes get no pod.
+def nowhere: pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms |
+	length == 1 and (.[0].matchExpressions as $rows | all(
+		{"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
+		{"key": "type", "operator": "NotIn", "values": ["virtual-kubelet", "kwok"]};
+		. as $row | any($rows[]; . == $row)));
