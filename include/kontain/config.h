@@ -9,7 +9,8 @@
 
 #define KT_CONFIG_ROOTS_MAX 8
 #define KT_CONFIG_PATH_MAX  256
-#define KT_CONFIG_BYTES_MAX (64 * 1024)
+#define KT_CONFIG_BYTES_MAX (64 * 1024) /* of a file */
+#define KT_CONFIG_FILES_MAX 16
 
 struct kt_config {
 	bool desired_absent;      /* desired: present | absent */
@@ -34,6 +35,8 @@ void kt_config_init(struct kt_config *config);
  * the first problems, one a line; *ret_config is left alone. */
 int kt_config_parse(const char *bytes, size_t size, const char *source, struct kt_config *ret_config,
 		    struct kt_error *err);
+/* A file, or a folder: then its files *.yaml by name, each on top of those before it, so that a change of one key is a file
+ * of one key. */
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err);
 
 #endif
