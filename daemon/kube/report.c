@@ -82,15 +82,15 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	char upgrade[KT_UPGRADE_TEXT_MAX];
 
 	snprintf(report.boot_id, sizeof(report.boot_id), "%s", input->boot_id);
-	snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "false");
-	if (!state) {
-		set_condition(&report, KT_CONDITION_UNKNOWN, input->why->reason, input->why->text);
+	/* Leaving is said before anything is removed, so that no new payload is sent here meanwhile. */
+	report.absent = input->desired_absent;
+	if (report.absent) {
 		*ret_report = report;
 		return;
 	}
-	report.absent = input->desired_absent && state->rollout.ok && state->rollout.reason == KT_REASON_ABSENT;
-	if (report.absent) {
-		report.value[KT_KEY_KM][0] = '\0';
+	snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "false");
+	if (!state) {
+		set_condition(&report, KT_CONDITION_UNKNOWN, input->why->reason, input->why->text);
 		*ret_report = report;
 		return;
 	}
@@ -382,7 +382,8 @@ int kt_report_patch_taint(const struct kt_report *report, const struct kt_node_v
 	char path[48];
 
 	*ret_patch = NULL;
-	if (view->taint_index < 0 || report->absent || report->status != KT_CONDITION_TRUE)
+	/* With us goes who would ever lift it: a node that is left behind with our taint would take no pod again. */
+	if (view->taint_index < 0 || (!report->absent && report->status != KT_CONDITION_TRUE))
 		return 0;
 	taint = json_loads(view->taint, 0, NULL);
 	snprintf(path, sizeof(path), "/spec/taints/%d", view->taint_index);

@@ -9,7 +9,8 @@
 
 #define KT_CONFIG_ROOTS_MAX 8
 #define KT_CONFIG_PATH_MAX  256
-#define KT_CONFIG_BYTES_MAX (64 * 1024)
+#define KT_CONFIG_BYTES_MAX (64 * 1024) /* of a file */
+#define KT_CONFIG_FILES_MAX 16
 
 struct kt_config {
 	bool desired_absent;      /* desired: present | absent */
@@ -37,8 +38,24 @@ int kt_config_parse(const char *bytes, size_t size, const char *source, struct k
 		    struct kt_error *err);
 /* Owned: a document of one line that kt_config_parse reads as this config; NULL when memory is gone. */
 char *kt_config_print(const struct kt_config *config);
-/* The bytes alone, at most KT_CONFIG_BYTES_MAX. *ret_bytes is owned. */
-int kt_config_read(const char *path, char **ret_bytes, size_t *ret_size, struct kt_error *err);
+
+/* What a config is read from: a file, or a folder: then its files *.yaml by name, each on top of those before it, so that a
+ * change of one key is a file of one key. */
+struct kt_config_source {
+	char *path;  /* owned */
+	char *bytes; /* owned */
+	size_t size;
+};
+struct kt_config_sources {
+	size_t count;
+	struct kt_config_source list[KT_CONFIG_FILES_MAX];
+};
+/* The bytes alone, at most KT_CONFIG_BYTES_MAX of each file. */
+int kt_config_read(const char *path, struct kt_config_sources *ret_sources, struct kt_error *err);
+void kt_config_sources_done(struct kt_config_sources *sources); /* for KT_OWN */
+/* As kt_config_parse, of all of them; the defaults where there are none. */
+int kt_config_take(const struct kt_config_sources *sources, struct kt_config *ret_config, struct kt_error *err);
+/* Both at once. */
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err);
 
 #endif

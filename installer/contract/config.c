@@ -1,12 +1,16 @@
 /* The config file, on libyaml: one table of keys, walked once for each mapping of the document.
  * A config that says what we would ignore misleads whoever wrote it: so every key must have a row, every value its
  * type and bounds, and all problems are told at once, each with its line. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <yaml.h>
 
 #include "kontain/config.h"
@@ -390,10 +394,10 @@ static int document_take(yaml_parser_t *parser, struct reading *reading, bool is
 	return root ? 1 : 0;
 }
 
-int kt_config_parse(const char *bytes, size_t size, const char *source, struct kt_config *ret_config,
-		    struct kt_error *err)
+/* What the bytes say, on top of what *config says already. */
+static int bytes_take(const char *bytes, size_t size, const char *source, struct kt_config *config, struct kt_error *err)
 {
-	struct reading reading = {.source = source};
+	struct reading reading = {.source = source, .config = *config};
 	KT_OWN(yaml_parser_delete) yaml_parser_t parser = {.error = YAML_NO_ERROR};
 	int r;
 
@@ -407,7 +411,6 @@ int kt_config_parse(const char *bytes, size_t size, const char *source, struct k
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", source);
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
-	kt_config_init(&reading.config);
 	r = document_take(&parser, &reading, true, err);
 	if (r > 0)
 		r = document_take(&parser, &reading, false, err);
@@ -415,25 +418,117 @@ int kt_config_parse(const char *bytes, size_t size, const char *source, struct k
 		return r;
 	if (reading.problem_count > 0)
 		return problems_fail(&reading, err);
-	*ret_config = reading.config;
+	*config = reading.config;
 	return 0;
 }
 
-int kt_config_read(const char *path, char **ret_bytes, size_t *ret_size, struct kt_error *err)
+int kt_config_parse(const char *bytes, size_t size, const char *source, struct kt_config *ret_config,
+		    struct kt_error *err)
 {
-	struct kt_error cause = {.code = 0};
-	int r = kt_fs_read_all(AT_FDCWD, path, KT_CONFIG_BYTES_MAX, ret_bytes, ret_size, &cause);
+	struct kt_config config;
+	int r;
 
+	kt_config_init(&config);
+	r = bytes_take(bytes, size, source, &config, err);
+	if (r == 0)
+		*ret_config = config;
+	return r;
+}
+
+/* ---- files ---- */
+
+void kt_config_sources_done(struct kt_config_sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		kt_free_mem(&sources->list[i].path);
+		kt_free_mem(&sources->list[i].bytes);
+	}
+	sources->count = 0;
+}
+
+static int file_read(const char *path, struct kt_config_sources *sources, struct kt_error *err)
+{
+	struct kt_config_source *source = &sources->list[sources->count];
+	struct kt_error cause = {.code = 0};
+	int r;
+
+	*source = (struct kt_config_source){.path = strdup(path)};
+	if (!source->path)
+		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", path);
+	sources->count++;
+	r = kt_fs_read_all(AT_FDCWD, path, KT_CONFIG_BYTES_MAX, &source->bytes, &source->size, &cause);
 	return r < 0 ? kt_fail(err, -r, KT_REASON_CONFIG_INVALID, "%s", cause.text) : 0;
+}
+
+/* Neither what is hidden, as the folders are that a kubelet keeps beside the links of a ConfigMap, nor anything else. */
+static int is_config_name(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".yaml") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name); /* the same in every locale */
+}
+
+static int folder_read(const char *path, struct kt_config_sources *sources, struct kt_error *err)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(path, &entries, is_config_name, by_name), r = 0;
+
+	if (count < 0)
+		return kt_fail_errno(err, errno, KT_REASON_CONFIG_INVALID, "cannot read the folder %s", path);
+	if (count == 0 || count > KT_CONFIG_FILES_MAX)
+		r = kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s has %d files *.yaml, expected 1 to %d", path, count,
+			    KT_CONFIG_FILES_MAX);
+	for (int i = 0; i < count; i++) {
+		char file[PATH_MAX];
+
+		if (r == 0 && (size_t)snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name) >= sizeof(file))
+			r = kt_fail(err, ENAMETOOLONG, KT_REASON_CONFIG_INVALID, "%.200s: the path is too long", path);
+		if (r == 0)
+			r = file_read(file, sources, err);
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+int kt_config_read(const char *path, struct kt_config_sources *ret_sources, struct kt_error *err)
+{
+	KT_OWN(kt_config_sources_done) struct kt_config_sources sources = {.count = 0};
+	struct stat info;
+	bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+	int r = is_folder ? folder_read(path, &sources, err) : file_read(path, &sources, err);
+
+	if (r < 0)
+		return r;
+	*ret_sources = sources;
+	sources.count = 0;
+	return 0;
+}
+
+int kt_config_take(const struct kt_config_sources *sources, struct kt_config *ret_config, struct kt_error *err)
+{
+	struct kt_config config;
+	int r = 0;
+
+	kt_config_init(&config);
+	for (size_t i = 0; r == 0 && i < sources->count; i++)
+		r = bytes_take(sources->list[i].bytes, sources->list[i].size, sources->list[i].path, &config, err);
+	if (r == 0)
+		*ret_config = config;
+	return r;
 }
 
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err)
 {
-	KT_OWN(kt_free_mem) char *bytes = NULL;
-	size_t size = 0;
-	int r = kt_config_read(path, &bytes, &size, err);
+	KT_OWN(kt_config_sources_done) struct kt_config_sources sources = {.count = 0};
+	int r = kt_config_read(path, &sources, err);
 
-	return r < 0 ? r : kt_config_parse(bytes, size, path, ret_config, err);
+	return r < 0 ? r : kt_config_take(&sources, ret_config, err);
 }
 
 /* ---- back to a document, by the same table ---- */

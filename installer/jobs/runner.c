@@ -285,13 +285,12 @@ static void end_now(int number)
 }
 
 /* The config's bytes were read once, before there were two: both take the same of them, each behind its own filter. */
-static int take_config(struct kt_installer *installer, const char *bytes, size_t size, struct kt_error *err)
+static int take_config(struct kt_installer *installer, const struct kt_config_sources *config, struct kt_error *err)
 {
-	kt_config_init(&installer->config);
-	return bytes ? kt_config_parse(bytes, size, installer->options.config, &installer->config, err) : 0;
+	return kt_config_take(config, &installer->config, err);
 }
 
-__attribute__((noreturn)) static void runner_main(struct desk *desk, const char *config, size_t config_size)
+__attribute__((noreturn)) static void runner_main(struct desk *desk, const struct kt_config_sources *config)
 {
 	struct sigaction on_child = {.sa_handler = child_ended, .sa_flags = SA_NOCLDSTOP | SA_RESTART};
 	struct sigaction on_end = {.sa_handler = end_now};
@@ -309,7 +308,7 @@ __attribute__((noreturn)) static void runner_main(struct desk *desk, const char 
 	kt_stuck_inherit();
 	child_ended(SIGCHLD); /* before there was a handler */
 	/* a config that cannot be used ends the agent, which says why */
-	if (take_config(desk->installer, config, config_size, &err) == 0)
+	if (take_config(desk->installer, config, &err) == 0)
 		while (serve_one(desk) == 0)
 			continue;
 	/* The agent is going; SIGCHLD brings its status. */
@@ -348,7 +347,7 @@ static int agent_begin(pid_t runner_pid, struct kt_error *err)
 }
 
 /* Comes back in the agent alone. */
-static int split(struct kt_installer *installer, struct kt_runner *runner, const char *config, size_t config_size,
+static int split(struct kt_installer *installer, struct kt_runner *runner, const struct kt_config_sources *config,
 		 struct kt_error *err)
 {
 	pid_t runner_pid = getpid();
@@ -364,28 +363,27 @@ static int split(struct kt_installer *installer, struct kt_runner *runner, const
 
 		(void)close(ask[1]);
 		(void)close(answer[0]);
-		runner_main(&desk, config, config_size);
+		runner_main(&desk, config);
 	}
 	(void)close(ask[0]);
 	(void)close(answer[1]);
 	*runner = (struct kt_runner){.ask = ask[1], .answer = answer[0]};
 	failed = agent_begin(runner_pid, err);
-	return failed ? failed : take_config(installer, config, config_size, err);
+	return failed ? failed : take_config(installer, config, err);
 }
 
 int kt_runner_start(struct kt_installer *installer, struct kt_error *err)
 {
 	static struct kt_runner runner; /* the agent has one, for as long as it lives */
-	KT_OWN(kt_free_mem) char *config = NULL;
-	size_t config_size = 0;
+	KT_OWN(kt_config_sources_done) struct kt_config_sources config = {.count = 0};
 	int failed = refuse_sockets(err);
 
 	if (failed == 0)
 		failed = kt_rights_network(err);
 	if (failed == 0 && installer->options.config != NULL)
-		failed = kt_config_read(installer->options.config, &config, &config_size, err);
+		failed = kt_config_read(installer->options.config, &config, err);
 	if (failed == 0)
-		failed = split(installer, &runner, config, config_size, err);
+		failed = split(installer, &runner, &config, err);
 	if (failed == 0)
 		installer->runner = &runner;
 	return failed;

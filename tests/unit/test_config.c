@@ -258,7 +258,56 @@ static void test_load(void **state)
 	assert_int_equal(kt_config_load(path, &config, &err), -ENOENT);
 	assert_int_equal(err.reason, KT_REASON_CONFIG_INVALID);
 	assert_non_null(strstr(err.text, path));
-	assert_int_equal(kt_config_load("/", &config, &err), -EISDIR);
+}
+
+static void put_file(const char *folder, const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Each file is on top of those before it, by name; what is hidden or of another kind is not read. */
+static void test_folder(void **state)
+{
+	char folder[] = "/tmp/kt-config-XXXXXX", command[64];
+	struct kt_config config;
+	struct kt_error err = {0};
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	memset(&config, 0x55, sizeof(config));
+	assert_int_equal(kt_config_load(folder, &config, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "0 files *.yaml"));
+	put_file(folder, "config.yaml", "store: {roots: [/a, /b]}\nproof: {intervalSeconds: 30, timeoutSeconds: 5}\n");
+	put_file(folder, "uninstall.yaml", "desired: absent\n");
+	put_file(folder, "emulated.yaml", "proof: {allowEmulated: true, intervalSeconds: 20}\nstore: {roots: [/c]}\n");
+	put_file(folder, ".hidden.yaml", "nonsense: yes\n");
+	put_file(folder, "README", "nonsense: yes\n");
+	if (kt_config_load(folder, &config, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(config.desired_absent);
+	assert_true(config.allow_emulated);
+	assert_int_equal(config.proof_interval_s, 20);
+	assert_int_equal(config.proof_timeout_s, 5);
+	assert_int_equal(config.heartbeat_s, 300);
+	assert_int_equal(config.root_count, 1);
+	assert_string_equal(config.roots[0], "/c");
+	/* A problem names its file. */
+	put_file(folder, "emulated.yaml", "proof: {alowEmulated: true}\n");
+	assert_int_equal(kt_config_load(folder, &config, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "/emulated.yaml:1: unknown key proof.alowEmulated"));
+	for (char name[] = "a.yaml"; name[0] <= 'p'; name[0]++)
+		put_file(folder, name, "");
+	assert_int_equal(kt_config_load(folder, &config, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "19 files *.yaml, expected 1 to 16"));
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
 }
 
 int main(void)
@@ -271,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_shapes),
 		cmocka_unit_test(test_every_prefix),
 		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,11 +65,15 @@ static const struct {
 	 KT_CONDITION_UNKNOWN, true, false, "false", "", "", "0.9"},
 	{false, false, false, false, true, KT_REASON_STATE_OVERDUE, KT_REASON_NONE,
 	 KT_CONDITION_UNKNOWN, false, false, "false", "", "", ""},
-	/* absent: only once the installer says that nothing is left */
+	/* absent: said first, before the installer has removed anything, and whatever it says or does not say */
 	{true, true, false, true, false, KT_REASON_READY, KT_REASON_STARTING,
-	 KT_CONDITION_TRUE, false, false, "true", "kvm", "", "0.9"},
-	{true, false, false, true, false, KT_REASON_KM_FAILED, KT_REASON_IN_USE,
-	 KT_CONDITION_FALSE, false, false, "false", "", "", "0.9"},
+	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
+	{true, false, false, true, true, KT_REASON_KM_FAILED, KT_REASON_IN_USE,
+	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
+	{true, false, false, true, false, KT_REASON_STARTING, KT_REASON_STARTING,
+	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
+	{false, false, false, true, false, KT_REASON_STATE_OVERDUE, KT_REASON_NONE,
+	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
 	{true, false, true, true, false, KT_REASON_ABSENT, KT_REASON_ABSENT,
 	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
 	{true, false, true, false, false, KT_REASON_ABSENT, KT_REASON_ABSENT, /* another's config: no consent of ours */
@@ -400,7 +404,9 @@ static const struct {
 	 "[{\"op\":\"test\",\"path\":\"/spec/taints/1\",\"value\":" TAINT "},"
 	 "{\"op\":\"remove\",\"path\":\"/spec/taints/1\"}]"},
 	{"not ready", TAINT, false, false, NULL},
-	{"taken back", TAINT, true, true, NULL},
+	{"taken back", TAINT, false, true,
+	 "[{\"op\":\"test\",\"path\":\"/spec/taints/0\",\"value\":" TAINT "},"
+	 "{\"op\":\"remove\",\"path\":\"/spec/taints/0\"}]"},
 };
 
 static void test_taint_patches(void **context)

@@ -6,6 +6,11 @@ def container($name): pod.containers[] | select(.name == $name);
 # Names of the containers that mount the volume.
 def mounts($volume): [pod.containers[] | select(any(.volumeMounts[]; .name == $volume)) | .name];
 def config: one("ConfigMap").data["config.yaml"];
+# What a component adds beside it.
+def added: one("ConfigMap").data | del(.["config.yaml"]);
+# The pod names the ConfigMap that is rendered, and that one never changes.
+def config_is_named: one("ConfigMap") as $c | $c.immutable and
+	(pod.volumes[] | select(.name == "config").configMap.name == $c.metadata.name);
 # Fargate and virtual-kubelet nodes get no pod.
 def nowhere: pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms |
 	length == 1 and (.[0].matchExpressions as $rows | all(
