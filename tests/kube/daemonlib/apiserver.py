@@ -176,7 +176,7 @@ def drip(server, connection, request):
 
 
 def deep(server, connection, request):
-	return reply(connection, 200, "[" * 500000)
+	return reply(connection, 200, "[" * 90000)
 
 
 def dense(server, connection, request):
