@@ -20,6 +20,7 @@ static bool is_ours(const char *bytes, size_t size)
 		length = strnlen(bytes + at, size - at);
 		if (at + length < size)
 			is_named = is_named || strcmp(bytes + at, "DEVNAME=kvm") == 0 ||
+				   strcmp(bytes + at, "DEVNAME=kontain") == 0 ||
 				   strcmp(bytes + at, "DEVNAME=kkm") == 0;
 	}
 	return is_named;
