@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/clock.h"
-#include "kontain/fs.h"
-#include "kontain/log.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/log.h"
+#include "kontain/base/own.h"
 #include "kube/guard.h"
 #include "kube/reporter.h"
 #include "serve/health.h"

@@ -2,9 +2,9 @@
 #ifndef KONTAIN_AGENT_H
 #define KONTAIN_AGENT_H
 
-#include "kontain/config.h"
-#include "kontain/error.h"
-#include "kontain/landlock.h"
+#include "kontain/contract/config.h"
+#include "kontain/base/error.h"
+#include "kontain/base/landlock.h"
 #include "serve/http.h"
 
 struct kt_agent_settings {

@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kontain/filter.h"
-#include "kontain/own.h"
+#include "kontain/base/filter.h"
+#include "kontain/base/own.h"
 
 #define TYPE_MASK 0xf /* of socket(2)'s second argument; flags are above */
 #define NAMESPACES \

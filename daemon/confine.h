@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "kontain/error.h"
-#include "kontain/landlock.h"
+#include "kontain/base/error.h"
+#include "kontain/base/landlock.h"
 
 /* Before anything is read: no new privileges by exec, no capability, also not for a root that started us by hand, and
  * only the system calls that an HTTP client and server of one process makes. */

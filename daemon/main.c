@@ -7,8 +7,8 @@
 
 #include "agent.h"
 #include "confine.h"
-#include "kontain/descriptors.h"
-#include "kontain/log.h"
+#include "kontain/base/descriptors.h"
+#include "kontain/base/log.h"
 #include "kube/credentials.h"
 #include "kube/reporter.h"
 #include "options.h"

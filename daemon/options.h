@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 #include "serve/http.h"
 
 enum kt_daemon_action { KT_DAEMON_RUN, KT_DAEMON_HELP, KT_DAEMON_VERSION };

@@ -9,7 +9,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define HOME_EVENTS  (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE | IN_DELETE)
 #define ABOVE_EVENTS (IN_CREATE | IN_MOVED_TO)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "kontain/state.h"
+#include "kontain/contract/state.h"
 
 struct kt_statefile {
 	const char *path; /* borrowed */

@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "credentials.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define REQUEST_TIMEOUT_MS 15000L

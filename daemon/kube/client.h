@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 #define KT_KUBE_BODY_MAX (2 * 1024 * 1024) /* bytes of an answer; a Node has some 10 to 300 KB, etcd takes 1.5 MiB */
 #define KT_KUBE_COUNTS   32

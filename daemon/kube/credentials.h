@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 #define KT_CREDENTIALS_FOLDER "/var/run/secrets/kubernetes.io/serviceaccount"
 #define KT_TOKEN_BYTES_MAX    (16 * 1024)

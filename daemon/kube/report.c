@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "kontain/jsonbound.h"
-#include "kontain/own.h"
-#include "kontain/utf8.h"
+#include "kontain/contract/jsonbound.h"
+#include "kontain/base/own.h"
+#include "kontain/base/utf8.h"
 
 static const struct {
 	const char *name;

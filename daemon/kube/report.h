@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kontain/error.h"
-#include "kontain/state.h"
+#include "kontain/base/error.h"
+#include "kontain/contract/state.h"
 
 #define KT_CONDITION_TYPE "kontain.app/KMReady"
 #define KT_TAINT_KEY      "kontain.app/not-ready"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/jsonbound.h"
+#include "kontain/contract/jsonbound.h"
 
 #define BACKOFF_FIRST_MS   1000
 #define BACKOFF_MOST_MS    30000

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/own.h"
-#include "kontain/utf8.h"
+#include "kontain/base/own.h"
+#include "kontain/base/utf8.h"
 
 static const char *const check_names[KT_CHECK_COUNT] = {
 	[KT_CHECK_STATE] = "state",

@@ -4,7 +4,7 @@
 #define KONTAIN_SERVE_HEALTH_H
 
 #include "http.h"
-#include "kontain/state.h"
+#include "kontain/contract/state.h"
 
 #define KT_CHECK_TEXT_MAX 640
 

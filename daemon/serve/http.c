@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/clock.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/own.h"
 
 #define CONNECTIONS_MAX    64
 #define CONNECTIONS_EASY   48 /* beyond it the oldest is closed for each new one */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 #define KT_HTTP_EXCLUDES_MAX 8
 #define KT_HTTP_ADDRESS_MAX  64

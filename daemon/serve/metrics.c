@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/own.h"
-#include "kontain/utf8.h"
+#include "kontain/base/own.h"
+#include "kontain/base/utf8.h"
 
 /* Escaped as the format wants it: backslash, quote and line feed; UTF-8 throughout. */
 static void print_label(FILE *out, const char *name, const char *value)

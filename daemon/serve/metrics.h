@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "http.h"
-#include "kontain/state.h"
+#include "kontain/contract/state.h"
 
 struct kt_metrics_request_count {
 	const char *verb;

@@ -6,11 +6,11 @@
 
 #include "jobs/call.h"
 #include "jobs/jobs.h"
-#include "kontain/child.h"
-#include "kontain/log.h"
-#include "kontain/message.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/child.h"
+#include "kontain/base/log.h"
+#include "kontain/contract/message.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 
 /* In the resident the child has rights that we have not (jobs/table.c): it may look into every process. */
 static int sweep(const struct kt_installer *installer, struct kt_state_kept *ret_kept, struct kt_error *err)

@@ -4,7 +4,7 @@
 #define KT_AGENT_KEEPER_H
 
 #include "jobs/installer.h"
-#include "kontain/state.h"
+#include "kontain/contract/state.h"
 
 /* A pod lives for hours; the look reads all of /proc. */
 #define KT_KEEPER_INTERVAL_MS (3 * 60 * 1000)

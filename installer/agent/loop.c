@@ -18,9 +18,9 @@
 #include "jobs/rights.h"
 #include "jobs/root.h"
 #include "jobs/runner.h"
-#include "kontain/clock.h"
-#include "kontain/log.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/log.h"
+#include "kontain/base/own.h"
 #include "reconcile.h"
 #include "watch.h"
 

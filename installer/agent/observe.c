@@ -9,11 +9,11 @@
 
 #include "jobs/call.h"
 #include "jobs/root.h"
-#include "kontain/child.h"
-#include "kontain/clock.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/child.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 
 /* The probe ended in the middle: its last word names the rung, and how it ended is said behind it. */
 static void blame_rung(const struct kt_child_result *result, struct kt_probe *probe)

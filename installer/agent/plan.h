@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "kontain/state.h"
-#include "kontain/store.h"
+#include "kontain/contract/state.h"
+#include "kontain/store/store.h"
 
 struct kt_desired {
 	bool absent;

@@ -10,10 +10,10 @@
 #include "jobs/jobs.h"
 #include "jobs/land.h"
 #include "jobs/runner.h"
-#include "kontain/child.h"
-#include "kontain/clock.h"
-#include "kontain/message.h"
-#include "kontain/own.h"
+#include "kontain/base/child.h"
+#include "kontain/base/clock.h"
+#include "kontain/contract/message.h"
+#include "kontain/base/own.h"
 
 /* What was killed just now may take a moment to go. */
 #define STUCK_GRACE_MS 1000

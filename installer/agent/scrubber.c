@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "jobs/runner.h"
-#include "kontain/clock.h"
-#include "kontain/log.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/log.h"
 
 /* A clock that is being set may step back this far. */
 #define CLOCK_SLACK_S 60

@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "kontain/node.h"
-#include "kontain/own.h"
+#include "kontain/node/node.h"
+#include "kontain/base/own.h"
 
 #define GROUP_KERNEL 1 /* the other one is udevd's, who speaks another language */
 #define MESSAGE_MAX  8192

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "jobs/root.h"
-#include "kontain/clock.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/own.h"
 #include "uevent.h"
 
 #define FOLDER_EVENTS                                                                                                 \

@@ -1,4 +1,4 @@
-#include "kontain/array.h"
+#include "kontain/base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -18,11 +18,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kontain/child.h"
-#include "kontain/clock.h"
-#include "kontain/descriptors.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/child.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/descriptors.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 #define KILL_GRACE_MS 1000
 #define STATUS_FD     3 /* in the child: tells why exec failed, closed by exec */

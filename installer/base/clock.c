@@ -1,4 +1,4 @@
-#include "kontain/clock.h"
+#include "kontain/base/clock.h"
 
 #include <sys/resource.h>
 #include <time.h>

@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kontain/descriptors.h"
+#include "kontain/base/descriptors.h"
 
 /* Linux 5.8 has openat2 but not yet close_range. */
 void kt_descriptors_close(unsigned first)

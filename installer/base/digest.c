@@ -4,8 +4,8 @@
 
 #include <openssl/evp.h>
 
-#include "kontain/digest.h"
-#include "kontain/own.h"
+#include "kontain/base/digest.h"
+#include "kontain/base/own.h"
 
 struct kt_digest {
 	EVP_MD_CTX *context; /* owned */

@@ -1,5 +1,5 @@
 /* Walking directories: their entries, the paths of a sorted list, and what holds nothing but directories. */
-#include "kontain/dir.h"
+#include "kontain/base/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 /* Deeper than this no runtime makes directories for a hostPath that names a store's path. */
 #define SKELETON_DEPTH 32

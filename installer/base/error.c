@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 /* A failure must never read as success, so a caller's slip of the sign or a zero is put right. */
 static int code_fix(int code)

@@ -1,5 +1,5 @@
 /* The only file that knows libseccomp. Refusals go to the kernel's audit log where the kernel keeps one. */
-#include "kontain/filter.h"
+#include "kontain/base/filter.h"
 
 #include <errno.h>
 #include <seccomp.h>

@@ -1,6 +1,6 @@
 /* In builds without sanitizers: nothing is allowed for their sake. */
-#include "kontain/filter.h"
-#include "kontain/landlock.h"
+#include "kontain/base/filter.h"
+#include "kontain/base/landlock.h"
 
 const struct kt_filter_table kt_filter_sanitizer = {NULL, 0};
 

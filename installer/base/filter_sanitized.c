@@ -2,8 +2,8 @@
  * and stops it through ptrace. With this a filter guards little, so confinement is tested with the release build. */
 #include <sys/syscall.h>
 
-#include "kontain/filter.h"
-#include "kontain/landlock.h"
+#include "kontain/base/filter.h"
+#include "kontain/base/landlock.h"
 
 static const struct kt_filter_rule sanitizer[] = {
 	{.call = SYS_clone}, {.call = SYS_ptrace}, {.call = SYS_wait4},

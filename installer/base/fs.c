@@ -16,9 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/proc.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/base/proc.h"
 
 #define RESOLVE_RETRIES 16
 

@@ -1,6 +1,6 @@
 /* By system calls: the C library has no wrappers, and headers of older kernels lack the later rights, so that their
  * numbers stand here (Documentation/userspace-api/landlock.rst and include/uapi/linux/landlock.h of Linux 6.12). */
-#include "kontain/landlock.h"
+#include "kontain/base/landlock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define FS_ALL_OF_ABI_1   ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 #define FS_REFER	  (1ULL << 13) /* ABI 2 */

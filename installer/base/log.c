@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/log.h"
-#include "kontain/utf8.h"
+#include "kontain/base/log.h"
+#include "kontain/base/utf8.h"
 
 #define LINE_MAX_BYTES  8192
 #define VALUE_MAX_BYTES 1536 /* of output for one value; a longer one ends in "..." */

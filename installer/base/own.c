@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 void kt_close_fd(int *fd)
 {

@@ -1,6 +1,6 @@
 /* Asked of what was opened, not of the path: nothing can be put in its place afterwards. A file of it is asked again, as
  * anything can be mounted over one (container runtimes hide some of theirs so). */
-#include "kontain/proc.h"
+#include "kontain/base/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 struct kernelfs {
 	const char *folder;

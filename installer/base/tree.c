@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 /* Deeper than any bundle path (1024 bytes) can be; each level costs a descriptor. */
 #define DEPTH_MAX 520

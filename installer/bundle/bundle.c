@@ -1,6 +1,6 @@
 /* A bundle directory, read from a descriptor of it. What is in the folder and not in the manifest is refused: nobody
  * vouched for it. */
-#include "kontain/bundle.h"
+#include "kontain/bundle/bundle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
+#include "kontain/bundle/treecheck.h"
 
 void kt_bundle_done(struct kt_bundle *bundle)
 {

@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/elf.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/bundle/elf.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 #include "lookup.h"
 
 #define NAME_BYTES (KT_MANIFEST_PATH_MAX + 16)

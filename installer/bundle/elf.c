@@ -3,7 +3,7 @@
  * A loader finds the dynamic section by address, a linker by offset; a file in which these differ says one thing to us
  * and another to whoever runs it. So addresses are mapped as a loader maps them, segments may not overlap, and what is
  * there twice is refused. Structs are copied out: bytes need no alignment. */
-#include "kontain/elf.h"
+#include "kontain/bundle/elf.h"
 
 #include <elf.h>
 #include <errno.h>

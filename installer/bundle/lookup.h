@@ -2,8 +2,8 @@
 #ifndef KT_BUNDLE_LOOKUP_H
 #define KT_BUNDLE_LOOKUP_H
 
-#include "kontain/manifest.h"
-#include "kontain/paths.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/contract/paths.h"
 
 enum kt_lead {
 	KT_LEAD_FILE,    /* a file of this bundle */

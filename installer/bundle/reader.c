@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/bundle/treecheck.h"
 
 #define READ_BYTES (256 * 1024) /* stays in the second-level cache between read and digest */
 

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/array.h"
-#include "kontain/dir.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/array.h"
+#include "kontain/base/dir.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
+#include "kontain/bundle/treecheck.h"
 
 struct item {
 	char *path; /* owned */

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "kontain/own.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/own.h"
+#include "kontain/bundle/treecheck.h"
 
 #define HEAD "kontain-seen 2 "
 

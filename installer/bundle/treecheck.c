@@ -3,7 +3,7 @@
  * The directories on the way are checked where the first path below one comes: their owner and mode, and the names in
  * them, which are read when the directory has another stamp than was noted. So an added file costs nothing to see: it
  * changes the stamp of the one directory that it lies in. */
-#include "kontain/treecheck.h"
+#include "kontain/bundle/treecheck.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/dir.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/base/dir.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 
 #define PATH_BYTES   (KT_MANIFEST_PATH_MAX + 16) /* a prefix before a list's longest path */
 #define FOLDER_MODE  0755

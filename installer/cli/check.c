@@ -8,7 +8,7 @@
 #include "commands.h"
 #include "doctor.h"
 #include "jobs/root.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "print.h"
 
 /* The folders on the way to a km, which other users run too. */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "kontain/state.h"
+#include "kontain/contract/state.h"
 
 /* No row is broken, KVM and host have their verdicts, and compiled code runs, or need not. */
 bool kt_doctor_is_fit(const struct kt_state *state, bool allow_emulated);

@@ -6,8 +6,8 @@
 #include "agent/reconcile.h"
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/document.h"
-#include "kontain/own.h"
+#include "kontain/contract/document.h"
+#include "kontain/base/own.h"
 #include "print.h"
 
 /* What another installed is moved away before the round looks. */

@@ -3,8 +3,8 @@
 
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/document.h"
-#include "kontain/own.h"
+#include "kontain/contract/document.h"
+#include "kontain/base/own.h"
 #include "print.h"
 
 static const char *role_of(const struct kt_inventory *inventory, const char *version)

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/clock.h"
-#include "kontain/document.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/contract/document.h"
+#include "kontain/base/own.h"
 
 static void print_line(const char *name, const struct kt_verdict *verdict)
 {

@@ -6,8 +6,8 @@
 #include "commands.h"
 #include "jobs/root.h"
 #include "jobs/switch.h"
-#include "kontain/document.h"
-#include "kontain/own.h"
+#include "kontain/contract/document.h"
+#include "kontain/base/own.h"
 #include "print.h"
 
 /* The hold is there before the agent sees the links move, and gone again when they moved back. The version that is

@@ -3,9 +3,9 @@
 
 #include "agent/reconcile.h"
 #include "commands.h"
-#include "kontain/fs.h"
+#include "kontain/base/fs.h"
 #include "jobs/root.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "print.h"
 
 /* Who may not look into others tells what there is, and nobody. */

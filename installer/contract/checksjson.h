@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "kontain/checks.h"
+#include "kontain/contract/checks.h"
 
 /* Puts them under "checks"; -ENOMEM. */
 int kt_checks_print(json_t *parent, const struct kt_checks *checks);

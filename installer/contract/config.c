@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
-#include "kontain/config.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/contract/config.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 /* libyaml looks through all open brackets at each token: a file of nothing else would take it seconds. */
 #define BRACKETS_MAX 1000

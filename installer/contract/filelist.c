@@ -1,6 +1,6 @@
 /* Lines in, lines out. A list has one form: what is read back is printed as the same bytes, so that a digest of them
  * names what they say. */
-#include "kontain/filelist.h"
+#include "kontain/contract/filelist.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 
 enum { COLUMN_KIND, COLUMN_MODE, COLUMN_SIZE, COLUMN_WHAT, COLUMN_PATH, COLUMNS };
 

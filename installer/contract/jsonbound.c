@@ -1,4 +1,4 @@
-#include "kontain/jsonbound.h"
+#include "kontain/contract/jsonbound.h"
 
 bool kt_json_is_within(const char *bytes, size_t size, size_t signs_max)
 {

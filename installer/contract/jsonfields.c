@@ -10,10 +10,10 @@
 #include <time.h>
 
 #include "jsonfields.h"
-#include "kontain/jsonbound.h"
-#include "kontain/own.h"
-#include "kontain/state.h"
-#include "kontain/utf8.h"
+#include "kontain/contract/jsonbound.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/state.h"
+#include "kontain/base/utf8.h"
 
 #define TIME_TEXT_BYTES sizeof("2026-01-31T23:59:59Z")
 #define TIME_MAX        INT64_C(253402300799) /* 9999-12-31T23:59:59Z */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 /* The largest integer that every JSON reader keeps exact (RFC 8259, 6): greater ones are written as this one. */
 #define KT_JSON_INT_MAX ((INT64_C(1) << 53) - 1)

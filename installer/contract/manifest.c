@@ -2,14 +2,14 @@
  *
  * Keys always come in the same order and nothing depends on when or where: the same struct is the same bytes, and two
  * manifests can be compared by diff. */
-#include "kontain/manifest.h"
+#include "kontain/contract/manifest.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 const char *const kt_component_names[KT_COMPONENT_MAX + 1] = {
 	"km", "runtime", "alpine-lib", "lib", "shim", KT_COMPONENT_TOOLS, KT_COMPONENT_EXTRAS, NULL};

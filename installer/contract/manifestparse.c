@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/manifest.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 
 #define API_VERSION "kontain.app/v1"
 #define KIND        "Bundle"

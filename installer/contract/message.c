@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "jsonfields.h"
-#include "kontain/message.h"
-#include "kontain/own.h"
+#include "kontain/contract/message.h"
+#include "kontain/base/own.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 

@@ -1,6 +1,6 @@
 /* Which names a bundle may hold. A name is refused for what it could do wherever the bundle goes: leave its folder,
  * hide on a terminal, take the place of what the store keeps, or lie below a link. */
-#include "kontain/paths.h"
+#include "kontain/contract/paths.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "kontain/manifest.h"
-#include "kontain/own.h"
-#include "kontain/utf8.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
+#include "kontain/base/utf8.h"
 
 /* Control characters of ASCII and U+0080..9f. */
 static bool is_control(const char *character)

@@ -8,7 +8,7 @@
  * Remedies speak to the person who reads `kubectl describe node`. */
 #include <string.h>
 
-#include "kontain/reason.h"
+#include "kontain/contract/reason.h"
 
 #define SETTLED   .settled = true
 #define RETRY     .retry = true

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/state.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/state.h"
 
 #define PROMISE_MAX_S (24 * 60 * 60) /* no honest writer promises its next word later: report intervals end at 1 h */
 

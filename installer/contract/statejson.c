@@ -5,8 +5,8 @@
 
 #include "checksjson.h"
 #include "jsonfields.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 
 #define API_VERSION "kontain.app/v1"
 #define KIND        "NodeState"

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "jobs.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 #include "runner.h"
 #include "spawn.h"
 

@@ -3,8 +3,8 @@
 #define KT_JOBS_CALL_H
 
 #include "installer.h"
-#include "kontain/child.h"
-#include "kontain/state.h"
+#include "kontain/base/child.h"
+#include "kontain/contract/state.h"
 
 /* version: NULL for none. timeout_ms: at most what the job's row allows, which 0 stands for. */
 int kt_job_call(const struct kt_installer *installer, const char *job, const char *version, unsigned timeout_ms,

@@ -5,9 +5,9 @@
 
 #include <stdbool.h>
 
-#include "kontain/config.h"
-#include "kontain/error.h"
-#include "kontain/node.h"
+#include "kontain/contract/config.h"
+#include "kontain/base/error.h"
+#include "kontain/node/node.h"
 
 /* Exit statuses of the program. */
 enum {

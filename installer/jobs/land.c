@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/bundle.h"
-#include "kontain/clock.h"
-#include "kontain/digest.h"
+#include "kontain/bundle/bundle.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/digest.h"
 #include "jobs.h"
-#include "kontain/fs.h"
-#include "kontain/log.h"
-#include "kontain/message.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/log.h"
+#include "kontain/contract/message.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 #include "progress.h"
 #include "root.h"
 #include "switch.h"

@@ -2,7 +2,7 @@
 #ifndef KT_JOBS_LAND_H
 #define KT_JOBS_LAND_H
 
-#include "kontain/store.h"
+#include "kontain/store/store.h"
 #include "installer.h"
 
 /* Lands --bundle and makes it current, proven; progress goes to stderr. is_logged, as the agent does it: also its

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 #include "jobs.h"
 
 /* A line a document; the last one counts. Flushed, as what comes next may be the end of us. */

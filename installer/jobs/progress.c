@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "kontain/clock.h"
-#include "kontain/log.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/log.h"
 
 #define TERMINAL_EVERY_MS 100
 #define EVENT_EVERY_MS    5000

@@ -23,8 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kontain/filter.h"
-#include "kontain/own.h"
+#include "kontain/base/filter.h"
+#include "kontain/base/own.h"
 
 #define TABLE_SIZE(table) (sizeof(table) / sizeof((table)[0]))
 

@@ -4,7 +4,7 @@
 
 #include "installer.h"
 #include "jobs.h"
-#include "kontain/landlock.h"
+#include "kontain/base/landlock.h"
 
 /* Out of the pod's network, which its containers share, for this process and all that it starts. */
 int kt_rights_network(struct kt_error *err);

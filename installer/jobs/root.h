@@ -4,7 +4,7 @@
 #define KT_JOBS_ROOT_H
 
 #include "installer.h"
-#include "kontain/store.h"
+#include "kontain/store/store.h"
 
 /* Chooses among --root, or the config's store.roots, and sets installer->root. In the resident agent the runner does, and
  * is asked (runner.h). */

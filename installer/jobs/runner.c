@@ -1,4 +1,4 @@
-/* Two pipes, a line each way (kontain/message.h): what the agent can say is a job of the table, a version and a deadline.
+/* Two pipes, a line each way (kontain/contract/message.h): what the agent can say is a job of the table, a version and a deadline.
  * Whoever took over the agent could have a job run at the wrong time, and nothing else: bundle, places and config are
  * those of the command line and of the config as it was read once, before the two were made; the root is the runner's
  * choice. A request is at most 256 printable bytes without nesting before any parser sees it, and an agent that asks for
@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 #include "jobs.h"
-#include "kontain/clock.h"
-#include "kontain/fs.h"
-#include "kontain/log.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/log.h"
+#include "kontain/base/own.h"
 #include "rights.h"
 #include "root.h"
 #include "spawn.h"

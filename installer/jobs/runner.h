@@ -4,8 +4,8 @@
 #define KT_JOBS_RUNNER_H
 
 #include "installer.h"
-#include "kontain/child.h"
-#include "kontain/message.h"
+#include "kontain/base/child.h"
+#include "kontain/contract/message.h"
 #include "stuck.h"
 
 struct kt_runner; /* the agent's end of it */

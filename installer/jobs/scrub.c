@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "jobs.h"
-#include "kontain/log.h"
-#include "kontain/own.h"
+#include "kontain/base/log.h"
+#include "kontain/base/own.h"
 #include "root.h"
 
 /* ioprio_set(2); the C library has neither the call nor these. */

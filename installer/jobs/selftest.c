@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "jobs.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 #include "root.h"
 
 static int prove(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof, struct kt_error *err)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "jobs.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 /* Of what a job writes: the most is a probe's, some 4 KiB before each of its checks. */
 #define OUTPUT_MAX (128 * 1024)

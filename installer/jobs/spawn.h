@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 #include "installer.h"
-#include "kontain/child.h"
-#include "kontain/message.h"
+#include "kontain/base/child.h"
+#include "kontain/contract/message.h"
 
 /* The word behind a job's name that says: the order is on stdin. */
 #define KT_ORDER_OPTION "--order"

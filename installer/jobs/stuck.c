@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/own.h"
-#include "kontain/proc.h"
+#include "kontain/base/own.h"
+#include "kontain/base/proc.h"
 
 #define LOOK_EVERY_MS 20
 #define DEPTH_MAX     4 /* selftest, its keeper, the namespace's first process, km */

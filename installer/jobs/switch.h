@@ -3,7 +3,7 @@
 #define KT_JOBS_SWITCH_H
 
 #include "installer.h"
-#include "kontain/store.h"
+#include "kontain/store/store.h"
 
 /* Proves the set before anyone sees it, moves the links, proves it again through them, and moves them back when that
  * fails. On failure the links name what `before` says. */

@@ -1,8 +1,8 @@
 /* The host's rules and the ladder of KVM, one after the other, with their rows in one list. */
 #include <string.h>
 
-#include "host.h"
-#include "kvm.h"
+#include "host/host.h"
+#include "kvm/kvm.h"
 
 /* Which modules are there is told as it is, not as it was before some were loaded. The host's rows come first. */
 static void look_again(const char *host, struct kt_probe *probe)

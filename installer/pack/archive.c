@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "headers.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 #include "layout.h"
 #include "names.h"
 #include "sources.h"

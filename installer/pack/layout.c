@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "kontain/manifest.h"
+#include "kontain/contract/manifest.h"
 
 bool kt_layout_in_component(const char *path)
 {

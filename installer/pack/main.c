@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/bundle.h"
-#include "kontain/elf.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/bundle/bundle.h"
+#include "kontain/bundle/elf.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 #include "layout.h"
 #include "sources.h"
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 
 #define PREFIX_DEPTH 2 /* opt/kontain/ */
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 enum kt_name_kind { KT_NAME_FOLDER, KT_NAME_FILE, KT_NAME_LINK, KT_NAME_HARD };
 

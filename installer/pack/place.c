@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/manifest.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
+#include "kontain/base/fs.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
 #include "layout.h"
 
 #define COPY_BYTES (256 * 1024)

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "kontain/error.h"
-#include "kontain/paths.h"
+#include "kontain/base/error.h"
+#include "kontain/contract/paths.h"
 
 #define KT_PACK_BYTES_MAX   (UINT64_C(4) << 30) /* of all files, and of all of an archive; a release has some 0.4 GiB */
 #define KT_PACK_ENTRIES_MAX 200000              /* of an archive or tree, those left out included */

@@ -2,7 +2,7 @@
 #ifndef KT_PACK_SOURCES_H
 #define KT_PACK_SOURCES_H
 
-#include "kontain/manifest.h"
+#include "kontain/contract/manifest.h"
 #include "place.h"
 
 /* A folder with bin/ and perhaps the others in it. */

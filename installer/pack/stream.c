@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "gzip.h"
-#include "kontain/own.h"
-#include "kontain/proc.h"
+#include "kontain/base/own.h"
+#include "kontain/base/proc.h"
 #include "place.h"
 
 #define READ_BYTES  (64 * 1024)

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 struct kt_stream;
 

@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/dir.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/dir.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
+#include "kontain/bundle/treecheck.h"
 #include "layout.h"
 #include "sources.h"
 

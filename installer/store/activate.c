@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "door.h"
 #include "set.h"
 

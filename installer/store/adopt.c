@@ -18,11 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "door.h"
-#include "kontain/paths.h"
-#include "kontain/treecheck.h"
+#include "kontain/contract/paths.h"
+#include "kontain/bundle/treecheck.h"
 #include "set.h"
 
 #define LEGACY       "legacy-"

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "layout.h"
 
 struct aside {

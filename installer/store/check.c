@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 static bool is_old_record(const char *name)
 {

@@ -10,9 +10,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/store.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/store/store.h"
 
 static bool can_open(const char *host_prefix, const char *root, enum kt_store_mode mode, enum kt_reason *ret_reason)
 {

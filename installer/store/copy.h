@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "kontain/treecheck.h"
+#include "kontain/bundle/treecheck.h"
 #include "layout.h"
 
 /* Reads files back while others are still being copied: a child of this process, on another core where there is one. */

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "inuse.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "set.h"
 
 /* Two folders to try renames on: `taken` holds something, so that nothing can be renamed to it. */

@@ -20,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/clock.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "layout.h"
 
 #define FAILURE_HEAD  "kontain-failure 2\n"

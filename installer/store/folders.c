@@ -2,7 +2,7 @@
  * that set's links lead. Trees below them are the deep check's matter. */
 #include <stdio.h>
 
-#include "kontain/fs.h"
+#include "kontain/base/fs.h"
 #include "layout.h"
 
 void kt_store_each_folder(const struct kt_store *store, kt_store_visit_folder *visit, void *context)

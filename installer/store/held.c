@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
+#include "kontain/base/fs.h"
 #include "layout.h"
 
 static bool name_set(const char *manifest_sha256, char ret_name[128])

@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #include "inuse.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/proc.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/base/proc.h"
 
 /* Deeper no tree of processes is that we start. */
 #define ANCESTORS_MAX 64

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "set.h"
 #include "takeover.h"
 

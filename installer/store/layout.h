@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kontain/dir.h"
-#include "kontain/store.h"
+#include "kontain/base/dir.h"
+#include "kontain/store/store.h"
 
 #define KT_STORE_OWNER   ".owner"
 #define KT_STORE_LOCK    ".lock"

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "layout.h"
 
 /* "VERSION" or "COMPONENT/VERSION" -> the place in the root. false: neither. */

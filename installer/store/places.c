@@ -15,8 +15,8 @@
 
 #include "door.h"
 #include "inuse.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 struct kt_place_entry {
 	uint64_t inode;

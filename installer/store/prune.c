@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/store.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/store/store.h"
 #include "door.h"
 #include "seen.h"
 #include "set.h"

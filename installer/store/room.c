@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "kontain/proc.h"
+#include "kontain/base/proc.h"
 
 /* Manifest, notes, directories' own growth: room that no file's size shows. */
 #define MARGIN_BYTES  (256 * 1024)

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 /* 100,000 paths of the longest kind, and a stamp before each; a cache that is larger is not one of ours. */
 #define SEEN_BYTES_MAX (KT_LISTS_BYTES_MAX + KT_MANIFEST_FILES_MAX * 64)

@@ -4,7 +4,7 @@
 #ifndef KT_STORE_SEEN_H
 #define KT_STORE_SEEN_H
 
-#include "kontain/treecheck.h"
+#include "kontain/bundle/treecheck.h"
 #include "layout.h"
 
 #define KT_STORE_SEEN ".seen-"

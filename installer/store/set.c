@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/array.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/array.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "check.h"
 
 static int set_open(const struct kt_store *store, const char *version)

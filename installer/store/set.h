@@ -2,7 +2,7 @@
 #ifndef KT_STORE_SET_H
 #define KT_STORE_SET_H
 
-#include "kontain/treecheck.h"
+#include "kontain/bundle/treecheck.h"
 #include "layout.h"
 
 struct kt_set {

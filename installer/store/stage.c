@@ -20,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "check.h"
 #include "copy.h"
 #include "door.h"

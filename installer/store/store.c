@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/clock.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/proc.h"
+#include "kontain/base/clock.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/base/proc.h"
 #include "layout.h"
 
 #define XFS_MAGIC    0x58465342 /* fs/xfs/libxfs/xfs_format.h, as statfs(2) lists it */

@@ -22,8 +22,8 @@
 #include "check.h"
 #include "copy.h"
 #include "door.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "set.h"
 
 /* What the old format allowed. */

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "door.h"
 #include "inuse.h"
 #include "seen.h"

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "copy.h"
-#include "kontain/descriptors.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/descriptors.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 enum { CHILD_TREE = 3, CHILD_LINK, CHILD_FDS_END }; /* behind 0 to 2 */
 

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/manifest.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
 
 size_t fuzz_taken;
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kontain/error.h"
+#include "kontain/base/error.h"
 
 /* libFuzzer's own names (llvm.org/docs/LibFuzzer.html). A target may have the second. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 #define FILE_BYTES_MAX (16 * 1024 * 1024)
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 static const char *const own_labels[] = {"kontain.app/km", "kontain.app/km-version", "kontain.app/hypervisor", "sandbox",
 					 NULL};

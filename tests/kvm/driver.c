@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/node.h"
-#include "kontain/own.h"
-#include "kontain/statejson.h"
+#include "kontain/node/node.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/statejson.h"
 
 static int probe(const char *dev)
 {

@@ -12,10 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/store.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/store/store.h"
+#include "kontain/bundle/treecheck.h"
 
 static const char *prefix = "";
 static unsigned wait_ms;

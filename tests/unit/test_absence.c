@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/absence.h"
+#include "../../installer/node/kvm/absence.h"
 
 static void test_misc(void **state)
 {

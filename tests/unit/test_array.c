@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/array.h"
-#include "kontain/own.h"
+#include "kontain/base/array.h"
+#include "kontain/base/own.h"
 
 struct item {
 	size_t number;

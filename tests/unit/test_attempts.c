@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "../../installer/agent/attempts.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 /* ---- the pure part ---- */
 

@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "kontain/bundle.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/treecheck.h"
+#include "kontain/bundle/bundle.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/bundle/treecheck.h"
 
 static void file_lay(int dir, const char *path, const char *text, mode_t mode)
 {

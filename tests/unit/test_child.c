@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/child.h"
-#include "kontain/own.h"
+#include "kontain/base/child.h"
+#include "kontain/base/own.h"
 
 static int64_t now_ms(void)
 {

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "kube/client.h"
 
 #define TOKEN "a-token-of-the-test"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/config.h"
+#include "kontain/contract/config.h"
 
 static int parse(const char *text, struct kt_config *ret_config, struct kt_error *err)
 {

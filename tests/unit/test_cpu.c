@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/cpu.h"
+#include "../../installer/node/kvm/cpu.h"
 
 struct leaf {
 	unsigned leaf;

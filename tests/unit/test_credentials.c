@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "kube/credentials.h"
 
 static char folder[] = "/tmp/kt-credentials-XXXXXX";

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/descriptors.h"
+#include "kontain/base/descriptors.h"
 
 static bool is_open(int fd)
 {

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/digest.h"
-#include "kontain/own.h"
+#include "kontain/base/digest.h"
+#include "kontain/base/own.h"
 
 /* FIPS 180-2, appendix B, and the empty message. */
 static const struct {

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/dir.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/dir.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 struct place {
 	int dir; /* owned */

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "../../installer/cli/doctor.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 static void fill(struct kt_state *state)
 {

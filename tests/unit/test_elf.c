@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/elf.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/bundle/elf.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 /* ---- making files ---- */
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/error.h"
-#include "kontain/utf8.h"
+#include "kontain/base/error.h"
+#include "kontain/base/utf8.h"
 
 static void test_fail_fills(void **state)
 {

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/filter.h"
+#include "kontain/base/filter.h"
 
 static const struct kt_filter_rule some[] = {
 	{.call = SYS_socket, .when = {KT_FILTER_IS(0, AF_INET), {KT_FILTER_MASK, 1, SOCK_STREAM, 0xf}}},

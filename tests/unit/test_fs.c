@@ -20,8 +20,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 struct place {
 	char path[64];

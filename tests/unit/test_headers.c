@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "../../installer/pack/headers.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define BLOCK 512
 

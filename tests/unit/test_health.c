@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "serve/health.h"
 
 /* The nodes that there are. */

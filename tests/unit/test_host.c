@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/host.h"
-#include "kontain/node.h"
-#include "kontain/proc.h"
+#include "../../installer/node/host/host.h"
+#include "kontain/node/node.h"
+#include "kontain/base/proc.h"
 
 static void test_kernels(void **state)
 {

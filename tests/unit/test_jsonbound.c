@@ -12,9 +12,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "kontain/jsonbound.h"
-#include "kontain/own.h"
-#include "kontain/state.h"
+#include "kontain/contract/jsonbound.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/state.h"
 #include "kube/report.h"
 
 #define CHUNK_HEAD 16 /* of malloc(3), and room for the size */

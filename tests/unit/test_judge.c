@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/judge.h"
+#include "../../installer/node/proof/judge.h"
 
 #define HOST "6.1.0-18-amd64"
 #define LINE "kontain-proof integer " HOST

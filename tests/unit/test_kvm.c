@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/device.h"
-#include "../../installer/node/guest.h"
-#include "kontain/node.h"
-#include "kontain/own.h"
+#include "../../installer/node/kvm/device.h"
+#include "../../installer/node/kvm/guest.h"
+#include "kontain/node/node.h"
+#include "kontain/base/own.h"
 
 static char folder[] = "/tmp/kt-kvm-XXXXXX";
 static char node[sizeof(folder) + 8];

@@ -22,8 +22,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/landlock.h"
-#include "kontain/own.h"
+#include "kontain/base/landlock.h"
+#include "kontain/base/own.h"
 
 /* Not below /tmp, where a sanitizer may write. */
 static char root[] = "/var/tmp/kt-landlock-XXXXXX";

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/log.h"
+#include "kontain/base/log.h"
 
 /* What was written to stderr between the two calls. */
 static int saved_stderr, catcher;

@@ -12,8 +12,8 @@
 #include <jansson.h>
 
 #include "../../installer/bundle/lookup.h"
-#include "kontain/manifest.h"
-#include "kontain/own.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
 
 #define SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "../../installer/jobs/jobs.h"
-#include "kontain/message.h"
-#include "kontain/own.h"
+#include "kontain/contract/message.h"
+#include "kontain/base/own.h"
 
 static void test_request(void **state)
 {

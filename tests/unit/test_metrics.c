@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "serve/metrics.h"
 
 static void fill(struct kt_state *state)

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/modules.h"
-#include "kontain/own.h"
+#include "../../installer/node/kvm/modules.h"
+#include "kontain/base/own.h"
 
 #define BLACKLISTED 0x20000 /* KMOD_PROBE_APPLY_BLACKLIST comes back as it went in */
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/manifest.h"
-#include "kontain/paths.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/contract/paths.h"
 
 static void test_paths(void **state)
 {

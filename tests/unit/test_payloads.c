@@ -22,9 +22,9 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/judge.h"
-#include "../../installer/node/payloads.h"
-#include "kontain/own.h"
+#include "../../installer/node/proof/judge.h"
+#include "../../installer/node/proof/payloads.h"
+#include "kontain/base/own.h"
 
 #define RED_ZONE 128 /* of the ABI; km itself writes 56 bytes of it */
 

@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/proc.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/base/proc.h"
 
 static void test_read(void **state)
 {

@@ -16,8 +16,8 @@
 #include <jansson.h>
 
 #include "../../installer/jobs/progress.h"
-#include "kontain/log.h"
-#include "kontain/own.h"
+#include "kontain/base/log.h"
+#include "kontain/base/own.h"
 
 #define MIB (UINT64_C(1024) * 1024)
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/reason.h"
+#include "kontain/contract/reason.h"
 
 static bool needs_no_remedy(enum kt_reason reason)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/refusal.h"
+#include "../../installer/node/kvm/refusal.h"
 
 static void test_lockdown(void **state)
 {

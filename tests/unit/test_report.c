@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "kontain/own.h"
-#include "kontain/utf8.h"
+#include "kontain/base/own.h"
+#include "kontain/base/utf8.h"
 #include "kube/report.h"
 
 #define BOOT  "0a1b2c3d-0000-4000-8000-123456789abc"

@@ -15,9 +15,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/state.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/state.h"
 
 static json_t *schema; /* owned by the group */
 static bool is_loud;   /* says where a document is refused that should not be */

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/security.h"
+#include "../../installer/node/host/security.h"
 
 static void test_selinux_words(void **state)
 {

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "../../installer/pack/spool.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 struct room {
 	char path[32];

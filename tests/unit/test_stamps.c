@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "../../installer/store/seen.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 #define SHA  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

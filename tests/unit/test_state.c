@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/own.h"
-#include "kontain/state.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/state.h"
+#include "kontain/contract/statejson.h"
 
 #define BOOT  "0a1b2c3d-0000-4000-8000-123456789abc"
 #define OTHER "ffffffff-0000-4000-8000-123456789abc"

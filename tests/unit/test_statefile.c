@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "statefile.h"
 
 #define BOOT "0a1b2c3d-0000-4000-8000-123456789abc"

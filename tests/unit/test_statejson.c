@@ -11,9 +11,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "kontain/own.h"
-#include "kontain/message.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/message.h"
+#include "kontain/contract/statejson.h"
 
 static void test_probe(void **state)
 {

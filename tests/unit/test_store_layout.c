@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "../../installer/store/layout.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 static int place_open(char path[32])
 {

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "../../installer/store/inuse.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 /* A line of a mount table and what it says; point NULL: it is none. */
 static const struct {

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/treecheck.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/bundle/treecheck.h"
 
 /* A tree as it lies in the store: what belongs to a component is below bin/, and one file beside it is the tree's own. */
 struct place {

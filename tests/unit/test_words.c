@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../installer/node/words.h"
+#include "../../installer/node/proof/words.h"
 
 /* As km's log has it before its words: time, function, line, thread. */
 #define AT "17:05:12.000123 km_machine_setup     512  km      "

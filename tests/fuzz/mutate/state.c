@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/own.h"
-#include "kontain/message.h"
-#include "kontain/statejson.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/message.h"
+#include "kontain/contract/statejson.h"
 
 static void json_drop(json_t **json)
 {

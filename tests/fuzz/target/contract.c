@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "kontain/elf.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
+#include "kontain/bundle/elf.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 

@@ -7,7 +7,7 @@
 
 #include "../../../installer/pack/headers.h"
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define BLOCK 512
 

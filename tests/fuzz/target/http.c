@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
 

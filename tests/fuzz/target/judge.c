@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../installer/node/judge.h"
+#include "../../../installer/node/proof/judge.h"
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define HOST  "6.1.0-18-amd64"
 #define PROOF "kontain-proof integer " HOST

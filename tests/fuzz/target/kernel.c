@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../installer/node/refusal.h"
-#include "../../../installer/node/security.h"
+#include "../../../installer/node/kvm/refusal.h"
+#include "../../../installer/node/host/security.h"
 #include "../../../installer/agent/uevent.h"
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 /* Ours: it comes or goes, and a whole string of it names one of the devices. */
 static bool is_ours(const char *bytes, size_t size)

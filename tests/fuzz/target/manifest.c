@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/manifest.h"
-#include "kontain/own.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
 
 static bool is_hex_digest(const char *text)
 {

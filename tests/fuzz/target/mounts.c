@@ -7,7 +7,7 @@
 
 #include "../../../installer/store/inuse.h"
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 
 #define DEVICE  "8:1"
 #define FS_ROOT "/opt/kontain"

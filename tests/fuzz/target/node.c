@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/own.h"
+#include "kontain/base/own.h"
 #include "kube/reporter.h"
 #include "server.h"
 

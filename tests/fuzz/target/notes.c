@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "kontain/fs.h"
-#include "kontain/own.h"
-#include "kontain/store.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
+#include "kontain/store/store.h"
 
 #define PINNED ".pinned"
 #define DIGEST "abababababababababababababababababababababababababababababababab"

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/manifest.h"
-#include "kontain/own.h"
-#include "kontain/paths.h"
-#include "kontain/state.h"
+#include "kontain/contract/manifest.h"
+#include "kontain/base/own.h"
+#include "kontain/contract/paths.h"
+#include "kontain/contract/state.h"
 
 static void shown_check(const char *text)
 {

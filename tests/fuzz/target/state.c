@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/own.h"
-#include "kontain/utf8.h"
+#include "kontain/base/own.h"
+#include "kontain/base/utf8.h"
 #include "kube/report.h"
 #include "serve/health.h"
 #include "serve/metrics.h"

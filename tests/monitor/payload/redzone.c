@@ -3,7 +3,7 @@
  * Linux it arrives; under km it must arrive altered, or a monitor is kinder than km. For tests alone. */
 #include "payload.h"
 
-#include "../../../installer/node/payloads.h"
+#include "../../../installer/node/proof/payloads.h"
 
 struct names { /* struct new_utsname (linux/utsname.h) */
 	char system[65], node[65], release[65], version[65], machine[65], domain[65];

@@ -1,0 +1,26 @@
+/* Errors: functions return 0 or a negative errno, and fill a caller-owned kt_error.
+ * Nothing to free; it works when memory is gone. */
+#ifndef KONTAIN_ERROR_H
+#define KONTAIN_ERROR_H
+
+#include "kontain/contract/reason.h"
+
+struct kt_error {
+	int code;              /* positive errno */
+	enum kt_reason reason;
+	char text[512];        /* what happened, to which path or object, what to do */
+};
+
+/* Fills err (which may be NULL) and returns -code. */
+int kt_fail(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* As kt_fail, with ": <strerror>" behind the text, and for the codes that say more than the
+ * caller can know (ENOSPC, EDQUOT, EROFS, EIO, ENOSYS) the reason that belongs to them. */
+int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Puts "<prefix>: " before the text on the way up; returns -err->code. */
+int kt_fail_prefix(struct kt_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,40 @@
+/* The rungs of a check of this host, in the order in which they were climbed: what was asked and what was seen. */
+#ifndef KONTAIN_CHECKS_H
+#define KONTAIN_CHECKS_H
+
+#include <stddef.h>
+
+#include "kontain/base/error.h"
+
+#define KT_CHECKS_MAX 32
+
+enum kt_rung_result {
+	KT_RUNG_UNREACHED, /* a rung before it broke */
+	KT_RUNG_OK,
+	KT_RUNG_FAILED,
+	KT_RUNG_NOTE,      /* a fact that no verdict depends on */
+};
+
+struct kt_rung {
+	char name[24];
+	enum kt_rung_result result;
+	enum kt_reason reason; /* of a failed one, NONE of all others */
+	char value[128];       /* what was seen; "" where there was nothing to see */
+	char message[512];     /* of a failed one */
+};
+
+struct kt_checks {
+	size_t count;
+	struct kt_rung list[KT_CHECKS_MAX];
+};
+
+/* One more row, not reached yet. Borrowed from checks; the caller's tables are short enough, which is asserted. */
+struct kt_rung *kt_checks_add(struct kt_checks *checks, const char *name);
+/* What was said of it before is taken back; its value stays. */
+void kt_rung_pass(struct kt_rung *rung);
+void kt_rung_fail(struct kt_rung *rung, const struct kt_error *err);
+
+/* The first failed row, NULL when there is none. */
+const struct kt_rung *kt_checks_broken(const struct kt_checks *checks);
+
+#endif

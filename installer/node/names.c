@@ -1,3 +1,0 @@
-#include "kontain/node.h"
-
-const char *const kt_device_names[KT_DEVICE_COUNT] = {"kvm", "kontain", "kkm"};
