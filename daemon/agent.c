@@ -128,9 +128,10 @@ static void tell_guard(struct agent *agent)
 	agent->told_guard = agent->guard.answer;
 	if (is_open)
 		kt_log(is_expected ? KT_LOG_INFO : KT_LOG_WARN, "policy not in force", "err",
-		       is_expected ? NULL
-				   : "the API server would have taken a foreign label: this token can change any node; apply "
-				     "manifests/base/policy.yaml, or set report.unguarded in the config",
+		       is_expected ?
+			       NULL :
+			       "the API server would have taken a foreign label: this token can change any node; apply "
+			       "manifests/base/policy.yaml, or set report.unguarded in the config",
 		       NULL);
 	else
 		kt_log(KT_LOG_INFO, "policy in force", NULL);
@@ -182,8 +183,9 @@ static bool may_ask_guard(const struct agent *agent)
 {
 	const struct kt_reporter *reporter = &agent->reporter;
 
-	return !agent->guard.is_asking && reporter->step == KT_STEP_IDLE && reporter->has_confirmed && !reporter->want.hold &&
-	       !reporter->want.absent && kt_report_is_same(&reporter->want, &reporter->confirmed);
+	return !agent->guard.is_asking && reporter->step == KT_STEP_IDLE && reporter->has_confirmed &&
+	       !reporter->want.hold && !reporter->want.absent &&
+	       kt_report_is_same(&reporter->want, &reporter->confirmed);
 }
 
 static void converse(struct agent *agent, int64_t now_ms)
@@ -236,8 +238,8 @@ static void answer_health(struct agent *agent, const struct kt_http_request *req
 	};
 	struct kt_health health;
 
-	input.is_reported = !input.is_standalone && kt_reporter_is_reported(&agent->reporter, kt_clock_boot_ms(), problem,
-									    sizeof(problem));
+	input.is_reported = !input.is_standalone &&
+			    kt_reporter_is_reported(&agent->reporter, kt_clock_boot_ms(), problem, sizeof(problem));
 	kt_health_judge(&input, &health);
 	kt_health_answer(&health, request, reply);
 }
@@ -294,9 +296,9 @@ static void look(struct agent *agent, bool read_anyway)
 static int64_t overdue_ms(const struct agent *agent)
 {
 	/* A promise is believable for so long that this does not overflow. */
-	int64_t left_ms = agent->is_believed ? (int64_t)(agent->file.state.next_update_boot_s + 1) * 1000 -
-						       kt_clock_boot_ms()
-					     : INT32_MAX;
+	int64_t left_ms = agent->is_believed ?
+				  (int64_t)(agent->file.state.next_update_boot_s + 1) * 1000 - kt_clock_boot_ms() :
+				  INT32_MAX;
 
 	return left_ms > 0 ? left_ms : 0;
 }

@@ -2,13 +2,13 @@
 #ifndef KONTAIN_AGENT_H
 #define KONTAIN_AGENT_H
 
-#include "kontain/contract/config.h"
 #include "kontain/base/error.h"
 #include "kontain/base/landlock.h"
+#include "kontain/contract/config.h"
 #include "serve/http.h"
 
 struct kt_agent_settings {
-	const char *state;     /* path of the state file */
+	const char *state; /* path of the state file */
 	struct kt_http_address listen;
 	const char *node_name; /* NULL: standalone */
 	const char *api_host;

@@ -23,10 +23,13 @@
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 #define DNS_PORT 53
 
-#define SOCKET(family, type) \
-	{.call = SYS_socket, .when = {KT_FILTER_IS(0, family), {KT_FILTER_MASK, 1, type, TYPE_MASK}}}
+#define SOCKET(family, type)                                                                                  \
+	{                                                                                                     \
+		.call = SYS_socket, .when = { KT_FILTER_IS(0, family), {KT_FILTER_MASK, 1, type, TYPE_MASK} } \
+	}
 
 /* Beside what every program does: TCP and UDP, and the resolver's thread. No process, no program, no other family. */
+/* clang-format off */
 static const struct kt_filter_rule networked[] = {
 	SOCKET(AF_INET, SOCK_STREAM),  SOCKET(AF_INET, SOCK_DGRAM),
 	SOCKET(AF_INET6, SOCK_STREAM), SOCKET(AF_INET6, SOCK_DGRAM),
@@ -42,6 +45,7 @@ static const struct kt_filter_rule networked[] = {
 	{.call = SYS_set_robust_list}, {.call = SYS_rseq},
 	{.call = SYS_prctl, .when = {KT_FILTER_IS(0, PR_SET_NAME)}},
 };
+/* clang-format on */
 
 static const struct kt_filter_table networked_table = KT_FILTER_TABLE(networked);
 
@@ -64,9 +68,20 @@ int kt_daemon_confine(struct kt_error *err)
 /* What the C library's resolver and its plug-ins read, and OpenSSL's configuration, where there is one. No folder of
  * secrets: each file of /etc by itself. */
 static const char *const library_files[] = {
-	"/etc/resolv.conf", "/etc/hosts",	"/etc/nsswitch.conf",	"/etc/host.conf", "/etc/gai.conf",
-	"/etc/services",    "/etc/ld.so.cache", "/etc/localtime",	"/etc/ssl",	  "/usr/lib",
-	"/lib",		    "/lib64",		"/usr/lib64",		"/usr/share/zoneinfo",
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/etc/nsswitch.conf",
+	"/etc/host.conf",
+	"/etc/gai.conf",
+	"/etc/services",
+	"/etc/ld.so.cache",
+	"/etc/localtime",
+	"/etc/ssl",
+	"/usr/lib",
+	"/lib",
+	"/lib64",
+	"/usr/lib64",
+	"/usr/share/zoneinfo",
 	"/proc/sys/kernel/random/boot_id", /* read once, at the start */
 	"/dev/null",
 };
@@ -82,7 +97,8 @@ static int allow_files(struct kt_landlock *set, const struct kt_daemon_needs *ne
 	char folder[PATH_MAX];
 	int r;
 
-	(void)snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - needs->state) + 1 : 1, slash ? needs->state : ".");
+	(void)snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - needs->state) + 1 : 1,
+		       slash ? needs->state : ".");
 	/* It may come later than we do. */
 	r = kt_landlock_allow_or_above(set, folder, KT_LANDLOCK_READ, err);
 	if (r == 0 && needs->credentials)

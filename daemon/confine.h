@@ -12,9 +12,9 @@
 int kt_daemon_confine(struct kt_error *err);
 
 struct kt_daemon_needs {
-	const char *state;	 /* file; it is read, and what is in its folder */
+	const char *state;       /* file; it is read, and what is in its folder */
 	const char *credentials; /* folder; NULL: none */
-	const char *api_host;	 /* NULL: no API server is asked */
+	const char *api_host;    /* NULL: no API server is asked */
 	uint16_t api_port;
 	uint16_t listen_port;
 };

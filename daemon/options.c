@@ -61,15 +61,32 @@ int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_optio
 		const char *word = argv[optind - 1];
 
 		switch (option) {
-		case 'a': options.is_standalone = true; break;
-		case 'c': options.config = optarg; break;
-		case 's': options.state = optarg; break;
-		case 'l': listen = optarg; break;
-		case 'q': options.is_quiet = true; break;
-		case 'v': options.is_verbose = true; break;
-		case 'h': options.action = KT_DAEMON_HELP; break;
-		case 'V': options.action = KT_DAEMON_VERSION; break;
-		case ':': return refuse(err, "option", word, " requires an argument");
+		case 'a':
+			options.is_standalone = true;
+			break;
+		case 'c':
+			options.config = optarg;
+			break;
+		case 's':
+			options.state = optarg;
+			break;
+		case 'l':
+			listen = optarg;
+			break;
+		case 'q':
+			options.is_quiet = true;
+			break;
+		case 'v':
+			options.is_verbose = true;
+			break;
+		case 'h':
+			options.action = KT_DAEMON_HELP;
+			break;
+		case 'V':
+			options.action = KT_DAEMON_VERSION;
+			break;
+		case ':':
+			return refuse(err, "option", word, " requires an argument");
 		default:
 			snprintf(letter, sizeof(letter), "-%c", optopt);
 			return refuse(err, "unknown option", strncmp(word, "--", 2) == 0 ? word : letter, "");

@@ -18,7 +18,7 @@
 #define REQUEST_TIMEOUT_MS 15000L
 #define RETRY_AFTER_MAX_S  300
 #define HEAD_BYTES_MAX     (64 * 1024) /* of an answer's header lines: curl keeps them all */
-#define COUNTS_KEPT        4 /* "other" and "error" of GET and PATCH */
+#define COUNTS_KEPT        4           /* "other" and "error" of GET and PATCH */
 /* A connection is kept for the few requests of one report; the next one reads the CA again. */
 #define CONNECTION_AGE_S 20L
 
@@ -310,9 +310,9 @@ bool kt_kube_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply)
 	}
 	reply.body = kube->body ? kube->body : "";
 	reply.size = kube->size;
-	reply.retry_after_s = retry_after < 0                   ? 0
-			      : retry_after > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S
-								: (unsigned)retry_after;
+	reply.retry_after_s = retry_after < 0                 ? 0 :
+			      retry_after > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S :
+								(unsigned)retry_after;
 	count(kube, reply.code);
 	*ret_reply = reply;
 	return true;

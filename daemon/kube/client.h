@@ -29,10 +29,10 @@ struct kt_kube_request {
 };
 
 struct kt_kube_reply {
-	long code;               /* 0: no answer, `problem` says why */
-	const char *body;        /* borrowed until the next request or wait; NUL behind it */
+	long code;        /* 0: no answer, `problem` says why */
+	const char *body; /* borrowed until the next request or wait; NUL behind it */
 	size_t size;
-	unsigned retry_after_s;  /* 0 when not said */
+	unsigned retry_after_s; /* 0 when not said */
 	char problem[256];
 };
 

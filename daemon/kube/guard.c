@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* A policy is in force some moments after it is there, and `kubectl apply` may create it after the pods. */
-#define FIRST_MS     5000
-#define IN_FORCE_MS  (60 * 60 * 1000) /* while it is: somebody may delete it */
+#define FIRST_MS    5000
+#define IN_FORCE_MS (60 * 60 * 1000) /* while it is: somebody may delete it */
 
 void kt_guard_init(struct kt_guard *guard, const char *node_name, unsigned heartbeat_s, uint64_t seed, int64_t now_ms)
 {
@@ -58,6 +58,6 @@ void kt_guard_take(struct kt_guard *guard, const struct kt_kube_reply *reply, in
 	if (guard->answer == KT_GUARD_IN_FORCE && is_denied(reply))
 		wait_ms = IN_FORCE_MS;
 	/* 90 to 110 percent, so that many agents do not ask at once. */
-	guard->ask_at_ms = now_ms + wait_ms - wait_ms / 10 +
-			   (int64_t)(guard->count * 2654435761u % (uint64_t)(wait_ms / 5 + 1));
+	guard->ask_at_ms =
+		now_ms + wait_ms - wait_ms / 10 + (int64_t)(guard->count * 2654435761u % (uint64_t)(wait_ms / 5 + 1));
 }

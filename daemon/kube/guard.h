@@ -16,7 +16,7 @@ struct kt_guard {
 	enum kt_guard_answer answer;
 	const char *node_name; /* borrowed */
 	unsigned heartbeat_s;
-	uint64_t count;        /* of questions: each has a value of its own, as an unchanged label would be accepted */
+	uint64_t count; /* of questions: each has a value of its own, as an unchanged label would be accepted */
 	bool is_asking;
 	int64_t ask_at_ms;
 };

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "kontain/contract/jsonbound.h"
 #include "kontain/base/own.h"
 #include "kontain/base/utf8.h"
+#include "kontain/contract/jsonbound.h"
 
 static const struct {
 	const char *name;
@@ -97,9 +97,9 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	/* The installer has begun and proved nothing yet: no verdict, so not False. */
 	report.hold = !state->node.ok && state->node.reason == KT_REASON_STARTING;
 	set_condition(&report,
-		      report.hold      ? KT_CONDITION_UNKNOWN
-		      : state->node.ok ? KT_CONDITION_TRUE
-				       : KT_CONDITION_FALSE,
+		      report.hold    ? KT_CONDITION_UNKNOWN :
+		      state->node.ok ? KT_CONDITION_TRUE :
+				       KT_CONDITION_FALSE,
 		      state->node.reason, state->node.message);
 	if (state->node.ok) {
 		snprintf(report.value[KT_KEY_KM], sizeof(report.value[0]), "true");
@@ -181,7 +181,7 @@ static int view_taint(const json_t *taints, struct kt_node_view *view)
 	size_t i;
 	json_t *taint;
 
-	json_array_foreach((json_t *)taints, i, taint) {
+	json_array_foreach ((json_t *)taints, i, taint) {
 		if (strcmp(text_of(taint, "key"), KT_TAINT_KEY) != 0 ||
 		    strcmp(text_of(taint, "effect"), KT_TAINT_EFFECT) != 0)
 			continue;
@@ -200,7 +200,7 @@ static bool is_legacy_ours(const json_t *metadata)
 	size_t i;
 	json_t *entry;
 
-	json_array_foreach(json_object_get(metadata, "managedFields"), i, entry) {
+	json_array_foreach (json_object_get(metadata, "managedFields"), i, entry) {
 		const json_t *fields = json_object_get(json_object_get(entry, "fieldsV1"), "f:metadata");
 
 		if (strcmp(text_of(entry, "manager"), KT_FIELD_MANAGER) == 0 &&
@@ -246,7 +246,7 @@ int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct 
 	if (strcmp(text_of(root, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)
 		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not node %s", name);
 	view_values(metadata, &seen);
-	json_array_foreach(json_object_get(json_object_get(root, "status"), "conditions"), i, condition)
+	json_array_foreach (json_object_get(json_object_get(root, "status"), "conditions"), i, condition)
 		if (strcmp(text_of(condition, "type"), KT_CONDITION_TYPE) == 0)
 			view_condition(condition, &seen);
 	r = view_taint(json_object_get(json_object_get(root, "spec"), "taints"), &seen);
@@ -355,8 +355,8 @@ int kt_report_patch_condition(const struct kt_report *report, const struct kt_no
 
 	*ret_patch = NULL;
 	if (report->absent)
-		return !view->has_condition ? 0
-					    : print_patch(json_pack("{s:{s:[{s:s,s:s}]}}", "status", "conditions",
+		return !view->has_condition ? 0 :
+					      print_patch(json_pack("{s:{s:[{s:s,s:s}]}}", "status", "conditions",
 								    "$patch", "delete", "type", KT_CONDITION_TYPE),
 							  ret_patch);
 	if (is_held(report, view))

@@ -62,7 +62,7 @@ const char *kt_condition_status_name(enum kt_condition_status status);
 /* The parts of a Node that matter here, as last read. */
 struct kt_node_view {
 	char value[KT_KEY_COUNT][KT_REPORT_VALUE_MAX]; /* one that is too long shows as "?": it differs */
-	bool legacy_is_ours; /* by metadata.managedFields */
+	bool legacy_is_ours;                           /* by metadata.managedFields */
 	bool has_condition;
 	bool condition_whole; /* all fields and times are there */
 	char status[16];

@@ -12,12 +12,12 @@
 
 #include "kontain/contract/jsonbound.h"
 
-#define BACKOFF_FIRST_MS   1000
-#define BACKOFF_MOST_MS    30000
-#define CONFLICT_MS        200 /* the node moved under us: read again at once */
-#define TRIES              3   /* of one write */
-#define MESSAGE_EVERY_MS   30000 /* a sentence alone is not written more often */
-#define REPORT_GRACE_MS    60000
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MOST_MS  30000
+#define CONFLICT_MS      200   /* the node moved under us: read again at once */
+#define TRIES            3     /* of one write */
+#define MESSAGE_EVERY_MS 30000 /* a sentence alone is not written more often */
+#define REPORT_GRACE_MS  60000
 
 /* xorshift64*: spreads thousands of agents; nothing secret. */
 static uint64_t next_random(struct kt_reporter *reporter)
@@ -50,8 +50,8 @@ bool kt_node_name_is_valid(const char *name)
 	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
 }
 
-void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsigned heartbeat_s,
-		      unsigned start_delay_s, uint64_t seed, int64_t now_ms)
+void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsigned heartbeat_s, unsigned start_delay_s,
+		      uint64_t seed, int64_t now_ms)
 {
 	memset(reporter, 0, sizeof(*reporter));
 	snprintf(reporter->node_name, sizeof(reporter->node_name), "%s", node_name);
@@ -275,8 +275,8 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 
 		reporter->beat_at_ms = now_ms;
 		if (age_s >= 0 && age_s < reporter->heartbeat_s)
-			reporter->beat_at_ms += beat_interval_ms(reporter) * (reporter->heartbeat_s - age_s) /
-						reporter->heartbeat_s;
+			reporter->beat_at_ms +=
+				beat_interval_ms(reporter) * (reporter->heartbeat_s - age_s) / reporter->heartbeat_s;
 	}
 }
 

@@ -6,19 +6,12 @@
 #include "client.h"
 #include "report.h"
 
-enum kt_reporter_step {
-	KT_STEP_IDLE,
-	KT_STEP_READ,
-	KT_STEP_META,
-	KT_STEP_CONDITION,
-	KT_STEP_TAINT,
-	KT_STEP_COUNT
-};
+enum kt_reporter_step { KT_STEP_IDLE, KT_STEP_READ, KT_STEP_META, KT_STEP_CONDITION, KT_STEP_TAINT, KT_STEP_COUNT };
 
 struct kt_reporter {
 	char node_name[256];
 	unsigned heartbeat_s;
-	uint64_t random;        /* state of the jitter */
+	uint64_t random; /* state of the jitter */
 	struct kt_node_view node;
 	bool has_node;
 	struct kt_report want;
@@ -28,26 +21,25 @@ struct kt_reporter {
 	bool has_confirmed;
 	enum kt_reporter_step step; /* in flight */
 	bool token_retried;
-	bool is_stuck;          /* not_before_ms is for what cannot be written: a new wish need not wait */
+	bool is_stuck;                 /* not_before_ms is for what cannot be written: a new wish need not wait */
 	unsigned failures;             /* since all was as wanted, as the next two */
 	unsigned tries[KT_STEP_COUNT]; /* of each write */
 	bool is_refused;               /* a write was, and none got through since */
 	enum kt_reporter_step retried; /* of the writes that are refused, the one that was tried alone last */
 	int64_t not_before_ms;
 	int64_t beat_at_ms;
-	int64_t written_at_ms;  /* last write of the condition; 0: none yet */
-	char problem[512];             /* what stands in the way; "" when nothing does */
+	int64_t written_at_ms; /* last write of the condition; 0: none yet */
+	char problem[512];     /* what stands in the way; "" when nothing does */
 };
 
 /* All times are milliseconds of one clock that never jumps. */
-void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsigned heartbeat_s,
-		      unsigned start_delay_s, uint64_t seed, int64_t now_ms);
+void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsigned heartbeat_s, unsigned start_delay_s,
+		      uint64_t seed, int64_t now_ms);
 void kt_reporter_done(struct kt_reporter *reporter);
 
 void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *report, int64_t now_ms);
 /* True with an owned body in *ret_request when a request is due. now_s: Unix seconds, for the stamps. */
-bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s,
-		      struct kt_kube_request *ret_request);
+bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request);
 void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *reply, int64_t now_ms, int64_t now_s);
 /* When to call kt_reporter_next again; INT64_MAX: not before something changes. */
 int64_t kt_reporter_due_ms(const struct kt_reporter *reporter);

@@ -9,11 +9,8 @@
 #include "kontain/base/utf8.h"
 
 static const char *const check_names[KT_CHECK_COUNT] = {
-	[KT_CHECK_STATE] = "state",
-	[KT_CHECK_VERSION] = "version",
-	[KT_CHECK_REPORT] = "report",
-	[KT_CHECK_KM] = "km",
-	[KT_CHECK_POLICY] = "policy",
+	[KT_CHECK_STATE] = "state", [KT_CHECK_VERSION] = "version", [KT_CHECK_REPORT] = "report",
+	[KT_CHECK_KM] = "km",       [KT_CHECK_POLICY] = "policy",
 };
 
 /* ---- judging ---- */
@@ -69,7 +66,8 @@ static void judge_policy(const struct kt_health_input *input, struct kt_check *c
 	else if (input->is_unguarded)
 		set_check(check, true, "not in force, as the config says (report.unguarded)");
 	else
-		set_check(check, false, "not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
+		set_check(check, false,
+			  "not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
 			  "report.unguarded");
 	check->tolerated = check->ok ? NULL : "warning";
 	check->is_quiet = input->policy == KT_POLICY_UNKNOWN;
@@ -134,8 +132,8 @@ static void print_list(FILE *out, const struct endpoint *endpoint, const struct 
 		if (is_excluded(request, endpoint->names[i]))
 			fprintf(out, "[+]%s excluded: ok\n", endpoint->names[i]);
 		else if (!check->is_quiet)
-			fprintf(out, "[%c]%s %s%s%s\n", check->ok || check->tolerated ? '+' : '-',
-				endpoint->names[i], word_of(check), check->text[0] ? ": " : "", check->text);
+			fprintf(out, "[%c]%s %s%s%s\n", check->ok || check->tolerated ? '+' : '-', endpoint->names[i],
+				word_of(check), check->text[0] ? ": " : "", check->text);
 	}
 	for (size_t i = 0; i < request->exclude_count; i++)
 		if (!is_known(endpoint, request->exclude[i])) {

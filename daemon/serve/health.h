@@ -11,9 +11,9 @@
 enum kt_check_name { KT_CHECK_STATE, KT_CHECK_VERSION, KT_CHECK_REPORT, KT_CHECK_KM, KT_CHECK_POLICY, KT_CHECK_COUNT };
 
 struct kt_check {
-	bool ok;         /* the check's own answer */
-	const char *tolerated; /* not ok, and no matter for the whole: a word for it (static), else NULL */
-	bool is_quiet;         /* nothing to say: in no list */
+	bool ok;                      /* the check's own answer */
+	const char *tolerated;        /* not ok, and no matter for the whole: a word for it (static), else NULL */
+	bool is_quiet;                /* nothing to say: in no list */
 	char text[KT_CHECK_TEXT_MAX]; /* one line: what is so, or "<reason>: <sentence>" */
 };
 
@@ -30,9 +30,9 @@ struct kt_health_input {
 	const struct kt_error *why;   /* then: why not */
 	bool is_standalone;
 	bool is_reported;
-	const char *report_problem;   /* why not */
+	const char *report_problem; /* why not */
 	enum kt_policy policy;
-	bool is_unguarded;            /* and none is expected, says the config */
+	bool is_unguarded; /* and none is expected, says the config */
 };
 
 void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health);

@@ -67,9 +67,11 @@ int kt_http_parse_address(const char *text, struct kt_http_address *ret_address,
 		address.v4.sin_port = htons((uint16_t)port);
 		address.size = sizeof(address.v4);
 	} else {
-		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID,
-			       "invalid listen address %.80s, expected :PORT, ADDR:PORT or [ADDR6]:PORT, as in :8080 or "
-			       "0.0.0.0:8080", text);
+		return kt_fail(
+			err, EINVAL, KT_REASON_CONFIG_INVALID,
+			"invalid listen address %.80s, expected :PORT, ADDR:PORT or [ADDR6]:PORT, as in :8080 or "
+			"0.0.0.0:8080",
+			text);
 	}
 	*ret_address = address;
 	return 0;
@@ -282,12 +284,12 @@ int kt_http_open(const struct kt_http_address *address, kt_http_handler handler,
 	r = bind_socket(address, &http->listen_fd, err);
 	if (r < 0)
 		return r;
-	http->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, http->listen_fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-		MHD_OPTION_END);
+	http->daemon =
+		MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
+				 http->listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+				 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+				 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_NOTIFY_CONNECTION,
+				 on_connection, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	info = http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info || info->epoll_fd < 0)
 		return kt_fail(err, EIO, KT_REASON_INTERNAL, "cannot start the HTTP server");

@@ -46,9 +46,9 @@ static void print_verdicts(FILE *out, const struct kt_metrics_input *input)
 {
 	const struct kt_state *state = input->state;
 	bool is_probed = state && state->kvm.probed;
-	enum kt_reason reason = !state      ? input->why->reason
-				: is_probed ? state->kvm.verdict.reason
-					    : KT_REASON_STARTING;
+	enum kt_reason reason = !state    ? input->why->reason :
+				is_probed ? state->kvm.verdict.reason :
+					    KT_REASON_STARTING;
 
 	print_head(out, "kontaind_ready", "gauge", "1 when this node can run Kontain payloads, as proven last.");
 	fprintf(out, "kontaind_ready %d\n", state && state->node.ok);
@@ -149,7 +149,8 @@ static void print_rounds(FILE *out, const struct kt_state_rounds *rounds)
 		rounds->duration_ms % 1000);
 	print_head(out, "kontaind_round_cpu_seconds", "gauge", "CPU of the last round, its children's included.");
 	fprintf(out, "kontaind_round_cpu_seconds %u.%06u\n", rounds->cpu_us / 1000000, rounds->cpu_us % 1000000);
-	print_head(out, "kontaind_ready_changes_total", "counter", "How often this node became ready, or no longer so.");
+	print_head(out, "kontaind_ready_changes_total", "counter",
+		   "How often this node became ready, or no longer so.");
 	fprintf(out, "kontaind_ready_changes_total %" PRIu64 "\n", rounds->ready_changes);
 	print_head(out, "kontaind_ready_held_back_total", "counter",
 		   "Returns to ready that had to wait, as there were too many before.");

@@ -11,14 +11,14 @@
 
 struct kt_damping {
 	bool has_seen;
-	bool was_so;                           /* as seen last */
-	bool is_shown;                         /* as told last */
+	bool was_so;                            /* as seen last */
+	bool is_shown;                          /* as told last */
 	int64_t falls_ms[KT_DAMPING_FALLS_MAX]; /* when it was so no longer, the oldest first */
 	size_t fall_count;
-	unsigned hold_s;                       /* of the return that waits, 0 when none does */
+	unsigned hold_s; /* of the return that waits, 0 when none does */
 	int64_t hold_until_ms;
-	uint64_t change_count;                 /* of what was told, the first word left out */
-	uint64_t held_count;                   /* returns that had to wait */
+	uint64_t change_count; /* of what was told, the first word left out */
+	uint64_t held_count;   /* returns that had to wait */
 };
 
 /* Takes what is so now, and returns what to tell: what is not so is told at once, what is so again only after it held

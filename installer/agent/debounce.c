@@ -12,15 +12,16 @@ void kt_debounce_begin(struct kt_debounce *debounce)
 	debounce->last_event_ms = 0;
 }
 
-void kt_debounce_end(struct kt_debounce *debounce, int64_t cpu_ms, int64_t ended_ms, int64_t scheduled_ms, bool is_shaky)
+void kt_debounce_end(struct kt_debounce *debounce, int64_t cpu_ms, int64_t ended_ms, int64_t scheduled_ms,
+		     bool is_shaky)
 {
 	int64_t gap_ms = cpu_ms * 9;
 
 	debounce->ended_ms = ended_ms;
-	debounce->gap_ms = is_shaky                      ? KT_DEBOUNCE_GAP_SHAKY_MS
-		       : gap_ms < KT_DEBOUNCE_GAP_MIN_MS   ? KT_DEBOUNCE_GAP_MIN_MS
-		       : gap_ms > KT_DEBOUNCE_GAP_MAX_MS ? KT_DEBOUNCE_GAP_MAX_MS
-						     : gap_ms;
+	debounce->gap_ms = is_shaky                        ? KT_DEBOUNCE_GAP_SHAKY_MS :
+			   gap_ms < KT_DEBOUNCE_GAP_MIN_MS ? KT_DEBOUNCE_GAP_MIN_MS :
+			   gap_ms > KT_DEBOUNCE_GAP_MAX_MS ? KT_DEBOUNCE_GAP_MAX_MS :
+							     gap_ms;
 	debounce->scheduled_ms = scheduled_ms;
 }
 

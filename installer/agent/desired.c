@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
-#include "kontain/bundle/bundle.h"
 #include "kontain/base/digest.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/bundle.h"
 
 static void read_bundle(const char *path, struct kt_desired *desired)
 {

@@ -8,8 +8,8 @@
 #include "jobs/jobs.h"
 #include "kontain/base/child.h"
 #include "kontain/base/log.h"
-#include "kontain/contract/message.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/message.h"
 #include "kontain/contract/statejson.h"
 
 /* In the resident the child has rights that we have not (jobs/table.c): it may look into every process. */
@@ -28,8 +28,8 @@ static int sweep(const struct kt_installer *installer, struct kt_state_kept *ret
 		return kt_kept_parse(result.output, result.output_size, ret_kept, err);
 	if (kt_error_parse(result.output, result.output_size, err, &parse) == 0)
 		return -err->code;
-	return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "sweep ended with status %d, signal %d: %.200s", result.exit_status,
-		       result.signal, result.errors);
+	return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "sweep ended with status %d, signal %d: %.200s",
+		       result.exit_status, result.signal, result.errors);
 }
 
 /* Who used them when they were asked about last. */
@@ -56,8 +56,8 @@ void kt_keeper_tend(struct kt_keeper *keeper, const struct kt_installer *install
 	keeper->not_before_ms = now_ms + KT_KEEPER_INTERVAL_MS;
 	if (sweep(installer, &answer, &err) < 0) {
 		if (err.reason != KT_REASON_LOCKED) /* who holds the lock sweeps, too */
-			kt_log(KT_LOG_WARN, "cannot look after what is kept aside", "reason", kt_reason_name(err.reason), "err",
-			       err.text, NULL);
+			kt_log(KT_LOG_WARN, "cannot look after what is kept aside", "reason",
+			       kt_reason_name(err.reason), "err", err.text, NULL);
 		users_recall(&keeper->last, kept);
 		return;
 	}

@@ -51,7 +51,7 @@ struct agent {
 	enum kt_cause cause; /* of this round */
 	bool was_disturbed;  /* something happened to the device before it */
 	uint64_t round_count;
-	int64_t held_until;  /* Unix seconds */
+	int64_t held_until; /* Unix seconds */
 };
 
 static void agent_done(struct agent *agent)
@@ -84,7 +84,8 @@ static int make_folder(const char *path, struct kt_error *err)
 		return 0;
 	snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
 	if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot create the directory %s for the state file", folder);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR,
+				     "cannot create the directory %s for the state file", folder);
 	return 0;
 }
 
@@ -93,7 +94,8 @@ static int64_t taken_us(const struct agent *agent)
 {
 	const struct kt_runner *runner = agent->installer->runner;
 
-	return kt_clock_cpu_us(RUSAGE_SELF) + (runner != NULL ? kt_runner_cpu_us(runner) : kt_clock_cpu_us(RUSAGE_CHILDREN));
+	return kt_clock_cpu_us(RUSAGE_SELF) +
+	       (runner != NULL ? kt_runner_cpu_us(runner) : kt_clock_cpu_us(RUSAGE_CHILDREN));
 }
 
 /* ---- what is told ---- */
@@ -177,8 +179,8 @@ static void tell(struct told *told, const struct kt_state *state)
 	       kt_reason_name(state->rollout.reason), "settled", state->rollout.ok ? "true" : "false", "cause",
 	       rounds->cause, "took", took, NULL);
 	if (state->node.reason != state->rollout.reason && !state->rollout.ok)
-		kt_log(KT_LOG_WARN, "desired version is not active", "version", state->versions.desired,
-		       "reason", kt_reason_name(state->rollout.reason), "message", state->rollout.message, NULL);
+		kt_log(KT_LOG_WARN, "desired version is not active", "version", state->versions.desired, "reason",
+		       kt_reason_name(state->rollout.reason), "message", state->rollout.message, NULL);
 }
 
 /* ---- when ---- */
@@ -221,7 +223,8 @@ static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 			left_ms = SLOW_LOOK_MS;
 		if (kt_watch_wait(&agent->watch, is_freed ? -1 : agent->stuck.pidfd, left_ms, &seen)) {
 			is_freed = is_freed || seen == KT_CAUSE_FREED;
-			agent->was_disturbed = agent->was_disturbed || seen == KT_CAUSE_DEVICE || seen == KT_CAUSE_KERNEL;
+			agent->was_disturbed =
+				agent->was_disturbed || seen == KT_CAUSE_DEVICE || seen == KT_CAUSE_KERNEL;
 		} else if (is_quiet && kt_watch_look(&agent->watch)) {
 			seen = KT_CAUSE_LOOK;
 			(void)kt_watch_wait(&agent->watch, -1, 0, &seen); /* was it told, just now? */
@@ -266,13 +269,13 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 	seconds = rest_s(&agent->reconciler, state);
 	due_ms = ended_ms + spread_ms(seconds);
 	is_held = agent->damping.hold_s > 0 && agent->damping.hold_until_ms < due_ms;
-	kt_debounce_end(&agent->debounce, state->rounds.cpu_us / 1000, ended_ms, is_held ? agent->damping.hold_until_ms : due_ms,
-		    kt_damping_is_shaky(&agent->damping));
+	kt_debounce_end(&agent->debounce, state->rounds.cpu_us / 1000, ended_ms,
+			is_held ? agent->damping.hold_until_ms : due_ms, kt_damping_is_shaky(&agent->damping));
 	publish(agent->installer, state, (unsigned)((due_ms - ended_ms) / 1000) + ROUND_SLACK_S);
 	tell(&agent->told, state);
-	return is_held                                               ? KT_CAUSE_HOLD
-	       : seconds < agent->installer->config.proof_interval_s ? KT_CAUSE_RETRY
-								     : KT_CAUSE_SCHEDULE;
+	return is_held                                             ? KT_CAUSE_HOLD :
+	       seconds < agent->installer->config.proof_interval_s ? KT_CAUSE_RETRY :
+								     KT_CAUSE_SCHEDULE;
 }
 
 static void open_watch(struct agent *agent)
@@ -291,8 +294,8 @@ int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_er
 	struct kt_state state;
 	int failed;
 
-	agent.reconciler = (struct kt_reconciler){.installer = installer, .stuck = &agent.stuck, .announce = announce,
-						  .acted = acted, .context = &agent};
+	agent.reconciler = (struct kt_reconciler){
+		.installer = installer, .stuck = &agent.stuck, .announce = announce, .acted = acted, .context = &agent};
 	kt_stuck_init(&agent.stuck);
 	if (installer->runner == NULL)
 		kt_stuck_inherit();
@@ -306,7 +309,8 @@ int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_er
 		failed = kt_rights_agent_files(installer, landlock, err);
 	if (failed)
 		return failed;
-	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL, NULL);
+	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL,
+	       NULL);
 	for (;;) {
 		enum kt_cause by_the_clock = go_round(&agent, &state);
 

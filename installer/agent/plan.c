@@ -46,8 +46,7 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 		obstacle(ret_plan, desired->bundle_error.reason, desired->bundle_error.text);
 	else if (!observed->store_open && observed->store_error.reason != KT_REASON_NO_VERSION)
 		obstacle(ret_plan, observed->store_error.reason, observed->store_error.text);
-	else if (observed->store_open && observed->inventory.is_foreign &&
-		 !observed->inventory.is_adoptable)
+	else if (observed->store_open && observed->inventory.is_foreign && !observed->inventory.is_adoptable)
 		obstacle(ret_plan, KT_REASON_FOREIGN_INSTALLATION, observed->inventory.damage);
 	else if (observed->store_open && is_current(desired, observed))
 		return;
@@ -64,8 +63,8 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 		ret_plan->step = KT_STEP_LAND;
 }
 
-static void judge_node(const struct kt_desired *desired, const struct kt_observed *observed,
-		       const struct kt_plan *plan, struct kt_verdict *ret_node)
+static void judge_node(const struct kt_desired *desired, const struct kt_observed *observed, const struct kt_plan *plan,
+		       struct kt_verdict *ret_node)
 {
 	const struct kt_inventory *inventory = &observed->inventory;
 
@@ -99,8 +98,7 @@ static void judge_cause(const struct kt_desired *desired, enum kt_reason reason,
 	kt_verdict_set(ret_rollout, settled, reason, "%s", message);
 }
 
-static void judge_absent(const struct kt_observed *observed, const struct kt_plan *plan,
-			 struct kt_verdict *ret_rollout)
+static void judge_absent(const struct kt_observed *observed, const struct kt_plan *plan, struct kt_verdict *ret_rollout)
 {
 	if (plan->obstacle.reason != KT_REASON_NONE)
 		kt_verdict_set(ret_rollout, false, plan->obstacle.reason, "%s", plan->obstacle.message);

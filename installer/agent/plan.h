@@ -10,22 +10,22 @@
 struct kt_desired {
 	bool absent;
 	bool unfit_not_ready;
-	bool asked;                          /* a bundle was named */
-	struct kt_error bundle_error;        /* reason NONE when the bundle can be read */
+	bool asked;                   /* a bundle was named */
+	struct kt_error bundle_error; /* reason NONE when the bundle can be read */
 	char version[KT_VERSION_MAX];
 	char manifest_sha256[KT_DIGEST_HEX];
 };
 
 struct kt_observed {
 	bool store_open;
-	struct kt_error store_error;         /* why not; NoVersion: there is no store yet */
-	struct kt_inventory inventory;       /* zeroed when the store is not open */
-	bool failed_before;                  /* this bundle failed here, and that is believed: store/failure.c */
-	struct kt_error failure;             /* why; also of an attempt that is not remembered */
-	bool is_held;                        /* a person rolled back from this bundle */
-	bool is_too_soon;                    /* such an attempt was made a moment ago */
-	struct kt_probe probe;               /* KVM, the host, and how both came to their verdicts */
-	struct kt_state_proof proof;         /* of the current set */
+	struct kt_error store_error;   /* why not; NoVersion: there is no store yet */
+	struct kt_inventory inventory; /* zeroed when the store is not open */
+	bool failed_before;            /* this bundle failed here, and that is believed: store/failure.c */
+	struct kt_error failure;       /* why; also of an attempt that is not remembered */
+	bool is_held;                  /* a person rolled back from this bundle */
+	bool is_too_soon;              /* such an attempt was made a moment ago */
+	struct kt_probe probe;         /* KVM, the host, and how both came to their verdicts */
+	struct kt_state_proof proof;   /* of the current set */
 };
 
 enum kt_step {

@@ -12,8 +12,8 @@
 #include "jobs/runner.h"
 #include "kontain/base/child.h"
 #include "kontain/base/clock.h"
-#include "kontain/contract/message.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/message.h"
 
 /* What was killed just now may take a moment to go. */
 #define STUCK_GRACE_MS 1000
@@ -22,9 +22,9 @@ static bool is_stuck(const struct kt_reconciler *reconciler)
 {
 	if (reconciler->stuck == NULL)
 		return false;
-	return reconciler->installer->runner != NULL
-		       ? kt_runner_look(reconciler->installer->runner, reconciler->stuck, STUCK_GRACE_MS)
-		       : kt_stuck_look(reconciler->stuck, STUCK_GRACE_MS);
+	return reconciler->installer->runner != NULL ?
+		       kt_runner_look(reconciler->installer->runner, reconciler->stuck, STUCK_GRACE_MS) :
+		       kt_stuck_look(reconciler->stuck, STUCK_GRACE_MS);
 }
 
 /* Beside a process that does not go nothing is started, as it would end there too: what was seen last stands, but for
@@ -119,8 +119,9 @@ static int act_in_child(struct kt_reconciler *reconciler, const char *job, struc
 	if (failed)
 		return failed;
 	if (result.timed_out)
-		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR, "%s was stopped after %u s: the disk is too slow or stuck",
-			       job, kt_job_find(job)->timeout_max_ms / 1000);
+		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR,
+			       "%s was stopped after %u s: the disk is too slow or stuck", job,
+			       kt_job_find(job)->timeout_max_ms / 1000);
 	if (result.exit_status == 0)
 		return 0;
 	if (kt_error_parse(result.output, result.output_size, &failure, &parse) != 0)
@@ -136,10 +137,9 @@ static int act(struct kt_reconciler *reconciler, enum kt_step step, struct kt_er
 	bool is_root_kept;
 
 	if (step == KT_STEP_LAND)
-		return reconciler->is_attended ? kt_land(installer, false, err)
-					       : act_in_child(reconciler, "land", err);
-	return reconciler->is_attended ? kt_remove(installer, &is_root_kept, err)
-				       : act_in_child(reconciler, "remove", err);
+		return reconciler->is_attended ? kt_land(installer, false, err) : act_in_child(reconciler, "land", err);
+	return reconciler->is_attended ? kt_remove(installer, &is_root_kept, err) :
+					 act_in_child(reconciler, "remove", err);
 }
 
 static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
@@ -151,7 +151,8 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 		reconciler->installs_failed++;
 	else if (step == KT_STEP_LAND)
 		reconciler->installs_ok++;
-	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL, kt_clock_ms());
+	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL,
+			 kt_clock_ms());
 }
 
 unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler)

@@ -75,5 +75,6 @@ void kt_scrubber_tend(struct kt_scrubber *scrubber, const struct kt_installer *i
 	r = kt_runner_verify(installer->runner, &err);
 	scrubber->is_running = kt_runner_is_verifying(installer->runner);
 	if (r < 0)
-		kt_log(KT_LOG_WARN, "cannot verify the store", "reason", kt_reason_name(err.reason), "err", err.text, NULL);
+		kt_log(KT_LOG_WARN, "cannot verify the store", "reason", kt_reason_name(err.reason), "err", err.text,
+		       NULL);
 }

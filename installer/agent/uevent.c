@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "kontain/node/node.h"
 #include "kontain/base/own.h"
+#include "kontain/node/node.h"
 
 #define GROUP_KERNEL 1 /* the other one is udevd's, who speaks another language */
 #define MESSAGE_MAX  8192
@@ -47,9 +47,9 @@ bool kt_uevent_is_ours(const char *bytes, size_t size)
 }
 
 /* Where "add@" and "remove@" of a misc device have its name. */
-#define MISC       "/devices/virtual/misc/"
-#define ADDED_AT   (sizeof("add@" MISC) - 1)
-#define REMOVED_AT (sizeof("remove@" MISC) - 1)
+#define MISC             "/devices/virtual/misc/"
+#define ADDED_AT         (sizeof("add@" MISC) - 1)
+#define REMOVED_AT       (sizeof("remove@" MISC) - 1)
 #define WORD(a, b, c, d) ((unsigned)(a) << 24 | (unsigned)(b) << 16 | (unsigned)(c) << 8 | (d)) /* as BPF loads it */
 
 /* Classic BPF (socket(7), SO_ATTACH_FILTER): the numbers of a jump are lines to skip. */
@@ -62,7 +62,8 @@ static struct sock_filter filter[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, REMOVED_AT),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'v', 'm', '\0'), 2, 0),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'k', 'm', '\0'), 1, 0),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'o', 'n', 't'), 0, 1), /* the rest is looked at when it has come */
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WORD('k', 'o', 'n', 't'), 0,
+		 1), /* the rest is looked at when it has come */
 	BPF_STMT(BPF_RET | BPF_K, MESSAGE_MAX),
 	BPF_STMT(BPF_RET | BPF_K, 0),
 };
@@ -77,8 +78,8 @@ int kt_uevent_filter(int fd)
 int kt_uevent_open(void)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = GROUP_KERNEL};
-	KT_OWN(kt_close_fd) int fd =
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+	KT_OWN(kt_close_fd)
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
 		return -errno;

@@ -14,7 +14,7 @@
 #include "kontain/base/own.h"
 #include "uevent.h"
 
-#define FOLDER_EVENTS                                                                                                 \
+#define FOLDER_EVENTS \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define STORE_EVENTS (FOLDER_EVENTS | IN_MODIFY | IN_DONT_FOLLOW)
 

@@ -38,7 +38,7 @@ struct pipe_pair {
 };
 
 struct stream {
-	int fd; /* owned; -1 at its end */
+	int fd;      /* owned; -1 at its end */
 	char *bytes; /* owned */
 	size_t size;
 	size_t max;
@@ -91,8 +91,8 @@ static int pipe_open(struct pipe_pair *ret_pair)
 /* All that the child is to read lies in the descriptor before it starts: no pipe that could fill up, and its end is seen. */
 static int stdin_open(const struct kt_child_spec *spec)
 {
-	KT_OWN(kt_close_fd) int fd = spec->input ? memfd_create("input", MFD_CLOEXEC)
-						 : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	KT_OWN(kt_close_fd)
+	int fd = spec->input ? memfd_create("input", MFD_CLOEXEC) : open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int r;
 
 	if (fd < 0)
@@ -129,8 +129,8 @@ static bool parent_follow(pid_t parent)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }
 
-__attribute__((noreturn)) static void child_main(const struct kt_child_spec *spec, pid_t parent, int input,
-						 int output, int errors, int status)
+__attribute__((noreturn)) static void child_main(const struct kt_child_spec *spec, pid_t parent, int input, int output,
+						 int errors, int status)
 {
 	int code;
 
@@ -294,7 +294,8 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 	int exec_code = 0, r = input < 0 ? input : 0;
 
 	if (r < 0 || (r = pipe_open(&output)) < 0 || (r = pipe_open(&errors)) < 0 || (r = pipe_open(&status)) < 0 ||
-	    (r = stream_open(&streams[0], spec->output_max)) < 0 || (r = stream_open(&streams[1], spec->output_max)) < 0)
+	    (r = stream_open(&streams[0], spec->output_max)) < 0 ||
+	    (r = stream_open(&streams[1], spec->output_max)) < 0)
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot prepare to run %s", path);
 	r = child_fork(spec, input, output.write_end, errors.write_end, status.write_end);
 	if (r < 0)

@@ -8,6 +8,7 @@
 
 #define CONDITIONS (sizeof(((struct kt_filter_rule *)0)->when) / sizeof(struct kt_filter_condition))
 
+/* clang-format off */
 static const struct kt_filter_rule plain[] = {
 	/* files that are there, for reading; a descriptor is good for what it was opened for */
 	{.call = SYS_open},	     {.call = SYS_openat},	    {.call = SYS_openat2},
@@ -49,19 +50,22 @@ static const struct kt_filter_rule plain[] = {
 	/* to give up still more */
 	{.call = SYS_landlock_create_ruleset}, {.call = SYS_landlock_add_rule}, {.call = SYS_landlock_restrict_self},
 };
+/* clang-format on */
 
 const struct kt_filter_table kt_filter_plain = KT_FILTER_TABLE(plain);
 
 static struct scmp_arg_cmp condition(const struct kt_filter_condition *when)
 {
 	static const enum scmp_compare compare[] = {
-		[KT_FILTER_MASK] = SCMP_CMP_MASKED_EQ, [KT_FILTER_OTHER] = SCMP_CMP_NE, [KT_FILTER_ABOVE] = SCMP_CMP_GT,
+		[KT_FILTER_MASK] = SCMP_CMP_MASKED_EQ,
+		[KT_FILTER_OTHER] = SCMP_CMP_NE,
+		[KT_FILTER_ABOVE] = SCMP_CMP_GT,
 	};
 	struct scmp_arg_cmp arg = {.arg = when->argument, .op = compare[when->test], .datum_a = when->value};
 
 	if (when->test == KT_FILTER_MASK)
-		arg = (struct scmp_arg_cmp){.arg = when->argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = when->mask,
-					    .datum_b = when->value};
+		arg = (struct scmp_arg_cmp){
+			.arg = when->argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = when->mask, .datum_b = when->value};
 	return arg;
 }
 

@@ -5,10 +5,12 @@
 #include "kontain/base/filter.h"
 #include "kontain/base/landlock.h"
 
+/* clang-format off */
 static const struct kt_filter_rule sanitizer[] = {
 	{.call = SYS_clone}, {.call = SYS_ptrace}, {.call = SYS_wait4},
 	{.call = SYS_prctl}, {.call = SYS_kill},   {.call = SYS_arch_prctl}, {.call = SYS_getdents},
 };
+/* clang-format on */
 
 const struct kt_filter_table kt_filter_sanitizer = KT_FILTER_TABLE(sanitizer);
 

@@ -15,21 +15,22 @@
 
 #include "kontain/base/own.h"
 
-#define FS_ALL_OF_ABI_1   ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
-#define FS_REFER	  (1ULL << 13) /* ABI 2 */
-#define FS_TRUNCATE	  (1ULL << 14) /* ABI 3 */
-#define FS_IOCTL_DEVICE   (1ULL << 15) /* ABI 5 */
-#define NET_BIND	  (1ULL << 0)  /* ABI 4 */
-#define NET_CONNECT	  (1ULL << 1)
-#define NET_PORT_RULE	  2
-#define SCOPE_ABSTRACT	  (1ULL << 0) /* ABI 6 */
-#define SCOPE_SIGNAL	  (1ULL << 1)
+#define FS_ALL_OF_ABI_1 ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define FS_REFER        (1ULL << 13) /* ABI 2 */
+#define FS_TRUNCATE     (1ULL << 14) /* ABI 3 */
+#define FS_IOCTL_DEVICE (1ULL << 15) /* ABI 5 */
+#define NET_BIND        (1ULL << 0)  /* ABI 4 */
+#define NET_CONNECT     (1ULL << 1)
+#define NET_PORT_RULE   2
+#define SCOPE_ABSTRACT  (1ULL << 0) /* ABI 6 */
+#define SCOPE_SIGNAL    (1ULL << 1)
 
-#define READ   (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE  (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | FS_TRUNCATE)
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | FS_TRUNCATE)
 #define DEVICE (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_IOCTL_DEVICE)
 /* A rule for a file may not name what only a folder has. */
-#define OF_A_FILE \
+#define OF_A_FILE                                                                                                  \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | \
 	 FS_IOCTL_DEVICE)
 
@@ -42,12 +43,15 @@ struct port_attr {
 };
 
 static const uint64_t rights[] = {
-	[KT_LANDLOCK_READ] = READ, [KT_LANDLOCK_WRITE] = READ | WRITE, [KT_LANDLOCK_DEVICE] = READ | DEVICE,
+	[KT_LANDLOCK_READ] = READ,
+	[KT_LANDLOCK_WRITE] = READ | WRITE,
+	[KT_LANDLOCK_DEVICE] = READ | DEVICE,
 };
 
 static uint64_t files_of_abi(int abi)
 {
-	return FS_ALL_OF_ABI_1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEVICE : 0);
+	return FS_ALL_OF_ABI_1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) |
+	       (abi >= 5 ? FS_IOCTL_DEVICE : 0);
 }
 
 /* The kernel refuses what it does not know, and a longer attribute than its own unless the rest is zero. */
@@ -123,7 +127,8 @@ int kt_landlock_begin(unsigned scopes, struct kt_landlock *ret_set, struct kt_er
 	}
 	set.ruleset = ruleset_make(set.abi, scopes, &set);
 	if (set.ruleset < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make a Landlock ruleset (ABI %d)", set.abi);
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make a Landlock ruleset (ABI %d)",
+				     set.abi);
 	(void)snprintf(set.text, sizeof(set.text), "ABI %d", set.abi);
 	for (size_t i = 0; i < kt_landlock_sanitizer_count && r == 0; i++)
 		r = allow(&set, kt_landlock_sanitizer[i].path, kt_landlock_sanitizer[i].right, false, err);

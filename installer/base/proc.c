@@ -21,7 +21,8 @@ struct kernelfs {
 };
 
 static const struct kernelfs proc = {"proc", PROC_SUPER_MAGIC, {0}};
-static const struct kernelfs sys = {"sys", SYSFS_MAGIC, {SECURITYFS_MAGIC, SELINUX_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC}};
+static const struct kernelfs sys = {
+	"sys", SYSFS_MAGIC, {SECURITYFS_MAGIC, SELINUX_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC}};
 
 static bool is_inner(const struct kernelfs *kind, long magic)
 {

@@ -137,7 +137,7 @@ int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err)
 	if (r == 0 || (parent == -ENOENT))
 		return 0;
 	if (r == -EXDEV || r == -EBUSY)
-		return kt_fail(err, -r, KT_REASON_IN_USE, "cannot remove %s: something is mounted there, unmount it first",
-			       path);
+		return kt_fail(err, -r, KT_REASON_IN_USE,
+			       "cannot remove %s: something is mounted there, unmount it first", path);
 	return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove %s", path);
 }

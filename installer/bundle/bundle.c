@@ -10,8 +10,8 @@
 
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "kontain/contract/paths.h"
 #include "kontain/bundle/treecheck.h"
+#include "kontain/contract/paths.h"
 
 void kt_bundle_done(struct kt_bundle *bundle)
 {
@@ -38,8 +38,9 @@ static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
 			       &bundle->manifest_size, &mine);
 
 	if (r == -ENOENT)
-		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_MISSING, "%s is not a bundle: it has no " KT_MANIFEST_NAME
-			       " (kontain-pack makes one)", bundle->path);
+		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_MISSING,
+			       "%s is not a bundle: it has no " KT_MANIFEST_NAME " (kontain-pack makes one)",
+			       bundle->path);
 	if (r < 0)
 		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s",
 			       bundle->path, mine.text);
@@ -142,29 +143,31 @@ static int difference_visit(void *context, const struct kt_difference *differenc
 	(void)snprintf(path, sizeof(path), "%s%s%s", folder, slash, difference->path);
 	(void)kt_path_show(path, shown);
 	if (difference->flaw == KT_FLAW_EXTRA)
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is in the bundle's folder but not in its list",
-			       shown);
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "%s is in the bundle's folder but not in its list", shown);
 	if (difference->flaw == KT_FLAW_UNREADABLE)
 		return kt_fail_errno(check->err, difference->code, KT_REASON_IO_ERROR, "cannot read %s", shown);
 	if (check->names_only)
 		return 0;
 	switch (difference->flaw) {
 	case KT_FLAW_MISSING:
-		return kt_fail(check->err, ENOENT, KT_REASON_BUNDLE_INVALID, "%s is in the list but is not there", shown);
-	case KT_FLAW_TYPE:
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is in the list but is not a regular file",
+		return kt_fail(check->err, ENOENT, KT_REASON_BUNDLE_INVALID, "%s is in the list but is not there",
 			       shown);
+	case KT_FLAW_TYPE:
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "%s is in the list but is not a regular file", shown);
 	case KT_FLAW_LINK:
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not the link that the list names", shown);
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not the link that the list names",
+			       shown);
 	case KT_FLAW_MODE:
-		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its list says %04o", shown,
-			       difference->found, difference->file->mode);
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its list says %04o",
+			       shown, difference->found, difference->file->mode);
 	case KT_FLAW_SIZE:
 		return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s has another size than its list says",
 			       shown);
 	case KT_FLAW_CONTENT:
-		return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s has other content than its list says",
-			       shown);
+		return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
+			       "%s has other content than its list says", shown);
 	default:
 		kt_difference_print(difference, folder, text, sizeof(text));
 		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s", text);
@@ -184,7 +187,8 @@ static int folder_check(struct check *check, const char *name, const struct kt_f
 	if (dir == -ENOENT && list == &no_files)
 		return 0;
 	if (dir < 0 && reason_of(-dir) == KT_REASON_IO_ERROR)
-		return kt_fail_errno(check->err, -dir, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s", source);
+		return kt_fail_errno(check->err, -dir, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s",
+				     source);
 	if (dir < 0 && list == &no_files)
 		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "%s is not a folder", source);
 	if (dir < 0)

@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/bundle/elf.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/elf.h"
 #include "kontain/contract/paths.h"
 #include "lookup.h"
 
@@ -445,7 +445,8 @@ int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], b
 		const char *folder = kt_component_source(component->name);
 
 		if (component_fd[i] >= 0)
-			r = files_check(&contract, strcmp(folder, ".") == 0 ? "" : folder, &component->list, component_fd[i]);
+			r = files_check(&contract, strcmp(folder, ".") == 0 ? "" : folder, &component->list,
+					component_fd[i]);
 	}
 	return answer(r, &mine, err);
 }
@@ -457,7 +458,8 @@ static void text_add(struct kt_digest *digest, const char *text)
 
 static bool is_upgraded_alone(const char *name)
 {
-	return strcmp(name, "km") == 0 || strcmp(name, KT_COMPONENT_TOOLS) == 0 || strcmp(name, KT_COMPONENT_EXTRAS) == 0;
+	return strcmp(name, "km") == 0 || strcmp(name, KT_COMPONENT_TOOLS) == 0 ||
+	       strcmp(name, KT_COMPONENT_EXTRAS) == 0;
 }
 
 int kt_elf_surroundings(const struct kt_manifest *manifest, char ret_hex[KT_DIGEST_HEX])

@@ -9,8 +9,8 @@
 #include "kontain/base/dir.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "kontain/contract/paths.h"
 #include "kontain/bundle/treecheck.h"
+#include "kontain/contract/paths.h"
 
 struct item {
 	char *path; /* owned */
@@ -49,8 +49,8 @@ static const char *path_show(const struct scan *scan, const char *path, char sho
 	const char *folder = kt_component_source(scan->component);
 	char place[KT_MANIFEST_PATH_MAX + 300];
 
-	(void)snprintf(place, sizeof(place), "%s%s%s", strcmp(folder, ".") == 0 ? "" : folder, strcmp(folder, ".") == 0 ? "" : "/",
-		       path);
+	(void)snprintf(place, sizeof(place), "%s%s%s", strcmp(folder, ".") == 0 ? "" : folder,
+		       strcmp(folder, ".") == 0 ? "" : "/", path);
 	return kt_path_show(place, shown);
 }
 
@@ -157,19 +157,23 @@ static int list_make(struct scan *scan, struct kt_filelist *ret_list)
 	qsort(scan->items, scan->count, sizeof(*scan->items), by_path);
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct item *item = &scan->items[i];
-		const char *flaw = kt_path_flaw(item->path); /* before it is a line: a name may have a line feed in it */
+		const char *flaw =
+			kt_path_flaw(item->path); /* before it is a line: a name may have a line feed in it */
 		char shown[KT_SHOWN_MAX];
 
 		if (!flaw)
 			flaw = kt_path_reserved(scan->component, item->path);
 		if (flaw)
-			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s", path_show(scan, item->path, shown),
-				       flaw);
+			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s %s",
+				       path_show(scan, item->path, shown), flaw);
 		if (item->link && (flaw = kt_text_flaw(item->link)))
 			return kt_fail(scan->err, EINVAL, KT_REASON_BUNDLE_INVALID, "the link %s has a target that %s",
 				       path_show(scan, item->path, shown), flaw);
-		files[i] = (struct kt_file){.path = item->path, .link = item->link, .sha256 = item->sha256,
-					    .size_bytes = item->size_bytes, .mode = item->mode};
+		files[i] = (struct kt_file){.path = item->path,
+					    .link = item->link,
+					    .sha256 = item->sha256,
+					    .size_bytes = item->size_bytes,
+					    .mode = item->mode};
 	}
 	text = kt_filelist_print(files, scan->count, &size);
 	if (!text)
@@ -182,8 +186,12 @@ int kt_tree_scan(int dir, const char *component, bool reads_content, kt_tree_lef
 {
 	struct kt_error mine = {.code = 0};
 	KT_OWN(scan_done)
-	struct scan scan = {.component = component, .below = "", .reads_content = reads_content,
-			    .left_out = left_out, .context = context, .err = &mine};
+	struct scan scan = {.component = component,
+			    .below = "",
+			    .reads_content = reads_content,
+			    .left_out = left_out,
+			    .context = context,
+			    .err = &mine};
 	int r = kt_reader_init(&scan.reader);
 
 	*ret_list = (struct kt_filelist){.text = NULL};

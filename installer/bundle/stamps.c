@@ -129,11 +129,11 @@ int kt_seen_parse(char *bytes, size_t size, struct kt_seen *ret_seen)
 
 	const char *tail = bytes + size - TAIL_BYTES;
 
-	if (tail[-1] != '\n' || strncmp(tail, "end ", 4) != 0 || !hex_parse(tail + 4, &hash) || bytes[size - 1] != '\n' ||
-	    hash != text_hash(bytes, size - TAIL_BYTES))
+	if (tail[-1] != '\n' || strncmp(tail, "end ", 4) != 0 || !hex_parse(tail + 4, &hash) ||
+	    bytes[size - 1] != '\n' || hash != text_hash(bytes, size - TAIL_BYTES))
 		return -EINVAL;
-	if (sscanf(bytes + strlen(HEAD), "%" SCNd64 " %zu %64s %64s %64s%n", &seen.read_at, &seen.count, digest, km, contract,
-		   &length) != 5 ||
+	if (sscanf(bytes + strlen(HEAD), "%" SCNd64 " %zu %64s %64s %64s%n", &seen.read_at, &seen.count, digest, km,
+		   contract, &length) != 5 ||
 	    bytes[strlen(HEAD) + (size_t)length] != '\n' || seen.read_at < 0 || !digest_take(digest, seen.digest) ||
 	    !digest_take(km, seen.km_digest) || !digest_take(contract, seen.contract))
 		return -EINVAL;

@@ -17,8 +17,8 @@
 #include "kontain/base/own.h"
 #include "kontain/contract/paths.h"
 
-#define PATH_BYTES   (KT_MANIFEST_PATH_MAX + 16) /* a prefix before a list's longest path */
-#define FOLDER_MODE  0755
+#define PATH_BYTES  (KT_MANIFEST_PATH_MAX + 16) /* a prefix before a list's longest path */
+#define FOLDER_MODE 0755
 
 struct walk {
 	const struct kt_tree *tree;
@@ -50,7 +50,8 @@ static int differ_absent(const struct walk *walk, const struct kt_file *file, in
 	bool is_missing = code == ENOENT || code == ENOTDIR || code == ELOOP;
 
 	return differ(walk, (struct kt_difference){.flaw = is_missing ? KT_FLAW_MISSING : KT_FLAW_UNREADABLE,
-						   .file = file, .code = code});
+						   .file = file,
+						   .code = code});
 }
 
 static void note(const struct walk *walk, uint64_t stamp, bool is_wrong, bool is_folder)
@@ -141,7 +142,8 @@ static int name_visit(void *context, int dir, const char *name)
 		bool is_skeleton = !is_other && kt_is_skeleton(dir, name);
 
 		if (!is_other)
-			r = differ(walk, (struct kt_difference){.flaw = is_skeleton ? KT_FLAW_SKELETON : KT_FLAW_EXTRA});
+			r = differ(walk,
+				   (struct kt_difference){.flaw = is_skeleton ? KT_FLAW_SKELETON : KT_FLAW_EXTRA});
 	}
 	walk->path[length] = '\0';
 	walk->answer = r;
@@ -156,10 +158,11 @@ static int folder_stat_check(const struct walk *walk, const struct stat *info)
 	if (walk->check->is_any_owner)
 		return 0;
 	if (info->st_uid != 0)
-		r = differ(walk, (struct kt_difference){.flaw = KT_FLAW_OWNER, .is_folder = true, .found = info->st_uid});
+		r = differ(walk,
+			   (struct kt_difference){.flaw = KT_FLAW_OWNER, .is_folder = true, .found = info->st_uid});
 	if (r == 0 && (info->st_mode & 07777) != FOLDER_MODE)
-		r = differ(walk, (struct kt_difference){.flaw = KT_FLAW_MODE, .is_folder = true,
-							.found = info->st_mode & 07777});
+		r = differ(walk, (struct kt_difference){
+					 .flaw = KT_FLAW_MODE, .is_folder = true, .found = info->st_mode & 07777});
 	return r;
 }
 
@@ -176,7 +179,9 @@ static int folder_check(struct walk *walk)
 	dir = kt_way_enter(&walk->way, inside, false, &name);
 	if (dir < 0 || fstat(dir, &info) < 0) { /* the files below are told as missing; this is why */
 		note(walk, KT_STAMP_NONE, false, true);
-		return dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP ? 0 : differ_absent(walk, NULL, dir < 0 ? -dir : errno);
+		return dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP ?
+			       0 :
+			       differ_absent(walk, NULL, dir < 0 ? -dir : errno);
 	}
 	if (walk->check->is_staged && kt_stamp_await_tick(&info) && fstat(dir, &info) < 0)
 		return differ_absent(walk, NULL, errno);
@@ -225,7 +230,8 @@ static int stat_check(struct walk *walk, int parent, const char *name, const str
 
 	if (file->link) {
 		length = readlinkat(parent, name, target, sizeof(target));
-		if (length >= 0 && (size_t)length == strlen(file->link) && memcmp(target, file->link, (size_t)length) == 0)
+		if (length >= 0 && (size_t)length == strlen(file->link) &&
+		    memcmp(target, file->link, (size_t)length) == 0)
 			return 1;
 		difference.flaw = KT_FLAW_LINK;
 		return differ(walk, difference);
@@ -286,7 +292,9 @@ static int depth_check(struct walk *walk, int parent, const char *name, const st
 	if (check->depth == KT_DEPTH_STAT || (check->depth == KT_DEPTH_CHANGED && is_known)) {
 		note(walk, is_known ? known : KT_STAMP_NONE, is_known && is_wrong, false);
 		check->is_unread = check->is_unread || !is_known;
-		return is_known && is_wrong ? differ(walk, (struct kt_difference){.flaw = KT_FLAW_CONTENT, .file = file}) : 0;
+		return is_known && is_wrong ?
+			       differ(walk, (struct kt_difference){.flaw = KT_FLAW_CONTENT, .file = file}) :
+			       0;
 	}
 	check->is_unread = true; /* whatever it says: the next look would have to read it again */
 	if (file->link) {
@@ -356,7 +364,9 @@ static int list_check(struct walk *walk)
 int kt_tree_check(const struct kt_tree *tree, struct kt_tree_check *check)
 {
 	KT_OWN(walk_done)
-	struct walk walk = {.tree = tree, .check = check, .cursor = check->seen ? check->seen->body : NULL,
+	struct walk walk = {.tree = tree,
+			    .check = check,
+			    .cursor = check->seen ? check->seen->body : NULL,
 			    .left_bytes = check->read_max_bytes ? check->read_max_bytes : UINT64_MAX};
 	int r;
 
@@ -390,7 +400,8 @@ bool kt_tree_is_as_seen(int dir, struct kt_seen *seen)
 		if (is_folder)
 			(void)snprintf(inside, sizeof(inside), "%s.", length > 1 ? file.path : "");
 		parent = kt_way_enter(&way, is_folder ? inside : file.path, false, &name);
-		if (parent < 0 || fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || kt_stamp(&info) != file.stamp)
+		if (parent < 0 || fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    kt_stamp(&info) != file.stamp)
 			return false;
 	}
 	return count == seen->count;
@@ -414,19 +425,22 @@ void kt_difference_print(const struct kt_difference *difference, const char *whe
 		[KT_FLAW_CONTENT] = "has another content than was landed",
 		[KT_FLAW_LINK] = "is not the link that was landed",
 		[KT_FLAW_EXTRA] = "is there and was not landed",
-		[KT_FLAW_SKELETON] = "is an empty folder that was not landed: a container runtime makes them for a hostPath",
+		[KT_FLAW_SKELETON] =
+			"is an empty folder that was not landed: a container runtime makes them for a hostPath",
 	};
 	char shown[KT_SHOWN_MAX];
 	const char *path = kt_path_show(difference->path, shown), *slash = *path ? "/" : "";
 
 	if (difference->flaw == KT_FLAW_MODE)
-		(void)snprintf(ret_text, size, "%s%s%s has another mode than was landed: %04o, expected %04o", where, slash, path,
-			       difference->found, difference->is_folder ? FOLDER_MODE : difference->file->mode);
+		(void)snprintf(ret_text, size, "%s%s%s has another mode than was landed: %04o, expected %04o", where,
+			       slash, path, difference->found,
+			       difference->is_folder ? FOLDER_MODE : difference->file->mode);
 	else if (difference->flaw == KT_FLAW_OWNER)
 		(void)snprintf(ret_text, size, "%s%s%s belongs to user %u, expected root", where, slash, path,
 			       difference->found);
 	else if (difference->flaw == KT_FLAW_UNREADABLE)
-		(void)snprintf(ret_text, size, "%s%s%s cannot be read: %s", where, slash, path, strerror(difference->code));
+		(void)snprintf(ret_text, size, "%s%s%s cannot be read: %s", where, slash, path,
+			       strerror(difference->code));
 	else
 		(void)snprintf(ret_text, size, "%s%s%s %s", where, slash, path, texts[difference->flaw]);
 }

@@ -24,8 +24,8 @@ static int store_is_entered(const struct kt_installer *installer, struct kt_erro
 		if (fstatat(store.dir, i == 0 ? "." : folders[i] + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    (info.st_mode & S_IXOTH) == 0)
 			return kt_fail(err, EACCES, KT_REASON_EXEC_DENIED,
-				       "other users may not enter %s%s (mode %04o), and so may not execute km", store.root,
-				       folders[i], info.st_mode & 07777);
+				       "other users may not enter %s%s (mode %04o), and so may not execute km",
+				       store.root, folders[i], info.st_mode & 07777);
 	return 0;
 }
 

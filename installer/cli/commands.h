@@ -10,7 +10,7 @@ struct kt_command {
 	const char *argument; /* as the help names it; NULL: it takes none */
 	const char *summary;  /* one line */
 	int (*run)(const struct kt_installer *installer);
-	bool is_resident;     /* two processes, confined before anything is read */
+	bool is_resident; /* two processes, confined before anything is read */
 };
 
 extern const struct kt_command kt_commands[];

@@ -106,8 +106,9 @@ bool kt_doctor_is_fit(const struct kt_state *state, bool allow_emulated)
 static void print_emulated(FILE *out, const struct kt_state *state, bool allow_emulated)
 {
 	if (allow_emulated)
-		print_paragraph(out, "note", "This KVM emulates: integer code runs, compiled programs do not. "
-					     "proof.allowEmulated is set, so the node becomes Ready all the same.");
+		print_paragraph(out, "note",
+				"This KVM emulates: integer code runs, compiled programs do not. "
+				"proof.allowEmulated is set, so the node becomes Ready all the same.");
 	else
 		print_broken(out, state, KT_REASON_GUEST_EMULATED,
 			     "this KVM emulates: integer code runs, compiled programs do not, so the node will not "

@@ -72,7 +72,8 @@ void kt_help_print(FILE *out)
 void kt_help_print_command(FILE *out, const struct kt_command *command)
 {
 	fprintf(out, "usage: " PROGRAM " %s%s%s [OPTION]...\n\n  %s\n\nOptions:\n", command->name,
-		command->argument != NULL ? " " : "", command->argument != NULL ? command->argument : "", command->summary);
+		command->argument != NULL ? " " : "", command->argument != NULL ? command->argument : "",
+		command->summary);
 	for (int is_own = 1; is_own >= 0; is_own--)
 		for (size_t i = 0; i < kt_option_count; i++)
 			if (kt_option_is_for(&kt_options[i], command->name) && (kt_options[i].only != NULL) == is_own)
@@ -142,7 +143,8 @@ static void list_commands(FILE *out)
 
 static bool is_path(const struct kt_option *option)
 {
-	return option->argument != NULL && (strcmp(option->argument, "DIR") == 0 || strcmp(option->argument, "FILE") == 0);
+	return option->argument != NULL &&
+	       (strcmp(option->argument, "DIR") == 0 || strcmp(option->argument, "FILE") == 0);
 }
 
 void kt_help_bash(FILE *out)
@@ -223,10 +225,12 @@ static const struct {
 	unsigned number;
 	const char *name;
 } capabilities[] = {
-	{CAP_CHOWN, "chown"},	    {CAP_DAC_OVERRIDE, "dac_override"}, {CAP_FOWNER, "fowner"},
-	{CAP_KILL, "kill"},	    {CAP_SETGID, "setgid"},		{CAP_SETUID, "setuid"},
-	{CAP_SETPCAP, "setpcap"},   {CAP_SYS_MODULE, "sys_module"},	{CAP_SYS_PTRACE, "sys_ptrace"},
-	{CAP_SYS_ADMIN, "sys_admin"}, {CAP_MKNOD, "mknod"},
+	{CAP_CHOWN, "chown"},           {CAP_DAC_OVERRIDE, "dac_override"},
+	{CAP_FOWNER, "fowner"},         {CAP_KILL, "kill"},
+	{CAP_SETGID, "setgid"},         {CAP_SETUID, "setuid"},
+	{CAP_SETPCAP, "setpcap"},       {CAP_SYS_MODULE, "sys_module"},
+	{CAP_SYS_PTRACE, "sys_ptrace"}, {CAP_SYS_ADMIN, "sys_admin"},
+	{CAP_MKNOD, "mknod"},
 };
 
 static void print_capabilities(FILE *out, uint64_t bits)
@@ -248,15 +252,20 @@ static void print_capabilities(FILE *out, uint64_t bits)
 
 void kt_help_jobs(FILE *out)
 {
-	fputs("| job | what it does | is told | answers | capabilities | files | at most |\n|---|---|---|---|---|---|---|\n",
+	fputs("| job | what it does | is told | answers | capabilities | files | at most "
+	      "|\n|---|---|---|---|---|---|---|\n",
 	      out);
 	for (size_t i = 0; i < kt_job_count; i++) {
 		const struct kt_job *job = &kt_jobs[i];
 
 		fprintf(out, "| `%s` | %s | %s | %s | ", job->name, job->does,
-			job->takes_version ? "a version" : job->takes_bundle ? "a bundle" : "nothing", job->answers);
+			job->takes_version ? "a version" :
+			job->takes_bundle  ? "a bundle" :
+					     "nothing",
+			job->answers);
 		print_capabilities(out, job->capabilities);
-		fprintf(out, " | %s | ", job->files == KT_JOB_FILES_READ ? "reads all, writes nothing but devices" : "all");
+		fprintf(out, " | %s | ",
+			job->files == KT_JOB_FILES_READ ? "reads all, writes nothing but devices" : "all");
 		if (job->timeout_max_ms != 0)
 			fprintf(out, "%u s |\n", job->timeout_max_ms / 1000);
 		else

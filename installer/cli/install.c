@@ -6,8 +6,8 @@
 #include "agent/reconcile.h"
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 /* What another installed is moved away before the round looks. */
@@ -25,7 +25,8 @@ static int set_aside(const struct kt_installer *installer, struct kt_error *err)
 		return failed;
 	failed = kt_store_set_aside(&store, place, sizeof place, err);
 	if (failed == 0 && !installer->options.quiet)
-		fprintf(stderr, "kontain-installer: moved the existing installation from %s to %s\n", store.root, place);
+		fprintf(stderr, "kontain-installer: moved the existing installation from %s to %s\n", store.root,
+			place);
 	return failed;
 }
 
@@ -48,8 +49,8 @@ static int print_dry_run(const struct kt_options *options, const struct kt_plan 
 	if (plan->step == KT_STEP_NOTHING)
 		return kt_print_result(options, &document, "install", false, "nothing to do: version %s is current",
 				       state->versions.current);
-	return kt_print_result(options, &document, "install", true, "would install version %s%s%s", state->versions.desired,
-			       is_first ? "" : " in place of ", state->versions.current);
+	return kt_print_result(options, &document, "install", true, "would install version %s%s%s",
+			       state->versions.desired, is_first ? "" : " in place of ", state->versions.current);
 }
 
 int kt_command_install(const struct kt_installer *installer)

@@ -3,8 +3,8 @@
 
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 static const char *role_of(const struct kt_inventory *inventory, const char *version)
@@ -65,8 +65,8 @@ static void add_set(struct kt_document *document, const struct kt_store *store, 
 		kt_document_pair(document, "components", manifest.components[i].name, manifest.components[i].version);
 }
 
-static int print_document(const struct kt_store *store, const struct kt_inventory *inventory, const struct kt_pins *pins,
-			  const struct kt_state_kept *kept)
+static int print_document(const struct kt_store *store, const struct kt_inventory *inventory,
+			  const struct kt_pins *pins, const struct kt_state_kept *kept)
 {
 	KT_OWN(kt_document_done) struct kt_document document = {.root = NULL};
 	KT_OWN(kt_free_mem) char *text = NULL;

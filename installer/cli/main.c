@@ -133,7 +133,7 @@ int main(int argc, char *argv[])
 
 	if (kt_descriptors_settle() < 0)
 		return KT_EXIT_FAILED; /* and nowhere to say so */
-	clearenv(); /* OpenSSL would take a configuration from it, and modules that this names */
+	clearenv();                    /* OpenSSL would take a configuration from it, and modules that this names */
 	umask(022);
 	if (argc < 2) {
 		kt_fail(&err, EINVAL, KT_REASON_NONE, "missing command; see --help");

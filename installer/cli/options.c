@@ -17,7 +17,8 @@
 static int set_root(struct kt_options *options, const char *value, struct kt_error *err)
 {
 	if (value[0] != '/')
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\" requires an absolute path, not \"%s\"", value);
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\" requires an absolute path, not \"%s\"",
+			       value);
 	if (strlen(value) >= KT_CONFIG_PATH_MAX)
 		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\": the path is longer than %d bytes",
 			       KT_CONFIG_PATH_MAX - 1);
@@ -43,7 +44,8 @@ static int set_dev(struct kt_options *options, const char *value, struct kt_erro
 static int set_output(struct kt_options *options, const char *value, struct kt_error *err)
 {
 	if (strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--output\": expected text or json, not \"%s\"", value);
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--output\": expected text or json, not \"%s\"",
+			       value);
 	options->json = strcmp(value, "json") == 0;
 	return 0;
 }
@@ -67,20 +69,20 @@ static int set_older_than(struct kt_options *options, const char *value, struct 
 	return set_number(&options->older_than_days, "older-than", value, err);
 }
 
-#define SETS_TEXT(member)                                                                               \
-	static int set_##member(struct kt_options *options, const char *value, struct kt_error *err)     \
-	{                                                                                                \
-		(void)err;                                                                               \
-		options->member = value;                                                                 \
-		return 0;                                                                                \
+#define SETS_TEXT(member)                                                                            \
+	static int set_##member(struct kt_options *options, const char *value, struct kt_error *err) \
+	{                                                                                            \
+		(void)err;                                                                           \
+		options->member = value;                                                             \
+		return 0;                                                                            \
 	}
-#define SETS_FLAG(member)                                                                               \
-	static int set_##member(struct kt_options *options, const char *value, struct kt_error *err)     \
-	{                                                                                                \
-		(void)value;                                                                             \
-		(void)err;                                                                               \
-		options->member = true;                                                                  \
-		return 0;                                                                                \
+#define SETS_FLAG(member)                                                                            \
+	static int set_##member(struct kt_options *options, const char *value, struct kt_error *err) \
+	{                                                                                            \
+		(void)value;                                                                         \
+		(void)err;                                                                           \
+		options->member = true;                                                              \
+		return 0;                                                                            \
 	}
 
 SETS_TEXT(state)
@@ -97,8 +99,8 @@ SETS_FLAG(help)
 
 const struct kt_option kt_options[] = {
 	{"bundle", 0, "DIR", " run install ", "bundle to install", set_bundle},
-	{"root", 0, "DIR", NULL, "the store, as the host names it (default: store.roots of the config, else /opt/kontain)",
-	 set_root},
+	{"root", 0, "DIR", NULL,
+	 "the store, as the host names it (default: store.roots of the config, else /opt/kontain)", set_root},
 	{"host", 0, "DIR", NULL, "where the host's file system is mounted (default: /)", set_host},
 	{"dev", 0, "DIR", NULL, "where the host's devices are (default: HOST/dev)", set_dev},
 	{"config", 0, "FILE", NULL, "settings (default: those of an empty file)", set_config},
@@ -109,7 +111,8 @@ const struct kt_option kt_options[] = {
 	{"keep", 0, "N", " prune ", "keep the N newest of the other versions (default: 0)", set_keep},
 	{"older-than", 0, "DAYS", " prune ", "remove only versions older than DAYS days (default: 0, whatever the age)",
 	 set_older_than},
-	{"dry-run", 0, NULL, " install rollback prune uninstall ", "print what would change, change nothing", set_dry_run},
+	{"dry-run", 0, NULL, " install rollback prune uninstall ", "print what would change, change nothing",
+	 set_dry_run},
 	{"force", 0, NULL, " install uninstall ",
 	 "install: first move an installation that is not ours to a folder beside it; uninstall: although it is in use",
 	 set_force},
@@ -135,7 +138,8 @@ bool kt_option_is_for(const struct kt_option *option, const char *command)
 	if (option->only == NULL)
 		return true;
 	if (job != NULL)
-		return (option->set == set_to && job->takes_version) || (option->set == set_bundle && job->takes_bundle);
+		return (option->set == set_to && job->takes_version) ||
+		       (option->set == set_bundle && job->takes_bundle);
 	snprintf(word, sizeof word, " %s ", command);
 	return strstr(option->only, word) != NULL;
 }
@@ -146,8 +150,8 @@ static void fill_tables(struct option long_options[], char letters[])
 	for (size_t i = 0; i < kt_option_count; i++) {
 		const struct kt_option *row = &kt_options[i];
 
-		long_options[i] = (struct option){row->name, row->argument != NULL ? required_argument : no_argument, NULL,
-						  LONG_FIRST + (int)i};
+		long_options[i] = (struct option){row->name, row->argument != NULL ? required_argument : no_argument,
+						  NULL, LONG_FIRST + (int)i};
 		if (row->letter == 0)
 			continue;
 		*letters++ = row->letter;
@@ -182,7 +186,8 @@ static int refuse_unknown(const char *word, int letter, struct kt_error *err)
 		if (kt_is_near(name, kt_options[i].name))
 			near = kt_options[i].name;
 	if (near != NULL)
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "unknown option \"--%s\"; did you mean \"--%s\"?", name, near);
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "unknown option \"--%s\"; did you mean \"--%s\"?", name,
+			       near);
 	return kt_fail(err, EINVAL, KT_REASON_NONE, "unknown option \"--%s\"; see --help", name);
 }
 
@@ -194,7 +199,8 @@ static int take_option(const char *command, int value, const char *word, struct 
 	if (value == '?')
 		return refuse_unknown(word, optopt, err);
 	if (value == ':')
-		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--%s\" requires an argument; see --help", row->name);
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--%s\" requires an argument; see --help",
+			       row->name);
 	if (!kt_option_is_for(row, command))
 		return kt_fail(err, EINVAL, KT_REASON_NONE, "%s does not take --%s; see %s --help", command, row->name,
 			       command);

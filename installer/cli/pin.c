@@ -3,8 +3,8 @@
 
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 static int pin(const struct kt_installer *installer, bool is_pinned)

@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "kontain/base/clock.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 
 static void print_line(const char *name, const struct kt_verdict *verdict)
 {
-	printf("%-9s %-8s %s%s%s\n", name, verdict->ok ? "ok" : "FAILED", verdict->ok ? "" : kt_reason_name(verdict->reason),
-	       verdict->ok ? "" : ": ", verdict->message);
+	printf("%-9s %-8s %s%s%s\n", name, verdict->ok ? "ok" : "FAILED",
+	       verdict->ok ? "" : kt_reason_name(verdict->reason), verdict->ok ? "" : ": ", verdict->message);
 }
 
 static void print_versions(const struct kt_state_versions *versions)
@@ -53,7 +53,8 @@ static void print_text(const struct kt_state *state)
 	const char *remedy = kt_reason_get(state->node.reason)->remedy;
 
 	printf("%-9s %-8s %s%s%s\n", "node", state->node.ok ? "READY" : "NOT READY",
-	       state->node.ok ? "" : kt_reason_name(state->node.reason), state->node.ok ? "" : ": ", state->node.message);
+	       state->node.ok ? "" : kt_reason_name(state->node.reason), state->node.ok ? "" : ": ",
+	       state->node.message);
 	if (state->kvm.probed || state->kvm.verdict.reason != KT_REASON_NONE)
 		print_line("kvm", &state->kvm.verdict);
 	if (state->host.probed || state->host.verdict.reason != KT_REASON_NONE)
@@ -95,8 +96,8 @@ void kt_print_result_begin(struct kt_document *document)
 	kt_document_list(document, "items");
 }
 
-int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command, bool is_changed,
-		    const char *format, ...)
+int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command,
+		    bool is_changed, const char *format, ...)
 {
 	KT_OWN(kt_free_mem) char *text = NULL;
 	char message[512];

@@ -2,8 +2,8 @@
 #ifndef KT_CLI_PRINT_H
 #define KT_CLI_PRINT_H
 
-#include "jobs/installer.h"
 #include "agent/plan.h"
+#include "jobs/installer.h"
 
 /* Prints the state to stdout as the options say; returns the exit status that belongs to it. */
 int kt_print_state(const struct kt_options *options, const struct kt_state *state);
@@ -18,8 +18,8 @@ void kt_print_kept(const struct kt_state_kept *kept, const char *prefix);
  * "message", "items"}, whose items are begun before; the message alone else, unless quiet. Returns the exit status. */
 struct kt_document;
 void kt_print_result_begin(struct kt_document *document);
-int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command, bool is_changed,
-		    const char *format, ...) __attribute__((format(printf, 5, 6)));
+int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command,
+		    bool is_changed, const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* What is kept aside, as a list of the document. */
 void kt_document_kept(struct kt_document *document, const char *list, const struct kt_state_kept *kept);
 

@@ -3,8 +3,8 @@
 
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 struct teller {
@@ -42,16 +42,25 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 	if (options->quiet)
 		return;
 	switch (fate) {
-	case KT_FATE_REMOVED: printf("%s version %s\n", options->dry_run ? "would remove" : "removing", version); break;
+	case KT_FATE_REMOVED:
+		printf("%s version %s\n", options->dry_run ? "would remove" : "removing", version);
+		break;
 	case KT_FATE_IN_USE:
 		printf("kept version %s: process %d %s %s %s\n", version, (int)user->pid, user->program, user->how,
 		       user->place[0] != '\0' ? user->place : "any version");
 		break;
-	case KT_FATE_NEWEST: printf("kept version %s: one of the newest %u\n", version, options->keep); break;
-	case KT_FATE_YOUNG: printf("kept version %s: landed within %u days\n", version, options->older_than_days); break;
-	case KT_FATE_PINNED: printf("kept version %s: it is pinned\n", version); break;
+	case KT_FATE_NEWEST:
+		printf("kept version %s: one of the newest %u\n", version, options->keep);
+		break;
+	case KT_FATE_YOUNG:
+		printf("kept version %s: landed within %u days\n", version, options->older_than_days);
+		break;
+	case KT_FATE_PINNED:
+		printf("kept version %s: it is pinned\n", version);
+		break;
 	case KT_FATE_CURRENT:
-	case KT_FATE_PREVIOUS: break;
+	case KT_FATE_PREVIOUS:
+		break;
 	}
 }
 
@@ -71,13 +80,13 @@ int kt_command_prune(const struct kt_installer *installer)
 
 	kt_print_result_begin(&document);
 	if (kt_installer_open_store(installer, KT_STORE_WRITE, &store, &err) != 0 ||
-	    kt_store_lock(&store, 0, &err) != 0 ||
-	    kt_store_prune(&store, &prune, &teller.removed, &err) != 0)
+	    kt_store_lock(&store, 0, &err) != 0 || kt_store_prune(&store, &prune, &teller.removed, &err) != 0)
 		return kt_print_error(&err);
 	if (installer->options.json)
 		kt_document_kept(&document, "kept", &kept);
 	else if (!installer->options.quiet)
 		kt_print_kept(&kept, "kept ");
 	return kt_print_result(&installer->options, &document, "prune", teller.removed > 0, "%zu version%s %s",
-			       teller.removed, kt_plural(teller.removed), prune.is_dry_run ? "would be removed" : "removed");
+			       teller.removed, kt_plural(teller.removed),
+			       prune.is_dry_run ? "would be removed" : "removed");
 }

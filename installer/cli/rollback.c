@@ -6,8 +6,8 @@
 #include "commands.h"
 #include "jobs/root.h"
 #include "jobs/switch.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 /* The hold is there before the agent sees the links move, and gone again when they moved back. The version that is
@@ -17,9 +17,9 @@ static int switch_and_hold(const struct kt_installer *installer, struct kt_store
 {
 	struct kt_inventory after;
 	struct kt_error ignored;
-	int failed = before->manifest_sha256[0] != '\0'
-			     ? kt_store_hold(store, before->manifest_sha256, before->current, err)
-			     : 0;
+	int failed = before->manifest_sha256[0] != '\0' ?
+			     kt_store_hold(store, before->manifest_sha256, before->current, err) :
+			     0;
 
 	if (failed)
 		return failed;
@@ -31,7 +31,8 @@ static int switch_and_hold(const struct kt_installer *installer, struct kt_store
 	return failed;
 }
 
-static int roll_back(const struct kt_installer *installer, const char **ret_version, bool *ret_done, struct kt_error *err)
+static int roll_back(const struct kt_installer *installer, const char **ret_version, bool *ret_done,
+		     struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
@@ -73,8 +74,8 @@ int kt_command_rollback(const struct kt_installer *installer)
 	kt_document_text(&document, "name", version);
 	kt_document_text(&document, "outcome", installer->options.dry_run && !was_current ? "not current" : "current");
 	return kt_print_result(&installer->options, &document, "rollback", !was_current,
-			       was_current                  ? "nothing to do: version %s is current"
-			       : installer->options.dry_run ? "would make version %s current"
-							    : "version %s is current and proven",
+			       was_current                ? "nothing to do: version %s is current" :
+			       installer->options.dry_run ? "would make version %s current" :
+							    "version %s is current and proven",
 			       version);
 }

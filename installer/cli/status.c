@@ -3,8 +3,8 @@
 
 #include "agent/reconcile.h"
 #include "commands.h"
-#include "kontain/base/fs.h"
 #include "jobs/root.h"
+#include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 #include "print.h"
 

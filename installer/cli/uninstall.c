@@ -4,8 +4,8 @@
 #include "commands.h"
 #include "jobs/land.h"
 #include "jobs/root.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 int kt_command_uninstall(const struct kt_installer *installer)

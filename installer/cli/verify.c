@@ -2,8 +2,8 @@
 
 #include "commands.h"
 #include "jobs/root.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 #include "print.h"
 
 struct findings {
@@ -43,9 +43,9 @@ int kt_command_verify(const struct kt_installer *installer)
 
 	kt_print_result_begin(&document);
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
-	    kt_store_inventory(&store, &inventory, &err) != 0 ||
-	    kt_store_verify(&store, &how, &err) != 0)
+	    kt_store_inventory(&store, &inventory, &err) != 0 || kt_store_verify(&store, &how, &err) != 0)
 		return kt_print_error(&err);
-	return kt_print_result(&installer->options, &document, "verify", false, "verification passed: version %s, %zu finding%s",
-			       version != NULL ? version : inventory.current, findings.count, kt_plural(findings.count));
+	return kt_print_result(
+		&installer->options, &document, "verify", false, "verification passed: version %s, %zu finding%s",
+		version != NULL ? version : inventory.current, findings.count, kt_plural(findings.count));
 }

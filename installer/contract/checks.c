@@ -109,8 +109,7 @@ static int reason_take(const json_t *object, struct kt_rung *rung, struct kt_err
 	if (r < 0)
 		return r;
 	rung->reason = word[0] != '\0' ? kt_reason_find(word) : KT_REASON_NONE;
-	if (rung->reason == KT_REASON_COUNT ||
-	    (rung->reason == KT_REASON_NONE) == (rung->result == KT_RUNG_FAILED))
+	if (rung->reason == KT_REASON_COUNT || (rung->reason == KT_REASON_NONE) == (rung->result == KT_RUNG_FAILED))
 		return check_fail_form("reason", err);
 	return 0;
 }
@@ -126,9 +125,9 @@ int kt_checks_take(const json_t *parent, struct kt_checks *ret_checks, struct kt
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *object = json_array_get(list, i);
 		struct kt_rung *rung = kt_checks_add(ret_checks, "");
-		int r = json_is_object(object) ? kt_fields_parse(object, "checks", rows, ROW_COUNT, rung, err)
-					       : kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
-							 "checks: an object is wanted");
+		int r = json_is_object(object) ?
+				kt_fields_parse(object, "checks", rows, ROW_COUNT, rung, err) :
+				kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "checks: an object is wanted");
 
 		if (r == 0)
 			r = result_take(object, rung, err);

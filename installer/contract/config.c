@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
-#include "kontain/contract/config.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/config.h"
 
 /* libyaml looks through all open brackets at each token: a file of nothing else would take it seconds. */
 #define BRACKETS_MAX 1000
@@ -109,8 +109,7 @@ static int problems_fail(const struct reading *reading, struct kt_error *err)
 	unsigned more = reading->problem_count - reading->told_count;
 
 	if (more > 0)
-		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s\nand %u more", reading->problems,
-			       more);
+		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s\nand %u more", reading->problems, more);
 	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s", reading->problems);
 }
 
@@ -344,8 +343,8 @@ static void mapping_take(struct reading *reading, const char *section, const yam
 			    *section ? section : "the file");
 		return;
 	}
-	for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
-	     pair < mapping->data.mapping.pairs.top; pair++)
+	for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top;
+	     pair++)
 		pair_take(reading, section, mapping, pair);
 }
 
@@ -395,7 +394,8 @@ static int document_take(yaml_parser_t *parser, struct reading *reading, bool is
 }
 
 /* What the bytes say, on top of what *config says already. */
-static int bytes_take(const char *bytes, size_t size, const char *source, struct kt_config *config, struct kt_error *err)
+static int bytes_take(const char *bytes, size_t size, const char *source, struct kt_config *config,
+		      struct kt_error *err)
 {
 	struct reading reading = {.source = source, .config = *config};
 	KT_OWN(yaml_parser_delete) yaml_parser_t parser = {.error = YAML_NO_ERROR};
@@ -481,8 +481,8 @@ static int folder_read(const char *path, struct kt_config_sources *sources, stru
 	if (count < 0)
 		return kt_fail_errno(err, errno, KT_REASON_CONFIG_INVALID, "cannot read the folder %s", path);
 	if (count == 0 || count > KT_CONFIG_FILES_MAX)
-		r = kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s has %d files *.yaml, expected 1 to %d", path, count,
-			    KT_CONFIG_FILES_MAX);
+		r = kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s has %d files *.yaml, expected 1 to %d", path,
+			    count, KT_CONFIG_FILES_MAX);
 	for (int i = 0; i < count; i++) {
 		char file[PATH_MAX];
 

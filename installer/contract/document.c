@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "jsonfields.h"
-#include "kontain/contract/document.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/document.h"
 
 static void set(struct kt_document *document, struct json_t *object, const char *key, json_t *value)
 {

@@ -80,8 +80,9 @@ static int line_parse(const char *component, char *text, size_t line, struct kt_
 		char *tab = strchr(columns[i - 1], '\t');
 
 		if (!tab)
-			return line_fail(err, line, "line", text, "has not the five columns kind, mode, size, SHA-256 or "
-								  "target, path");
+			return line_fail(err, line, "line", text,
+					 "has not the five columns kind, mode, size, SHA-256 or "
+					 "target, path");
 		*tab = '\0';
 		columns[i] = tab + 1;
 	}
@@ -180,8 +181,8 @@ char *kt_filelist_print(const struct kt_file *files, size_t count, size_t *ret_s
 		if (files[i].link)
 			(void)fprintf(page, "l\t-\t-\t%s\t%s\n", files[i].link, files[i].path);
 		else
-			(void)fprintf(page, "f\t%04" PRIo32 "\t%" PRIu64 "\t%s\t%s\n", files[i].mode, files[i].size_bytes,
-				      files[i].sha256, files[i].path);
+			(void)fprintf(page, "f\t%04" PRIo32 "\t%" PRIu64 "\t%s\t%s\n", files[i].mode,
+				      files[i].size_bytes, files[i].sha256, files[i].path);
 	}
 
 	bool is_broken = ferror(page) != 0;

@@ -10,10 +10,10 @@
 #include <time.h>
 
 #include "jsonfields.h"
-#include "kontain/contract/jsonbound.h"
 #include "kontain/base/own.h"
-#include "kontain/contract/state.h"
 #include "kontain/base/utf8.h"
+#include "kontain/contract/jsonbound.h"
+#include "kontain/contract/state.h"
 
 #define TIME_TEXT_BYTES sizeof("2026-01-31T23:59:59Z")
 #define TIME_MAX        INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
@@ -147,8 +147,12 @@ static bool time_parse(const char *text, int64_t *ret_seconds)
 	if (*text)
 		return false;
 
-	struct tm parts = {.tm_year = numbers[0] - 1900, .tm_mon = numbers[1] - 1, .tm_mday = numbers[2],
-			   .tm_hour = numbers[3], .tm_min = numbers[4], .tm_sec = numbers[5]};
+	struct tm parts = {.tm_year = numbers[0] - 1900,
+			   .tm_mon = numbers[1] - 1,
+			   .tm_mday = numbers[2],
+			   .tm_hour = numbers[3],
+			   .tm_min = numbers[4],
+			   .tm_sec = numbers[5]};
 	struct tm same = parts;
 	time_t seconds = timegm(&same); /* moves what is out of range, which shows */
 
@@ -187,9 +191,9 @@ static int integer_take(const json_t *value, const char *path, const struct kt_f
 {
 	void *member = (char *)into + row->offset;
 	json_int_t low = row->kind == KT_FIELD_INT ? -1 : 0;
-	json_int_t high = row->kind == KT_FIELD_INT    ? INT_MAX
-			  : row->kind == KT_FIELD_UINT ? (json_int_t)UINT_MAX
-						       : KT_JSON_INT_MAX;
+	json_int_t high = row->kind == KT_FIELD_INT  ? INT_MAX :
+			  row->kind == KT_FIELD_UINT ? (json_int_t)UINT_MAX :
+						       KT_JSON_INT_MAX;
 	json_int_t number = json_integer_value(value);
 
 	if (!json_is_integer(value))
@@ -257,8 +261,8 @@ static int field_take(const json_t *value, const char *path, const struct kt_fie
 	case KT_FIELD_ANSWER:
 		if (!json_is_boolean(value))
 			return field_fail(err, path, row->key, "true, false or nothing is wanted");
-		*(enum kt_answer *)(void *)((char *)into + row->offset) = json_is_true(value) ? KT_ANSWER_YES
-											      : KT_ANSWER_NO;
+		*(enum kt_answer *)(void *)((char *)into + row->offset) =
+			json_is_true(value) ? KT_ANSWER_YES : KT_ANSWER_NO;
 		return 0;
 	}
 	return field_fail(err, path, row->key, "of no known kind");
@@ -301,8 +305,8 @@ int kt_json_load(const char *bytes, size_t size, json_t **ret_root, struct kt_er
 			       KT_STATE_BYTES_MAX);
 
 	if (!kt_json_is_within(bytes, size, KT_JSON_STATE_SIGNS_MAX))
-		return kt_fail(err, E2BIG, KT_REASON_STATE_INVALID, "the document has too many values: expected at most %d",
-			       KT_JSON_STATE_SIGNS_MAX);
+		return kt_fail(err, E2BIG, KT_REASON_STATE_INVALID,
+			       "the document has too many values: expected at most %d", KT_JSON_STATE_SIGNS_MAX);
 
 	KT_OWN(kt_json_release) json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 

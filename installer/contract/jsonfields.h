@@ -13,15 +13,15 @@
 #define KT_JSON_INT_MAX ((INT64_C(1) << 53) - 1)
 
 enum kt_field_kind {
-	KT_FIELD_TEXT,   /* char[size] */
-	KT_FIELD_BOOL,   /* bool */
-	KT_FIELD_INT,    /* int, -1 and up */
-	KT_FIELD_UINT,   /* unsigned */
-	KT_FIELD_UINT64, /* uint64_t */
-	KT_FIELD_TIME,   /* int64_t Unix seconds <-> RFC 3339 in UTC; 0 <-> null */
-	KT_FIELD_REASON, /* enum kt_reason <-> its name */
+	KT_FIELD_TEXT,    /* char[size] */
+	KT_FIELD_BOOL,    /* bool */
+	KT_FIELD_INT,     /* int, -1 and up */
+	KT_FIELD_UINT,    /* unsigned */
+	KT_FIELD_UINT64,  /* uint64_t */
+	KT_FIELD_TIME,    /* int64_t Unix seconds <-> RFC 3339 in UTC; 0 <-> null */
+	KT_FIELD_REASON,  /* enum kt_reason <-> its name */
 	KT_FIELD_UPGRADE, /* struct kt_upgrade <-> its text */
-	KT_FIELD_ANSWER, /* enum kt_answer <-> true, false or no such key */
+	KT_FIELD_ANSWER,  /* enum kt_answer <-> true, false or no such key */
 };
 
 struct kt_field {
@@ -32,10 +32,15 @@ struct kt_field {
 	bool (*is_valid)(const char *value); /* of a text; NULL: any */
 };
 
-#define KT_FIELD(type, member, name, what) {.key = (name), .kind = (what), .offset = offsetof(type, member)}
-#define KT_FIELD_STRING(type, member, name, check)                                                           \
-	{.key = (name), .kind = KT_FIELD_TEXT, .offset = offsetof(type, member),                             \
-	 .size = sizeof(((type *)0)->member), .is_valid = (check)}
+#define KT_FIELD(type, member, name, what)                                      \
+	{                                                                       \
+		.key = (name), .kind = (what), .offset = offsetof(type, member) \
+	}
+#define KT_FIELD_STRING(type, member, name, check)                                      \
+	{                                                                               \
+		.key = (name), .kind = KT_FIELD_TEXT, .offset = offsetof(type, member), \
+		.size = sizeof(((type *)0)->member), .is_valid = (check)                \
+	}
 
 /* An owned string value of a text that may hold anything; NULL when memory is gone. Bytes that are no UTF-8 and
  * control characters other than newline and tab become '?', one for one. */

@@ -11,8 +11,8 @@
 
 #include "kontain/base/own.h"
 
-const char *const kt_component_names[KT_COMPONENT_MAX + 1] = {
-	"km", "runtime", "alpine-lib", "lib", "shim", KT_COMPONENT_TOOLS, KT_COMPONENT_EXTRAS, NULL};
+const char *const kt_component_names[KT_COMPONENT_MAX + 1] = {"km",   "runtime",          "alpine-lib",        "lib",
+							      "shim", KT_COMPONENT_TOOLS, KT_COMPONENT_EXTRAS, NULL};
 
 const char *kt_component_folder(const char *name)
 {
@@ -55,8 +55,7 @@ void kt_manifest_done(struct kt_manifest *manifest)
 	*manifest = (struct kt_manifest){.component_count = 0};
 }
 
-static const struct kt_component *component_of(const struct kt_manifest *manifest, const char *folder,
-					       size_t length)
+static const struct kt_component *component_of(const struct kt_manifest *manifest, const char *folder, size_t length)
 {
 	for (size_t i = 0; i < manifest->component_count; i++) {
 		const char *own = kt_component_source(manifest->components[i].name);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/manifest.h"
 #include "kontain/contract/paths.h"
 
 #define API_VERSION "kontain.app/v1"
@@ -23,9 +23,8 @@ struct key {
 };
 
 static const struct key top_keys[] = {
-	{"apiVersion", JSON_STRING, false}, {"kind", JSON_STRING, false},
-	{"version", JSON_STRING, false},    {"arch", JSON_STRING, false},
-	{"components", JSON_ARRAY, false},  {"selfTest", JSON_OBJECT, true},
+	{"apiVersion", JSON_STRING, false}, {"kind", JSON_STRING, false},      {"version", JSON_STRING, false},
+	{"arch", JSON_STRING, false},       {"components", JSON_ARRAY, false}, {"selfTest", JSON_OBJECT, true},
 };
 static const struct key component_keys[] = {
 	{"name", JSON_STRING, false},
@@ -75,7 +74,7 @@ static int object_check(struct parse *parse, json_t *object, const struct key *k
 
 	if (!json_is_object(object))
 		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "must be an object");
-	json_object_foreach(object, name, value) {
+	json_object_foreach (object, name, value) {
 		const struct key *key = key_find(keys, count, name);
 
 		if (!key)
@@ -163,7 +162,8 @@ static int components_parse(struct parse *parse, const json_t *array)
 	}
 
 	if (!kt_manifest_component(&parse->manifest, "km"))
-		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID, "there is no component km: a bundle brings bin/km");
+		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "there is no component km: a bundle brings bin/km");
 	return 0;
 }
 
@@ -176,21 +176,23 @@ int kt_manifest_check_lists(const struct kt_manifest *manifest, struct kt_error 
 	for (size_t i = 0; i < manifest->component_count; i++)
 		count += manifest->components[i].list.count;
 	if (count > KT_MANIFEST_FILES_MAX)
-		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "its components have %zu files, %d are allowed", count,
-			       KT_MANIFEST_FILES_MAX);
+		return kt_fail(err, E2BIG, KT_REASON_BUNDLE_INVALID, "its components have %zu files, %d are allowed",
+			       count, KT_MANIFEST_FILES_MAX);
 	if (!kt_manifest_file(manifest, "bin/km"))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
 			       "there is no file km in a component km: a bundle brings bin/km");
 	if (program && !kt_manifest_file(manifest, program))
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "selfTest: argv \"%s\" is not a file of this bundle",
-			       kt_path_show(program, shown));
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
+			       "selfTest: argv \"%s\" is not a file of this bundle", kt_path_show(program, shown));
 	return 0;
 }
 
 /* One line that can be compared and shown. */
 static int test_text_take(struct parse *parse, const char *text, const char *what, char **ret_copy)
 {
-	const char *flaw = !*text ? "is empty" : strlen(text) > KT_SELF_TEST_TEXT_MAX ? "is too long" : kt_text_flaw(text);
+	const char *flaw = !*text                               ? "is empty" :
+			   strlen(text) > KT_SELF_TEST_TEXT_MAX ? "is too long" :
+								  kt_text_flaw(text);
 
 	return flaw ? invalid(parse, what, text, flaw) : text_copy(parse, text, ret_copy);
 }

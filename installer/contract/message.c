@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "jsonfields.h"
-#include "kontain/contract/message.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/message.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -24,9 +24,12 @@ static const struct kt_field request_rows[] = {
 };
 
 static const struct kt_field setup_rows[] = {
-	KT_FIELD_STRING(struct kt_order, host, "host", NULL),     KT_FIELD_STRING(struct kt_order, dev, "dev", NULL),
-	KT_FIELD_STRING(struct kt_order, root, "root", NULL),     KT_FIELD_STRING(struct kt_order, bundle, "bundle", NULL),
-	KT_FIELD(struct kt_order, quiet, "quiet", KT_FIELD_BOOL), KT_FIELD(struct kt_order, verbose, "verbose", KT_FIELD_BOOL),
+	KT_FIELD_STRING(struct kt_order, host, "host", NULL),
+	KT_FIELD_STRING(struct kt_order, dev, "dev", NULL),
+	KT_FIELD_STRING(struct kt_order, root, "root", NULL),
+	KT_FIELD_STRING(struct kt_order, bundle, "bundle", NULL),
+	KT_FIELD(struct kt_order, quiet, "quiet", KT_FIELD_BOOL),
+	KT_FIELD(struct kt_order, verbose, "verbose", KT_FIELD_BOOL),
 };
 
 static const struct kt_field error_rows[] = {
@@ -116,8 +119,8 @@ int kt_request_parse(const char *bytes, size_t size, struct kt_request *ret_requ
 {
 	KT_OWN(kt_json_release) json_t *root = NULL;
 	struct kt_request request = {.timeout_ms = 0};
-	int r = is_flat(bytes, size) ? kt_json_load(bytes, size, &root, err)
-				     : kt_fail(err, EINVAL, KT_REASON_INTERNAL, "not a request");
+	int r = is_flat(bytes, size) ? kt_json_load(bytes, size, &root, err) :
+				       kt_fail(err, EINVAL, KT_REASON_INTERNAL, "not a request");
 
 	if (r == 0)
 		r = kt_fields_parse(root, "", request_rows, COUNT(request_rows), &request, err);
@@ -216,9 +219,10 @@ static int ended_add(json_t *root, const struct kt_child_result *ended)
 		return -ENOMEM;
 	object = json_object_get(root, "ended");
 	return json_object_set_new(object, "answer", kt_json_text(ended->output ? ended->output : "")) < 0 ||
-			       json_object_set_new(object, "errors", kt_json_text(ended->errors ? ended->errors : "")) < 0
-		       ? -ENOMEM
-		       : 0;
+			       json_object_set_new(object, "errors", kt_json_text(ended->errors ? ended->errors : "")) <
+				       0 ?
+		       -ENOMEM :
+		       0;
 }
 
 static int text_take(const json_t *object, const char *key, char **ret_text, size_t *ret_size, struct kt_error *err)
@@ -253,7 +257,8 @@ char *kt_reply_print(const struct kt_reply *reply)
 	if (!root || kt_fields_print(root, reply_rows, COUNT(reply_rows), reply) < 0 ||
 	    part_add(root, "stuck", stuck_rows, COUNT(stuck_rows), &reply->stuck) < 0)
 		return NULL;
-	if (reply->error.reason != KT_REASON_NONE ? error_add(root, &reply->error) < 0 : ended_add(root, &reply->ended) < 0)
+	if (reply->error.reason != KT_REASON_NONE ? error_add(root, &reply->error) < 0 :
+						    ended_add(root, &reply->ended) < 0)
 		return NULL;
 	return line_print(root);
 }
@@ -269,8 +274,8 @@ int kt_reply_parse(const char *bytes, size_t size, struct kt_reply *ret_reply, s
 	if (r == 0)
 		r = part_take(root, "stuck", stuck_rows, COUNT(stuck_rows), &reply.stuck, err);
 	if (r == 0)
-		r = json_object_get(root, "error") ? error_take(root, &reply.error, err)
-						   : ended_take(root, &reply.ended, err);
+		r = json_object_get(root, "error") ? error_take(root, &reply.error, err) :
+						     ended_take(root, &reply.ended, err);
 	if (r < 0)
 		return r;
 	*ret_reply = reply;

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
 #include "kontain/base/utf8.h"
+#include "kontain/contract/manifest.h"
 
 /* Control characters of ASCII and U+0080..9f. */
 static bool is_control(const char *character)

@@ -14,6 +14,7 @@
 #define RETRY     .retry = true
 #define TRANSIENT .transient = true
 
+/* clang-format off */
 static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_NONE] = {"None", .retry = true, .transient = true, .remedy = ""},
 	[KT_REASON_READY] = {"Ready", SETTLED, RETRY, TRANSIENT, .remedy = ""},
@@ -196,6 +197,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_INTERNAL] = {"Internal", RETRY, TRANSIENT,
 				.remedy = "Report the message and the log of both containers as a bug."},
 };
+/* clang-format on */
 
 const struct kt_reason_info *kt_reason_get(enum kt_reason reason)
 {

@@ -55,8 +55,9 @@ bool kt_upgrade_parse(const char *text, struct kt_upgrade *ret_upgrade)
 	for (unsigned i = 0; i < KT_UPGRADE_COUNT; i++) {
 		if (strlen(upgrades[i].word) != length || memcmp(upgrades[i].word, text, length) != 0)
 			continue;
-		if (upgrades[i].has_version ? !text[length] || (text[length + 1] && !kt_version_is_valid(text + length + 1))
-					    : text[length] != '\0')
+		if (upgrades[i].has_version ?
+			    !text[length] || (text[length + 1] && !kt_version_is_valid(text + length + 1)) :
+			    text[length] != '\0')
 			return false;
 		*ret_upgrade = (struct kt_upgrade){.state = (enum kt_upgrade_state)i};
 		if (upgrades[i].has_version)

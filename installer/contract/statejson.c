@@ -29,18 +29,18 @@ static bool is_boot_id(const char *text)
 	return strlen(text) == 36 && strspn(text, "0123456789abcdef-") == 36;
 }
 
-#define STATE_TIMES(type)                                                     \
-	KT_FIELD_STRING(type, boot_id, "bootId", is_boot_id),                 \
-	KT_FIELD(type, observed_at, "observedAt", KT_FIELD_TIME),             \
-	KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME),         \
-	KT_FIELD(type, observed_boot_s, "observedAtBoot", KT_FIELD_UINT64),   \
-	KT_FIELD(type, next_update_boot_s, "nextUpdateByBoot", KT_FIELD_UINT64)
+#define STATE_TIMES(type)                                                           \
+	KT_FIELD_STRING(type, boot_id, "bootId", is_boot_id),                       \
+		KT_FIELD(type, observed_at, "observedAt", KT_FIELD_TIME),           \
+		KT_FIELD(type, next_update_by, "nextUpdateBy", KT_FIELD_TIME),      \
+		KT_FIELD(type, observed_boot_s, "observedAtBoot", KT_FIELD_UINT64), \
+		KT_FIELD(type, next_update_boot_s, "nextUpdateByBoot", KT_FIELD_UINT64)
 
 /* A verdict says "ok" under the name of its question. */
-#define VERDICT(type, verdict, question)                                      \
-	KT_FIELD(type, verdict.ok, question, KT_FIELD_BOOL),                  \
-	KT_FIELD(type, verdict.reason, "reason", KT_FIELD_REASON),            \
-	KT_FIELD_STRING(type, verdict.message, "message", NULL)
+#define VERDICT(type, verdict, question)                                   \
+	KT_FIELD(type, verdict.ok, question, KT_FIELD_BOOL),               \
+		KT_FIELD(type, verdict.reason, "reason", KT_FIELD_REASON), \
+		KT_FIELD_STRING(type, verdict.message, "message", NULL)
 
 static const struct kt_field top_rows[] = {STATE_TIMES(struct kt_state)};
 static const struct kt_field node_rows[] = {VERDICT(struct kt_state, node, "ready")};
@@ -312,16 +312,19 @@ static int kept_take(const json_t *object, struct kt_state_kept *kept, struct kt
 	const json_t *list = json_object_get(told, "list");
 	json_int_t count = json_integer_value(json_object_get(told, "count"));
 
-	if (!json_is_integer(json_object_get(told, "count")) || !json_is_array(list) || json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
+	if (!json_is_integer(json_object_get(told, "count")) || !json_is_array(list) ||
+	    json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
 	    count > KT_JSON_INT_MAX || (count > 0) != (json_array_size(list) > 0))
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
-			       "store.kept: a count, and a list of the first %d of as many, is wanted", KT_STATE_KEPT_MAX);
+			       "store.kept: a count, and a list of the first %d of as many, is wanted",
+			       KT_STATE_KEPT_MAX);
 	kept->count = (size_t)count;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *tree = json_array_get(list, i);
 
-		r = json_is_object(tree) ? kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i], err) :
-					   kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
+		r = json_is_object(tree) ?
+			    kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i], err) :
+			    kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
 		if (r < 0)
 			return r;
 	}
@@ -348,8 +351,8 @@ static int state_take(const json_t *root, struct kt_state *state, struct kt_erro
 	for (size_t i = 0; r == 0 && i < COUNT(sections); i++) {
 		const struct section *section = &sections[i];
 
-		r = object_take(root, section->key, section->rows, section->row_count,
-				(char *)state + section->offset, err);
+		r = object_take(root, section->key, section->rows, section->row_count, (char *)state + section->offset,
+				err);
 	}
 	if (r == 0)
 		r = versions_take(json_object_get(root, "versions"), &state->versions, err);

@@ -21,18 +21,19 @@ int kt_job_call(const struct kt_installer *installer, const char *job, const cha
 
 	snprintf(request.job, sizeof request.job, "%s", job);
 	snprintf(request.version, sizeof request.version, "%s", version != NULL ? version : "");
-	return installer->runner != NULL ? kt_runner_call(installer->runner, &request, ret_result, err)
-					 : kt_spawn_run(installer, &request, ret_result, err);
+	return installer->runner != NULL ? kt_runner_call(installer->runner, &request, ret_result, err) :
+					   kt_spawn_run(installer, &request, ret_result, err);
 }
 
 void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason on_timeout,
 		  const struct kt_child_result *result, const struct kt_error *err)
 {
 	if (result->timed_out)
-		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", what, result->duration_ms,
-			       result->stuck ? " and is stuck in the kernel" : "");
+		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", what,
+			       result->duration_ms, result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was killed by signal %d", what, result->signal);
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was killed by signal %d", what,
+			       result->signal);
 	else
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%s failed (exit status %d, %.200s): %s", what,
 			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);

@@ -5,14 +5,14 @@
 
 #include <stdbool.h>
 
-#include "kontain/contract/config.h"
 #include "kontain/base/error.h"
+#include "kontain/contract/config.h"
 #include "kontain/node/node.h"
 
 /* Exit statuses of the program. */
 enum {
 	KT_EXIT_DONE = 0,
-	KT_EXIT_FAILED = 1,  /* not ready, failed or refused */
+	KT_EXIT_FAILED = 1, /* not ready, failed or refused */
 	KT_EXIT_USAGE = 2,
 	KT_EXIT_IN_USE = 3,
 	KT_EXIT_LOCKED = 4,
@@ -20,13 +20,13 @@ enum {
 
 /* The command line. All strings are borrowed from argv. */
 struct kt_options {
-	const char *host;    /* prefix of host paths: "" or "/host" */
-	const char *root;    /* NULL: the config's store.roots decide */
+	const char *host; /* prefix of host paths: "" or "/host" */
+	const char *root; /* NULL: the config's store.roots decide */
 	const char *state;
-	const char *config;  /* NULL: the defaults */
-	const char *bundle;  /* NULL: none is asked for */
+	const char *config; /* NULL: the defaults */
+	const char *bundle; /* NULL: none is asked for */
 	char dev[KT_CONFIG_PATH_MAX];
-	const char *to;      /* a version, or what to pin; NULL: the command's own choice */
+	const char *to; /* a version, or what to pin; NULL: the command's own choice */
 	bool json;
 	bool quiet;
 	bool verbose;
@@ -35,7 +35,7 @@ struct kt_options {
 	bool force;
 	bool strict;
 	bool help;
-	unsigned keep;       /* prune: sets that stay beside current and previous */
+	unsigned keep; /* prune: sets that stay beside current and previous */
 	unsigned older_than_days;
 };
 

@@ -26,13 +26,13 @@ struct kt_job {
 	enum kt_job_kind kind;
 	bool takes_version;
 	bool takes_bundle;
-	bool tells_steps;         /* answers before each step, too, in case it does not come back: the last line counts */
-	bool has_progress;        /* what it writes to stderr goes into our log as it comes */
-	unsigned timeout_max_ms;  /* no request may ask for longer */
-	uint64_t capabilities;    /* bits by number, linux/capability.h */
+	bool tells_steps;  /* answers before each step, too, in case it does not come back: the last line counts */
+	bool has_progress; /* what it writes to stderr goes into our log as it comes */
+	unsigned timeout_max_ms; /* no request may ask for longer */
+	uint64_t capabilities;   /* bits by number, linux/capability.h */
 	enum kt_job_files files;
-	const char *does;         /* for the docs: one clause */
-	const char *answers;      /* members of its answer */
+	const char *does;    /* for the docs: one clause */
+	const char *answers; /* members of its answer */
 	/* Prints its answer on stdout, returns the exit status. version: "" for none. NULL for the runner's own. */
 	int (*run)(const struct kt_installer *installer, const char *version);
 };

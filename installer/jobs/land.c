@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/bundle/bundle.h"
+#include "jobs.h"
 #include "kontain/base/clock.h"
 #include "kontain/base/digest.h"
-#include "jobs.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/log.h"
-#include "kontain/contract/message.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/bundle.h"
+#include "kontain/contract/message.h"
 #include "kontain/contract/statejson.h"
 #include "progress.h"
 #include "root.h"
@@ -32,7 +32,8 @@ static void give_up(struct kt_store *store, const struct kt_inventory *before, c
 
 	if (kt_reason_get(failure->reason)->transient)
 		return;
-	is_believed = kt_store_remember_failure(store, manifest_sha256, failure, kt_clock_boot_ms() / 1000, &ignored) == 1;
+	is_believed =
+		kt_store_remember_failure(store, manifest_sha256, failure, kt_clock_boot_ms() / 1000, &ignored) == 1;
 	if (is_retried && !is_believed)
 		return;
 	if (strcmp(before->current, version) != 0 && strcmp(before->previous, version) != 0)
@@ -52,7 +53,9 @@ static void tell_removed(void *context, const char *version, enum kt_fate fate, 
  * fault of the landing. */
 static void retain(const struct kt_installer *installer, struct kt_store *store, const char *spared, bool is_logged)
 {
-	struct kt_prune prune = {.keep_count = installer->config.store_keep, .spared = spared, .tell = tell_removed,
+	struct kt_prune prune = {.keep_count = installer->config.store_keep,
+				 .spared = spared,
+				 .tell = tell_removed,
 				 .context = &is_logged};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 
@@ -131,7 +134,8 @@ static int adopt(const struct kt_installer *installer, struct kt_store *store, s
 		return failed;
 	failed = kt_store_adopt(store, left_out_tell, (void *)installer, version, err);
 	if (failed == 0 && !installer->options.quiet)
-		fprintf(stderr, "kontain-installer: adopted the existing installation in %s as version %s\n", store->root, version);
+		fprintf(stderr, "kontain-installer: adopted the existing installation in %s as version %s\n",
+			store->root, version);
 	return failed;
 }
 

@@ -2,8 +2,8 @@
 #ifndef KT_JOBS_LAND_H
 #define KT_JOBS_LAND_H
 
-#include "kontain/store/store.h"
 #include "installer.h"
+#include "kontain/store/store.h"
 
 /* Lands --bundle and makes it current, proven; progress goes to stderr. is_logged, as the agent does it: also its
  * start and its end; and what failed is tried again. On failure the old version serves. */

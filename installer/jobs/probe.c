@@ -1,8 +1,8 @@
 #include <stdio.h>
 
+#include "jobs.h"
 #include "kontain/base/own.h"
 #include "kontain/contract/statejson.h"
-#include "jobs.h"
 
 /* A line a document; the last one counts. Flushed, as what comes next may be the end of us. */
 static void tell(void *context, const struct kt_probe *probe)

@@ -34,8 +34,8 @@ static void tell_event(const struct kt_progress *progress, const char *event, co
 	snprintf(done, sizeof done, "%" PRIu64, done_bytes);
 	snprintf(total, sizeof total, "%" PRIu64, total_bytes);
 	snprintf(percent, sizeof percent, "%u", percent_of(done_bytes, total_bytes));
-	kt_log(KT_LOG_INFO, event, "version", progress->version, "component", part[0] != '\0' ? part : NULL, "done_bytes",
-	       done, "total_bytes", total, "percent", percent, NULL);
+	kt_log(KT_LOG_INFO, event, "version", progress->version, "component", part[0] != '\0' ? part : NULL,
+	       "done_bytes", done, "total_bytes", total, "percent", percent, NULL);
 }
 
 void kt_progress_tell(void *context, const char *part, uint64_t done_bytes, uint64_t total_bytes)
@@ -62,6 +62,7 @@ void kt_progress_done(struct kt_progress *progress, bool is_whole)
 {
 	if (progress->has_told && progress->is_terminal)
 		fputc('\n', stderr);
-	else if (progress->has_begun && progress->tells_ends && is_whole && !progress->is_terminal && !progress->is_quiet)
+	else if (progress->has_begun && progress->tells_ends && is_whole && !progress->is_terminal &&
+		 !progress->is_quiet)
 		tell_event(progress, "copied", "", progress->total_bytes, progress->total_bytes);
 }

@@ -9,8 +9,8 @@ struct kt_progress {
 	const char *version; /* borrowed */
 	bool is_terminal;
 	bool is_quiet;
-	bool tells_ends;     /* also where it begins and ends, however short: the agent's landings, for its log */
-	int64_t told_ms;     /* monotonic time of the last word; counted from the start before the first */
+	bool tells_ends; /* also where it begins and ends, however short: the agent's landings, for its log */
+	int64_t told_ms; /* monotonic time of the last word; counted from the start before the first */
 	bool has_begun;
 	bool has_told;
 	uint64_t total_bytes;

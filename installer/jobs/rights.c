@@ -31,6 +31,7 @@
 /* ---- filters ---- */
 
 /* What neither a job nor km has any use for. */
+/* clang-format off */
 static const struct kt_filter_rule refused[] = {
 	/* back to the network: the one family left knows files only */
 	{.call = SYS_socket, .when = {{KT_FILTER_OTHER, 0, AF_UNIX, 0}}},
@@ -53,10 +54,12 @@ static const struct kt_filter_rule refused[] = {
 	/* a root with other libraries in it; the proof's is entered by pivot_root, with nothing of the host's in it */
 	{.call = SYS_chroot},
 };
+/* clang-format on */
 
 static const struct kt_filter_table refused_table = KT_FILTER_TABLE(refused);
 
 /* The agent, beside what every program does. */
+/* clang-format off */
 static const struct kt_filter_rule agent[] = {
 	/* the state file, replaced whole */
 	{.call = SYS_mkdir},	 {.call = SYS_mkdirat},	 {.call = SYS_rename},	  {.call = SYS_renameat},
@@ -69,6 +72,7 @@ static const struct kt_filter_rule agent[] = {
 	{.call = SYS_kill, .when = {KT_FILTER_IS(1, 0)}},
 	{.call = SYS_pidfd_open},
 };
+/* clang-format on */
 
 static const struct kt_filter_table agent_table = KT_FILTER_TABLE(agent);
 
@@ -166,8 +170,11 @@ int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT
 	KT_OWN(kt_landlock_done) struct kt_landlock set = {.ruleset = -1};
 	char folder[PATH_MAX];
 	const struct kt_landlock_place places[] = {
-		{folder, KT_LANDLOCK_WRITE},	      {"/proc", KT_LANDLOCK_READ}, {"/sys", KT_LANDLOCK_READ},
-		{options->dev, KT_LANDLOCK_READ},     {"/dev/null", KT_LANDLOCK_READ},
+		{folder, KT_LANDLOCK_WRITE},
+		{"/proc", KT_LANDLOCK_READ},
+		{"/sys", KT_LANDLOCK_READ},
+		{options->dev, KT_LANDLOCK_READ},
+		{"/dev/null", KT_LANDLOCK_READ},
 		{options->bundle != NULL ? options->bundle : "/dev/null", KT_LANDLOCK_READ},
 	};
 	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);

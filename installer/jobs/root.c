@@ -13,7 +13,8 @@ void kt_root_choose(struct kt_installer *installer)
 	else
 		for (; count < config->root_count; count++)
 			roots[count] = config->roots[count];
-	snprintf(installer->root, sizeof installer->root, "%s", roots[kt_store_choose(installer->options.host, roots, count)]);
+	snprintf(installer->root, sizeof installer->root, "%s",
+		 roots[kt_store_choose(installer->options.host, roots, count)]);
 }
 
 int kt_installer_open_store(const struct kt_installer *installer, enum kt_store_mode mode, struct kt_store *ret_store,

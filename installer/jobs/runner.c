@@ -194,7 +194,7 @@ struct desk {
 	struct kt_installer *installer;
 	int ask, answer;
 	struct kt_stuck stuck;
-	pid_t background; /* of the verification; 0: none runs */
+	pid_t background;  /* of the verification; 0: none runs */
 	int background_fd; /* owned */
 };
 
@@ -332,8 +332,7 @@ static int refuse_sockets(struct kt_error *err)
 
 		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX)
 			return kt_fail(err, EINVAL, KT_REASON_INTERNAL,
-				       "descriptor %d is a network socket; use a file or a pipe instead",
-				       fd);
+				       "descriptor %d is a network socket; use a file or a pipe instead", fd);
 	}
 	return 0;
 }

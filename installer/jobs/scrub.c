@@ -39,8 +39,7 @@ int kt_job_scrub(const struct kt_installer *installer, const char *version)
 	nanosleep(&(struct timespec){.tv_sec = SETTLE_S}, NULL);
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) != 0 ||
 	    kt_store_verify(&store, &how, &err) != 0) {
-		kt_log(KT_LOG_WARN, "verification failed", "reason", kt_reason_name(err.reason), "err", err.text,
-		       NULL);
+		kt_log(KT_LOG_WARN, "verification failed", "reason", kt_reason_name(err.reason), "err", err.text, NULL);
 		return KT_EXIT_FAILED;
 	}
 	snprintf(took, sizeof took, "%lld s", (long long)(time(NULL) - start));

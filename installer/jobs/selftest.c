@@ -8,7 +8,8 @@
 #include "kontain/contract/statejson.h"
 #include "root.h"
 
-static int prove(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof, struct kt_error *err)
+static int prove(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof,
+		 struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};

@@ -17,8 +17,8 @@
 static int copy_path(char *path, size_t size, const char *from, const char *what, struct kt_error *err)
 {
 	if (snprintf(path, size, "%s", from != NULL ? from : "") >= (int)size)
-		return kt_fail(err, ENAMETOOLONG, KT_REASON_INTERNAL, "the path of the %s is longer than %zu bytes", what,
-			       size - 1);
+		return kt_fail(err, ENAMETOOLONG, KT_REASON_INTERNAL, "the path of the %s is longer than %zu bytes",
+			       what, size - 1);
 	return 0;
 }
 
@@ -43,7 +43,8 @@ static char *order_of(const struct kt_installer *installer, const struct kt_requ
 		return NULL;
 	text = kt_order_print(order);
 	if (text == NULL)
-		kt_fail(err, EILSEQ, KT_REASON_INTERNAL, "cannot pass the paths to the job: one of them is not valid UTF-8");
+		kt_fail(err, EILSEQ, KT_REASON_INTERNAL,
+			"cannot pass the paths to the job: one of them is not valid UTF-8");
 	return text;
 }
 
@@ -113,8 +114,8 @@ int kt_spawn_take_order(struct kt_order *ret_order, struct kt_installer *ret_ins
 	KT_OWN(kt_free_mem) char *text = malloc(ORDER_MAX);
 	struct kt_options *options = &ret_installer->options;
 	size_t size = 0;
-	int failed = text != NULL ? read_stdin(text, ORDER_MAX, &size, err)
-				  : kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	int failed = text != NULL ? read_stdin(text, ORDER_MAX, &size, err) :
+				    kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 
 	if (failed == 0)
 		failed = kt_order_parse(text, size, ret_order, err);

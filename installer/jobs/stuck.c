@@ -85,8 +85,8 @@ static pid_t find_child(pid_t parent, pid_t spared, pid_t background, bool of_ou
 		pid_t pid = atoi(entry->d_name);
 
 		if (pid != spared && pid != background && isdigit((unsigned char)entry->d_name[0]) &&
-		    read_stat(entry->d_name, &its_parent, ret_program) &&
-		    its_parent == parent && (!of_ours || is_ours(pid)))
+		    read_stat(entry->d_name, &its_parent, ret_program) && its_parent == parent &&
+		    (!of_ours || is_ours(pid)))
 			return pid;
 	}
 	return 0;

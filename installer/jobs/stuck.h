@@ -13,7 +13,8 @@ struct kt_stuck {
 	char program[17]; /* of pid; printable */
 	int64_t since;    /* Unix seconds: when it was found */
 	pid_t spared;     /* a child that is to live on; 0: none is */
-	const pid_t *background; /* borrowed; a child that goes on beside the rounds, 0 for none; NULL: there never is one */
+	const pid_t *
+		background; /* borrowed; a child that goes on beside the rounds, 0 for none; NULL: there never is one */
 };
 
 void kt_stuck_init(struct kt_stuck *stuck);

@@ -13,8 +13,8 @@
 /* fchmod of what another uid copied; whose processes run from a version: /host/proc/PID/exe. */
 #define KEEPS (CAN(FOWNER) | CAN(SYS_PTRACE))
 
-#define SECONDS(n) ((n) * 1000)
-#define MINUTES(n) SECONDS((n) * 60)
+#define SECONDS(n) ((n)*1000)
+#define MINUTES(n) SECONDS((n)*60)
 
 const struct kt_job kt_jobs[] = {
 	/* A probe that loads modules may wait for firmware and udev; a guest has its own, shorter deadline. */

@@ -16,8 +16,11 @@ static void look_again(const char *host, struct kt_probe *probe)
 void kt_node_probe(const struct kt_node_paths *paths, bool load_modules, kt_node_announce *announce, void *context,
 		   struct kt_probe *ret_probe)
 {
-	struct kt_climb climb = {.paths = paths, .load_modules = load_modules, .probe = ret_probe,
-				 .announce = announce, .context = context};
+	struct kt_climb climb = {.paths = paths,
+				 .load_modules = load_modules,
+				 .probe = ret_probe,
+				 .announce = announce,
+				 .context = context};
 
 	ret_probe->checks.count = 0;
 	kt_host_look(paths->host, &ret_probe->host, &ret_probe->checks);

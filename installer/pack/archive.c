@@ -22,8 +22,8 @@
 #include "sources.h"
 #include "spool.h"
 
-#define READ_BYTES     (256 * 1024)
-#define HEADERS_USUAL  4096 /* of an entry with a path and a target as long as a bundle may have them */
+#define READ_BYTES    (256 * 1024)
+#define HEADERS_USUAL 4096 /* of an entry with a path and a target as long as a bundle may have them */
 
 struct taking {
 	struct kt_place *place;
@@ -31,9 +31,9 @@ struct taking {
 	char prefix[KT_MANIFEST_PATH_MAX]; /* of the tree in the archive: "" or "opt/kontain/" */
 	struct archive *archive;           /* owned, of the pass that is on */
 	struct kt_spool spool;
-	uint64_t total_bytes;              /* of all files, as their headers say */
-	uint64_t header_bytes;             /* of all headers */
-	int refused;                       /* what the spool answered; err says why */
+	uint64_t total_bytes;  /* of all files, as their headers say */
+	uint64_t header_bytes; /* of all headers */
+	int refused;           /* what the spool answered; err says why */
 	struct kt_error *err;
 };
 
@@ -213,10 +213,14 @@ static int entry_visit(struct taking *taking, const struct entry *entry)
 		return 0;
 	}
 	switch (entry->kind) {
-	case KT_NAME_FOLDER: return 0; /* made with the files in it */
-	case KT_NAME_LINK: return kt_place_link(taking->place, path, entry->target ? entry->target : "", taking->err);
-	case KT_NAME_HARD: return hard_link_take(taking, entry, path);
-	case KT_NAME_FILE: return content_take(taking, entry, path);
+	case KT_NAME_FOLDER:
+		return 0; /* made with the files in it */
+	case KT_NAME_LINK:
+		return kt_place_link(taking->place, path, entry->target ? entry->target : "", taking->err);
+	case KT_NAME_HARD:
+		return hard_link_take(taking, entry, path);
+	case KT_NAME_FILE:
+		return content_take(taking, entry, path);
 	}
 	return 0;
 }

@@ -11,17 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kontain/bundle/bundle.h"
-#include "kontain/bundle/elf.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/bundle.h"
+#include "kontain/bundle/elf.h"
 #include "kontain/contract/paths.h"
 #include "layout.h"
 #include "sources.h"
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
-enum { OPTION_CHECK = 256, OPTION_COMPONENT, OPTION_SELF_TEST, OPTION_EXPECT, OPTION_NO_SELF_TEST, OPTION_STRICT,
-       OPTION_HELP };
+enum {
+	OPTION_CHECK = 256,
+	OPTION_COMPONENT,
+	OPTION_SELF_TEST,
+	OPTION_EXPECT,
+	OPTION_NO_SELF_TEST,
+	OPTION_STRICT,
+	OPTION_HELP
+};
 
 #define WORDS_MAX 32
 
@@ -66,7 +73,8 @@ static void help(void)
 	     "\n"
 	     "  --version V            of the bundle: letters, digits and . _ -, 63 at most\n"
 	     "  --output DIR           a new folder\n"
-	     "  --component NAME=V     version of km, runtime, alpine-lib, lib, shim, tools (what lies in bin/ beside km)\n"
+	     "  --component NAME=V     version of km, runtime, alpine-lib, lib, shim, tools (what lies in bin/ beside "
+	     "km)\n"
 	     "                         or extras (the self-test); default: its content's digest\n"
 	     "  --self-test 'PATH ARGUMENT...' --expect LINE\n"
 	     "                         what a node runs under the new km, and the first line it must print\n"
@@ -116,7 +124,8 @@ static const char *read_component(const char *text, struct request *request)
 		is_known = is_known || (strlen(kt_component_names[i]) == length &&
 					memcmp(kt_component_names[i], text, length) == 0);
 	if (!is_known || !kt_version_is_valid(equals + 1))
-		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, tools, extras, V a version";
+		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, tools, extras, "
+		       "V a version";
 	for (size_t i = 0; i < request->component_count; i++)
 		if (strncmp(request->components[i], text, length + 1) == 0)
 			return "--component: a component has one version";
@@ -133,19 +142,38 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 	opterr = 0;
 	while (!wrong && (option = getopt_long(argc, argv, "hv", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'V': request->version = optarg; break;
-		case 'o': request->output = optarg; break;
-		case 'v': request->verbose = true; break;
-		case OPTION_CHECK: request->check = optarg; break;
-		case OPTION_SELF_TEST: wrong = read_self_test(optarg, request); break;
-		case OPTION_EXPECT: request->expect = optarg; break;
-		case OPTION_NO_SELF_TEST: request->no_self_test = true; break;
-		case OPTION_STRICT: request->strict = true; break;
+		case 'V':
+			request->version = optarg;
+			break;
+		case 'o':
+			request->output = optarg;
+			break;
+		case 'v':
+			request->verbose = true;
+			break;
+		case OPTION_CHECK:
+			request->check = optarg;
+			break;
+		case OPTION_SELF_TEST:
+			wrong = read_self_test(optarg, request);
+			break;
+		case OPTION_EXPECT:
+			request->expect = optarg;
+			break;
+		case OPTION_NO_SELF_TEST:
+			request->no_self_test = true;
+			break;
+		case OPTION_STRICT:
+			request->strict = true;
+			break;
 		case 'h':
 			help();
 			exit(EXIT_DONE);
-		case OPTION_COMPONENT: wrong = read_component(optarg, request); break;
-		default: return "an option is unknown or has no value";
+		case OPTION_COMPONENT:
+			wrong = read_component(optarg, request);
+			break;
+		default:
+			return "an option is unknown or has no value";
 		}
 	}
 	if (wrong)
@@ -327,8 +355,8 @@ static int pack(const struct request *request, struct kt_error *err)
 		return r;
 	place.self_test = request->self_test[0];
 	place.is_strict = request->strict;
-	r = S_ISDIR(info.st_mode) ? kt_tree_take(request->source, &place, err)
-				  : kt_archive_take(request->source, &place, err);
+	r = S_ISDIR(info.st_mode) ? kt_tree_take(request->source, &place, err) :
+				    kt_archive_take(request->source, &place, err);
 	if (r == 0)
 		r = kt_survey(&place, &manifest, err);
 	if (r < 0)

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "kontain/base/fs.h"
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/manifest.h"
 #include "kontain/contract/paths.h"
 #include "layout.h"
 
@@ -210,8 +210,8 @@ static int parent_open(struct kt_place *place, const char *path, const char **re
 		return kt_fail(err, -r, KT_REASON_BUNDLE_INVALID, "%s lies below a file or link",
 			       kt_path_show(path, shown));
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot make the folder of %s",
-				     kt_path_show(path, shown))
-		     : r;
+				     kt_path_show(path, shown)) :
+		       r;
 }
 
 static int entry_fail(const char *path, int folder, const char *name, int code, struct kt_error *err)
@@ -319,7 +319,9 @@ int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_exec
 	int r = fstat(fd, &info) < 0 ? -errno : bytes_admit(place, (uint64_t)info.st_size, path, err);
 
 	if (r < 0)
-		return r == -EFBIG ? r : kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", kt_path_show(path, shown));
+		return r == -EFBIG ?
+			       r :
+			       kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", kt_path_show(path, shown));
 	to = kt_place_file(place, path, is_executable, err);
 	if (to < 0)
 		return to;

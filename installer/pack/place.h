@@ -19,10 +19,10 @@
 #define KT_PLACE_LEFT_MAX 12
 
 struct kt_place {
-	int dir;            /* owned */
-	int parent;         /* owned: where it will be */
-	char name[256];     /* of the folder being made; "" once it is in its place */
-	char wanted[256];   /* its name in the end */
+	int dir;               /* owned */
+	int parent;            /* owned: where it will be */
+	char name[256];        /* of the folder being made; "" once it is in its place */
+	char wanted[256];      /* its name in the end */
 	const char *self_test; /* borrowed: path of a payload that is taken beside the releases' own, or NULL */
 	uint64_t byte_count;
 	size_t entry_count;
@@ -31,12 +31,12 @@ struct kt_place {
 	char left_out[KT_PLACE_LEFT_MAX][64];
 	bool left_out_more;
 	/* links that lead out of their tree: as they came */
-	bool is_strict;      /* they are errors */
+	bool is_strict; /* they are errors */
 	size_t escape_count;
 	struct kt_escape {
 		char path[KT_SHOWN_MAX];
 		const char *how;
-	} *escapes;          /* owned */
+	} * escapes; /* owned */
 };
 
 /* Set by a signal: what is being made is given up, and nothing of it is left. */

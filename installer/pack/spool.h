@@ -15,8 +15,8 @@ struct kt_spool {
 	int fd;                   /* owned: all that came out so far */
 	const char *rest;         /* of the stream's last portion */
 	size_t rest_bytes;
-	uint64_t size_bytes;      /* handed out so far: KT_PACK_BYTES_MAX at most */
-	uint64_t allowed_bytes;   /* at which the next portion is refused: set while headers are read */
+	uint64_t size_bytes;    /* handed out so far: KT_PACK_BYTES_MAX at most */
+	uint64_t allowed_bytes; /* at which the next portion is refused: set while headers are read */
 };
 
 /* fd is borrowed; the file lies in the place. */

@@ -19,8 +19,9 @@
 #include "kontain/base/proc.h"
 #include "place.h"
 
-#define READ_BYTES  (64 * 1024)
-#define WINDOW_MAX  (UINT64_C(512) << 20) /* beside what is there already: xz -9 takes 65 MiB, zstd --ultra -22 128 MiB */
+#define READ_BYTES (64 * 1024)
+#define WINDOW_MAX \
+	(UINT64_C(512) << 20) /* beside what is there already: xz -9 takes 65 MiB, zstd --ultra -22 128 MiB */
 #define MAGIC_BYTES 8
 
 _Static_assert(WINDOW_MAX == UINT64_C(512) << 20, "what the text says");
@@ -36,7 +37,9 @@ static const struct form {
 } forms[] = {
 	{"\x1f\x8b", 2, "gzip", BY_ZLIB, ARCHIVE_FILTER_GZIP},
 	{"\x28\xb5\x2f\xfd", 4, "zstd", BY_LIBARCHIVE, ARCHIVE_FILTER_ZSTD},
-	{"\xfd" "7zXZ\0", 6, "xz", BY_LIBARCHIVE, ARCHIVE_FILTER_XZ},
+	{"\xfd"
+	 "7zXZ\0",
+	 6, "xz", BY_LIBARCHIVE, ARCHIVE_FILTER_XZ},
 	{"BZh", 3, "bzip2", BY_LIBARCHIVE, ARCHIVE_FILTER_BZIP2},
 	{"\x1f\x9d", 2, "compress", BY_NOBODY, 0},
 	{"\x04\x22\x4d\x18", 4, "lz4", BY_NOBODY, 0},
@@ -69,7 +72,7 @@ struct kt_stream {
 	struct kt_gzip *gzip;    /* owned */
 	bool has_begun;
 	bool is_limited;
-	struct rlimit before;    /* of the whole process, where is_limited */
+	struct rlimit before; /* of the whole process, where is_limited */
 };
 
 /* libarchive lets xz have the window that the file asks for, of up to 4 GiB: as long as a stream is open, memory ends
@@ -226,8 +229,8 @@ static int begin_check(const struct kt_stream *stream, const void *bytes, size_t
 
 ssize_t kt_stream_read(struct kt_stream *stream, const void **ret_bytes, struct kt_error *err)
 {
-	ssize_t got = stream->gzip ? kt_gzip_read(stream->gzip, ret_bytes, err) :
-				     libarchive_read(stream, ret_bytes, err);
+	ssize_t got =
+		stream->gzip ? kt_gzip_read(stream->gzip, ret_bytes, err) : libarchive_read(stream, ret_bytes, err);
 	int r = 0;
 
 	if (got == 0 && !stream->has_begun)

@@ -9,8 +9,8 @@
 #include "kontain/base/dir.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "kontain/contract/paths.h"
 #include "kontain/bundle/treecheck.h"
+#include "kontain/contract/paths.h"
 #include "layout.h"
 #include "sources.h"
 
@@ -28,7 +28,8 @@ static int tool_fail(const struct split *split, int code, const char *path)
 
 	(void)kt_path_show(path, shown);
 	if (code == EEXIST || code == ENOTDIR || code == ELOOP)
-		return kt_fail(split->err, code, KT_REASON_BUNDLE_INVALID, "bin/%s and tools/%s are both there", shown, shown);
+		return kt_fail(split->err, code, KT_REASON_BUNDLE_INVALID, "bin/%s and tools/%s are both there", shown,
+			       shown);
 	return kt_fail_errno(split->err, code, KT_REASON_IO_ERROR, "cannot move bin/%s to tools/", shown);
 }
 
@@ -95,7 +96,8 @@ static int tools_split(const struct kt_place *place, struct kt_error *err)
 
 /* ---- lists ---- */
 
-static int list_write(struct kt_place *place, const char *component, const struct kt_filelist *list, struct kt_error *err)
+static int list_write(struct kt_place *place, const char *component, const struct kt_filelist *list,
+		      struct kt_error *err)
 {
 	size_t size = 0;
 	KT_OWN(kt_free_mem) char *text = kt_filelist_print(list->files, list->count, &size);
@@ -110,7 +112,8 @@ static int list_write(struct kt_place *place, const char *component, const struc
 	return fd < 0 ? fd : kt_place_write(place, fd, name, text, size, err);
 }
 
-static int component_survey(struct kt_place *place, const char *name, struct kt_manifest *manifest, struct kt_error *err)
+static int component_survey(struct kt_place *place, const char *name, struct kt_manifest *manifest,
+			    struct kt_error *err)
 {
 	KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
 	KT_OWN(kt_close_fd)

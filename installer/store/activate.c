@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "door.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "door.h"
 #include "set.h"
 
 static int root_sync(const struct kt_store *store, struct kt_error *err)
@@ -39,7 +39,8 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 		r = kt_store_retire(store, folder, false, err);
 		if (r < 0)
 			return r;
-		(void)kt_store_clear(store, NULL, NULL); /* what a pod has mounted stays, until a later start finds it free */
+		(void)kt_store_clear(store, NULL,
+				     NULL); /* what a pod has mounted stays, until a later start finds it free */
 	} else if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG) {
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
 	} else if (r != -ENOENT) {
@@ -75,8 +76,8 @@ static int pointer_clear(const struct kt_store *store, const char *name, struct 
 	if (fstatat(store->dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(info.st_mode))
 		return 0;
 	if (kt_skeleton_remove(store->dir, name) < 0)
-		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us", store->root,
-			       name);
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us",
+			       store->root, name);
 	return 0;
 }
 
@@ -104,7 +105,8 @@ static int set_find(const struct kt_store *store, const char *version, struct kt
 {
 	int r = kt_set_exists(store, version);
 
-	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read version %.80s in %s", version, store->root) :
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read version %.80s in %s", version,
+				     store->root) :
 		       r;
 }
 

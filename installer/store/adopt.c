@@ -18,11 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "door.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "door.h"
-#include "kontain/contract/paths.h"
 #include "kontain/bundle/treecheck.h"
+#include "kontain/contract/paths.h"
 #include "set.h"
 
 #define LEGACY       "legacy-"
@@ -292,8 +292,8 @@ int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *co
 		r = look(store, left_out, context, &bundle, &mine);
 		/* what makes a bundle of these folders invalid will not pass: it lies in them */
 		if (r < 0 && (mine.reason == KT_REASON_BUNDLE_INVALID || !kt_reason_get(mine.reason)->transient))
-			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "what is in %s cannot be adopted: %.300s",
-				       store->root, mine.text);
+			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
+				       "what is in %s cannot be adopted: %.300s", store->root, mine.text);
 		(void)snprintf(version, sizeof(version), "%s", bundle.manifest.version);
 		if (r == 0)
 			r = stage_folders(store, &bundle, &mine);
@@ -307,7 +307,8 @@ int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *co
 	if (r == 0)
 		r = kt_store_sweep(store, &mine);
 	if (r < 0)
-		return kt_fail(err, mine.code, mine.reason, "cannot adopt what is in %s: %.400s", store->root, mine.text);
+		return kt_fail(err, mine.code, mine.reason, "cannot adopt what is in %s: %.400s", store->root,
+			       mine.text);
 	(void)snprintf(ret_version, KT_VERSION_MAX, "%s", version);
 	return 0;
 }

@@ -93,7 +93,8 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 		(void)unlinkat(parent, name, AT_REMOVEDIR); /* gone when nothing was moved */
 		if (aside.unmovable[0])
 			return kt_fail(err, EXDEV, KT_REASON_STORE_UNSUPPORTED,
-				       "%s/%.100s cannot be moved to a folder beside %s: that is another filesystem, or %s lies in the "
+				       "%s/%.100s cannot be moved to a folder beside %s: that is another filesystem, "
+				       "or %s lies in the "
 				       "lower layer of an overlay. Move it away by hand",
 				       store->root, aside.unmovable, store->root, store->root);
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot move what is in %s to %s beside it",

@@ -18,11 +18,15 @@ void kt_version_tree(int dir, const char *component, const struct kt_filelist *l
 {
 	bool is_km = strcmp(component, "km") == 0;
 
-	ret_tree->own[0] = (struct kt_file){.path = KT_FILELIST_NAME, .sha256 = list->digest, .size_bytes = list->size,
-					    .mode = 0644};
+	ret_tree->own[0] = (struct kt_file){
+		.path = KT_FILELIST_NAME, .sha256 = list->digest, .size_bytes = list->size, .mode = 0644};
 	ret_tree->own[1] = (struct kt_file){.path = KT_COMPONENT_TOOLS, .link = KT_VERSION_TOOLS};
-	ret_tree->tree = (struct kt_tree){.dir = dir, .prefix = is_km ? "bin/" : "", .list = list, .own = ret_tree->own,
-					  .own_count = is_km ? 2 : 1, .is_other = is_old_record};
+	ret_tree->tree = (struct kt_tree){.dir = dir,
+					  .prefix = is_km ? "bin/" : "",
+					  .list = list,
+					  .own = ret_tree->own,
+					  .own_count = is_km ? 2 : 1,
+					  .is_other = is_old_record};
 }
 
 int kt_version_open(const struct kt_store *store, const char *component, const char *version)
@@ -44,12 +48,12 @@ int kt_version_list(int dir, const char *component, const char *version, struct 
 
 	kt_place_version(component, version, place);
 	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
-		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s has no list " KT_FILELIST_NAME ": it is not there",
-			       place);
+		return kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED,
+			       "%s has no list " KT_FILELIST_NAME ": it is not there", place);
 	if (r == 0)
 		r = kt_filelist_parse(component, &text, size, ret_list, &mine);
-	return r < 0 ? kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s/" KT_FILELIST_NAME " is damaged: %.200s", place,
-			       mine.code ? mine.text : strerror(-r)) :
+	return r < 0 ? kt_fail(err, EUCLEAN, KT_REASON_STORE_DAMAGED, "%s/" KT_FILELIST_NAME " is damaged: %.200s",
+			       place, mine.code ? mine.text : strerror(-r)) :
 		       0;
 }
 

@@ -66,7 +66,8 @@ static int source_open(struct job *job, const struct kt_file *file, struct kt_er
 	int parent = kt_way_enter(&job->from, file->path, false, &name);
 	/* O_NONBLOCK: a fifo in a file's place must not hold us */
 	KT_OWN(kt_close_fd)
-	int fd = parent < 0 ? parent : kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	int fd = parent < 0 ? parent :
+			      kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct stat info;
 
 	if (fd < 0 && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -ENXIO))
@@ -76,8 +77,8 @@ static int source_open(struct job *job, const struct kt_file *file, struct kt_er
 		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s/%s of the bundle",
 				     job->what, file->path);
 	if (!S_ISREG(info.st_mode))
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is no regular file in the bundle", job->what,
-			       file->path);
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is no regular file in the bundle",
+			       job->what, file->path);
 	return kt_take_fd(&fd);
 }
 
@@ -106,8 +107,8 @@ static int file_copy(struct job *job, const struct kt_file *file, struct kt_erro
 
 	int parent = kt_way_enter(&job->to, file->path, true, &name);
 	KT_OWN(kt_close_fd)
-	int target = parent < 0 ? parent :
-				  kt_fs_open_beneath(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	int target =
+		parent < 0 ? parent : kt_fs_open_beneath(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 
 	if (target < 0)
 		return create_fail(job, file, parent, name, -target, err);
@@ -117,7 +118,8 @@ static int file_copy(struct job *job, const struct kt_file *file, struct kt_erro
 	if (r < 0)
 		return r;
 	if (fchmod(target, file->mode) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot set the mode of %s/%s", job->what, file->path);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot set the mode of %s/%s", job->what,
+				     file->path);
 	/* Begins write-back, waits for nothing; where it is not known nothing is lost: syncfs does it all then. */
 	(void)sync_file_range(target, 0, 0, SYNC_FILE_RANGE_WRITE);
 	if (close(kt_take_fd(&target)) < 0)
@@ -136,7 +138,8 @@ static int link_make(struct job *job, const struct kt_file *file, struct kt_erro
 	return r < 0 ? create_fail(job, file, parent, name, -r, err) : 0;
 }
 
-static int files_copy(struct job *job, const struct kt_filelist *list, struct kt_verifier *verifier, struct kt_error *err)
+static int files_copy(struct job *job, const struct kt_filelist *list, struct kt_verifier *verifier,
+		      struct kt_error *err)
 {
 	const struct kt_file *files = list->files;
 

@@ -47,6 +47,7 @@ int kt_copy_files(int source, int tree, const char *what, const struct kt_fileli
 /* A whole version below `partial`, a name in the root: files and links copied from source and verified, and the list,
  * written last. `what` is the source's name for texts. */
 int kt_version_stage(const struct kt_store *store, int source, const char *what, const char *partial,
-		     const struct kt_component *component, uint64_t *stamps, struct kt_copy *copy, struct kt_error *err);
+		     const struct kt_component *component, uint64_t *stamps, struct kt_copy *copy,
+		     struct kt_error *err);
 
 #endif

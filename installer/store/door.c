@@ -18,9 +18,9 @@
 #include "set.h"
 
 /* Two folders to try renames on: `taken` holds something, so that nothing can be renamed to it. */
-#define PROBE       KT_STORE_PARTIAL "probe"
-#define PROBE_TAKEN PROBE "/taken"
-#define PROBE_FREE  PROBE "/free"
+#define PROBE           KT_STORE_PARTIAL "probe"
+#define PROBE_TAKEN     PROBE "/taken"
+#define PROBE_FREE      PROBE "/free"
 #define KEPT_NUMBER_MAX 99999
 
 bool kt_store_is_kept(const char *name)
@@ -80,13 +80,14 @@ static int remove_in_place(const struct kt_store *store, int parent, const char 
 		return r;
 	for (size_t i = 0; dir >= 0 && i < sizeof(marks) / sizeof(marks[0]); i++)
 		if (unlinkat(dir, marks[i], 0) < 0 && errno != ENOENT)
-			return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/%s/%s", store->root, path,
-					     marks[i]);
+			return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/%s/%s", store->root,
+					     path, marks[i]);
 	if (dir >= 0 && fsync(dir) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync %s/%s", store->root, path);
 	r = kt_fs_remove_tree(parent, name, err);
 	if (r == 0 && fsync(parent) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync the folder of %s/%s", store->root, path);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync the folder of %s/%s", store->root,
+				     path);
 	return r;
 }
 
@@ -166,15 +167,18 @@ static int exchange_probe(const struct kt_store *store, int parent, const char *
 static int exchange_fail(const struct kt_store *store, const char *place, int code, struct kt_error *err)
 {
 	if (code == EBUSY)
-		return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved: it is a mount point", store->root, place);
+		return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved: it is a mount point", store->root,
+			       place);
 	if (code == EOPNOTSUPP)
-		return kt_fail(err, code, KT_REASON_STORE_UNSUPPORTED,
-			       "%s/%s serves now and cannot be replaced: this filesystem (%s), or a filter, does not exchange "
-			       "two names in one step (RENAME_EXCHANGE)",
-			       store->root, place, store->filesystem);
+		return kt_fail(
+			err, code, KT_REASON_STORE_UNSUPPORTED,
+			"%s/%s serves now and cannot be replaced: this filesystem (%s), or a filter, does not exchange "
+			"two names in one step (RENAME_EXCHANGE)",
+			store->root, place, store->filesystem);
 	if (code == EXDEV)
 		return kt_fail(err, code, KT_REASON_STORE_UNSUPPORTED,
-			       "%s/%s serves now and cannot be replaced: this filesystem (%s) does not rename it, as an overlay "
+			       "%s/%s serves now and cannot be replaced: this filesystem (%s) does not rename it, as "
+			       "an overlay "
 			       "does not rename a directory of its lower layer",
 			       store->root, place, store->filesystem);
 	return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot exchange %s/%s", store->root, place);
@@ -192,7 +196,9 @@ int kt_store_can_publish(const struct kt_store *store, const char *place, struct
 	const char *name = NULL;
 	KT_OWN(kt_close_fd) int parent = kt_fs_open_parent(store->dir, place, &name);
 	struct stat info;
-	int r = parent < 0 ? parent : fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : is_served(store, place);
+	int r = parent < 0                                            ? parent :
+		fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? -errno :
+									is_served(store, place);
 
 	if (r == -ENOENT) /* nothing lies there: a new name is all that it takes */
 		return 0;

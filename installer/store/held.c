@@ -25,7 +25,8 @@ int kt_store_hold(struct kt_store *store, const char *manifest_sha256, const cha
 	char name[128], text[KT_VERSION_MAX + 1];
 
 	if (!name_set(manifest_sha256, name))
-		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "cannot tell which bundle version %s came from", version);
+		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "cannot tell which bundle version %s came from",
+			       version);
 	(void)snprintf(text, sizeof(text), "%s\n", version);
 	return kt_fs_replace_file(store->dir, name, text, strlen(text), 0644, err);
 }
@@ -58,5 +59,7 @@ int kt_store_release(struct kt_store *store, const char *manifest_sha256, struct
 	r = kt_each_entry(store->dir, ".", release_visit, manifest_sha256 ? name : NULL);
 	if (r == 0 && fsync(store->dir) < 0)
 		r = -errno;
-	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove " KT_STORE_HELD "* in %s", store->root) : 0;
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove " KT_STORE_HELD "* in %s",
+				     store->root) :
+		       0;
 }

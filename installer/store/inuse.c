@@ -197,7 +197,8 @@ static int look_mappings(struct scan *scan, int process, const char *pid)
 	if (!maps)
 		return errno == EACCES || errno == EPERM ? -EACCES : 0;
 	while (r == 0 && getline(&line, &room, maps) > 0) {
-		if (sscanf(line, "%*s %*s %*s %x:%x %" SCNu64, &major, &minor, &inode) != 3 || inode == 0 || inode == last)
+		if (sscanf(line, "%*s %*s %*s %x:%x %" SCNu64, &major, &minor, &inode) != 3 || inode == 0 ||
+		    inode == last)
 			continue;
 		last = inode;
 		(void)snprintf(device, sizeof(device), "%u:%u", major, minor);
@@ -251,7 +252,8 @@ static int look_mounts(struct scan *scan, int process, const char *pid)
 		const char *place = kt_places_of_mount(&scan->places, &mounts, i);
 
 		if (place)
-			r = user_add(scan, process, pid, place, strcmp(place, ".") == 0 ? "has mounted" : "has mounted a part of");
+			r = user_add(scan, process, pid, place,
+				     strcmp(place, ".") == 0 ? "has mounted" : "has mounted a part of");
 	}
 	return r;
 }
@@ -330,7 +332,8 @@ static int process_visit(void *context, int dir, const char *pid)
 /* The folder through which this store is reached: "" or "/host". */
 static void host_of(const struct kt_store *store, char ret_host[sizeof(store->path)])
 {
-	(void)snprintf(ret_host, sizeof(store->path), "%.*s", (int)(strlen(store->path) - strlen(store->root)), store->path);
+	(void)snprintf(ret_host, sizeof(store->path), "%.*s", (int)(strlen(store->path) - strlen(store->root)),
+		       store->path);
 }
 
 static int open_proc(const char *host_prefix, struct kt_error *err)
@@ -346,7 +349,8 @@ static int open_proc(const char *host_prefix, struct kt_error *err)
 	return fd;
 }
 
-static int find_users(const struct kt_store *store, enum kt_scope scope, struct kt_users *ret_users, struct kt_error *err)
+static int find_users(const struct kt_store *store, enum kt_scope scope, struct kt_users *ret_users,
+		      struct kt_error *err)
 {
 	char host[sizeof(store->path)];
 

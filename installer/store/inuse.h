@@ -20,8 +20,8 @@ struct kt_places {
 	/* Where the filesystem is mounted on which the store's root is the root itself, "" otherwise: the device and path of
 	 * the folder below that mount. A copy of it in another namespace is not a mount of the store by anybody. */
 	char above[4096];
-	uint64_t mount;        /* that the root lies on: what is mounted below it is not the store's */
-	char path[4096];       /* of the root, as this process reaches it */
+	uint64_t mount;  /* that the root lies on: what is mounted below it is not the store's */
+	char path[4096]; /* of the root, as this process reaches it */
 };
 
 /* A mount table, proc_pid_mountinfo(5). */
@@ -30,7 +30,7 @@ struct kt_mount_line {
 	const char *device, *root, *point;
 };
 struct kt_mounts {
-	char *text; /* owned; the lines point into it */
+	char *text;                  /* owned; the lines point into it */
 	struct kt_mount_line *lines; /* owned */
 	size_t count;
 };

@@ -84,8 +84,10 @@ static void component_check(const struct kt_store *store, struct kt_inventory *i
 	KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
 	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
 	struct look look = {inventory, place};
-	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED, .read_max_bytes = READ_MAX_BYTES,
-				      .visit = difference_visit, .context = &look};
+	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED,
+				      .read_max_bytes = READ_MAX_BYTES,
+				      .visit = difference_visit,
+				      .context = &look};
 	struct kt_error err = {.code = 0};
 	struct kt_version_tree tree;
 	const struct kt_file *km;
@@ -96,7 +98,8 @@ static void component_check(const struct kt_store *store, struct kt_inventory *i
 		return;
 	}
 	if (strcmp(list.digest, component->digest) != 0) {
-		(void)snprintf(text, sizeof(text), "%s/" KT_FILELIST_NAME " is not the list that the set's manifest names", place);
+		(void)snprintf(text, sizeof(text),
+			       "%s/" KT_FILELIST_NAME " is not the list that the set's manifest names", place);
 		damage(inventory, KT_REASON_STORE_DAMAGED, text);
 		return;
 	}
@@ -188,7 +191,8 @@ static void current_look(const struct kt_store *store, struct kt_inventory *inve
 			component_look(store, inventory, &set.manifest.components[i]);
 	} else if (!kt_old_set_look(store, inventory)) {
 		damage(inventory, KT_REASON_STORE_DAMAGED,
-		       err.reason == KT_REASON_NO_VERSION ? "the current set is missing, or has no manifest" : err.text);
+		       err.reason == KT_REASON_NO_VERSION ? "the current set is missing, or has no manifest" :
+							    err.text);
 	}
 	inventory->verified_at = inventory->verified_at == INT64_MAX ? 0 : inventory->verified_at;
 }
@@ -213,8 +217,8 @@ static void foreign_look(const struct kt_store *store, const char *first_foreign
 	inventory->is_foreign = true;
 	inventory->is_whole = false;
 	inventory->damage_reason = KT_REASON_FOREIGN_INSTALLATION;
-	(void)snprintf(inventory->damage, sizeof(inventory->damage), "%.100s is there and was not made by kontain-installer",
-		       name);
+	(void)snprintf(inventory->damage, sizeof(inventory->damage),
+		       "%.100s is there and was not made by kontain-installer", name);
 }
 
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err)

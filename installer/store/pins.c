@@ -43,7 +43,8 @@ static int line_take(const struct kt_store *store, const char *line, struct kt_p
 		return 0;
 	if (!place_of(line, place))
 		return kt_fail(err, EINVAL, KT_REASON_STORE_DAMAGED,
-			       "%s/" KT_STORE_PINNED ": \"%.100s\" is no VERSION and no COMPONENT/VERSION: mend or remove the line",
+			       "%s/" KT_STORE_PINNED
+			       ": \"%.100s\" is no VERSION and no COMPONENT/VERSION: mend or remove the line",
 			       store->root, line);
 	if (pins->count == KT_PINS_MAX)
 		return kt_fail(err, E2BIG, KT_REASON_STORE_DAMAGED, "%s/" KT_STORE_PINNED " has more than %d lines",
@@ -94,7 +95,8 @@ static int pins_write(const struct kt_store *store, const struct kt_pins *pins, 
 
 	if (pins->count == 0) {
 		if (unlinkat(store->dir, KT_STORE_PINNED, 0) < 0 && errno != ENOENT)
-			return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/" KT_STORE_PINNED, store->root);
+			return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove %s/" KT_STORE_PINNED,
+					     store->root);
 		return 0;
 	}
 	stream = open_memstream(&text, &size);
@@ -126,7 +128,8 @@ int kt_store_pin(struct kt_store *store, const char *name, bool is_pinned, struc
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
 	if (!place_of(name, place))
-		return kt_fail(err, EINVAL, KT_REASON_NO_VERSION, "\"%.100s\" is no VERSION and no COMPONENT/VERSION", name);
+		return kt_fail(err, EINVAL, KT_REASON_NO_VERSION, "\"%.100s\" is no VERSION and no COMPONENT/VERSION",
+			       name);
 
 	int r = kt_store_read_pins(store, &pins, err);
 

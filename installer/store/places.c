@@ -139,9 +139,11 @@ bool kt_mount_line_parse(char *line, struct kt_mount_line *ret_mount)
 	}
 	unescape(fields[3]);
 	unescape(fields[4]);
-	*ret_mount = (struct kt_mount_line){
-		.id = strtoull(fields[0], NULL, 10), .parent = strtoull(fields[1], NULL, 10),
-				       .device = fields[2], .root = fields[3], .point = fields[4]};
+	*ret_mount = (struct kt_mount_line){.id = strtoull(fields[0], NULL, 10),
+					    .parent = strtoull(fields[1], NULL, 10),
+					    .device = fields[2],
+					    .root = fields[3],
+					    .point = fields[4]};
 	return true;
 }
 
@@ -227,7 +229,8 @@ static int find_root(const struct kt_store *store, int proc, struct kt_places *p
 	if (r == 0 && (length < 0 || statx(store->dir, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) < 0))
 		r = -errno;
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on", store->root);
+		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on",
+				     store->root);
 	places->path[length] = '\0';
 	places->mount = info.stx_mnt_id;
 	for (size_t i = 0; i < mounts.count; i++) {
@@ -242,7 +245,8 @@ static int find_root(const struct kt_store *store, int proc, struct kt_places *p
 			above_find(&mounts, i, places->above, sizeof(places->above));
 		return 0;
 	}
-	return kt_fail(err, ENOENT, KT_REASON_PROC_MISSING, "%s is in no line of this process's mount table", store->root);
+	return kt_fail(err, ENOENT, KT_REASON_PROC_MISSING, "%s is in no line of this process's mount table",
+		       store->root);
 }
 
 int kt_places_build(const struct kt_store *store, int proc, enum kt_scope scope, struct kt_places *ret_places,
@@ -343,7 +347,8 @@ const char *kt_places_of_mount(const struct kt_places *places, const struct kt_m
 	if (strcmp(mount->device, places->device) != 0 || strncmp(root, places->fs_root, length) != 0 ||
 	    (root[length] != '/' && root[length] != '\0') || ends_with(root, "//deleted"))
 		return NULL;
-	if (root[length] == '\0') { /* of the root itself; a copy of the mount that the store lies on is nobody's use of it */
+	if (root[length] ==
+	    '\0') { /* of the root itself; a copy of the mount that the store lies on is nobody's use of it */
 		if (places->above[0])
 			above_find(mounts, index, above, sizeof(above));
 		return places->above[0] && strcmp(above, places->above) == 0 ? NULL : ".";

@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "door.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 #include "kontain/store/store.h"
-#include "door.h"
 #include "seen.h"
 #include "set.h"
 
@@ -186,7 +186,8 @@ static int drop_set(struct asked *asked, const struct kt_pins *pins, const char 
 	return r == 0 ? kt_store_retire(asked->store, place, false, err) : r < 0 ? r : 0;
 }
 
-int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged, struct kt_error *err)
+int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged,
+			 struct kt_error *err)
 {
 	KT_OWN(asked_done) struct asked asked = {.store = store};
 	KT_OWN(used_done) struct used used = {.store = store};
@@ -194,7 +195,8 @@ int kt_store_drop_staged(struct kt_store *store, const char *version, const stru
 	int r;
 
 	if (store->lock < 0 || !kt_version_is_valid(version))
-		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "cannot drop version \"%.80s\" of %s", version, store->root);
+		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "cannot drop version \"%.80s\" of %s", version,
+			       store->root);
 	r = is_pointed_at(store, version);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read what is current in %s", store->root);
@@ -374,9 +376,13 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 {
 	struct kt_error mine = {.code = 0};
 	struct kt_state_kept kept;
-	KT_OWN(keep_done) struct keep keep = {
-		.store = store, .how = prune, .asked = {.store = store}, .pointed = {.store = store}, .left = prune->keep_count,
-		.err = &mine};
+	KT_OWN(keep_done)
+	struct keep keep = {.store = store,
+			    .how = prune,
+			    .asked = {.store = store},
+			    .pointed = {.store = store},
+			    .left = prune->keep_count,
+			    .err = &mine};
 	int r;
 
 	if (store->lock < 0)

@@ -148,10 +148,11 @@ int kt_room_check(const struct kt_store *store, const struct kt_room *room, cons
 			       "version %s needs %" PRIu64 " inodes in %s, %" PRIu64 " are free: %" PRIu64 " short",
 			       version, room->inodes, store->root, room->free_inodes, room->inodes - room->free_inodes);
 	if (strcmp(store->filesystem, "tmpfs") == 0 && memory_left(&left) && room->bytes + MARGIN_MEMORY > left)
-		return kt_fail(err, ENOSPC, KT_REASON_DISK_FULL,
-			       "version %s needs %" PRIu64 " KiB in %s, which is a tmpfs and so memory of this container: it "
-			       "has %" PRIu64 " KiB left of its limit, and needs %d KiB itself. Put the store on a disk, or "
-			       "raise the memory limit",
-			       version, room->bytes / 1024, store->root, left / 1024, MARGIN_MEMORY / 1024);
+		return kt_fail(
+			err, ENOSPC, KT_REASON_DISK_FULL,
+			"version %s needs %" PRIu64 " KiB in %s, which is a tmpfs and so memory of this container: it "
+			"has %" PRIu64 " KiB left of its limit, and needs %d KiB itself. Put the store on a disk, or "
+			"raise the memory limit",
+			version, room->bytes / 1024, store->root, left / 1024, MARGIN_MEMORY / 1024);
 	return 0;
 }

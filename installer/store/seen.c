@@ -50,7 +50,8 @@ int kt_seen_write(const struct kt_store *store, const char *part, const char *ve
 		r = kt_fs_make_file(store->dir, partial, text, size, 0600);
 	if (r == 0 && renameat(store->dir, partial, store->dir, name) < 0)
 		r = -errno;
-	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot note what was read of %s %s", part, version) : 0;
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot note what was read of %s %s", part, version) :
+		       0;
 }
 
 /* The directory that a cache of this name describes; false when it is no name of one. */
@@ -78,7 +79,8 @@ static int sweep_visit(void *context, int dir, const char *name)
 	char place[KT_PLACE_MAX];
 
 	(void)context;
-	if (strncmp(name, KT_STORE_SEEN, strlen(KT_STORE_SEEN)) != 0 || (place_of(name, place) && kt_fs_exists(dir, place)))
+	if (strncmp(name, KT_STORE_SEEN, strlen(KT_STORE_SEEN)) != 0 ||
+	    (place_of(name, place) && kt_fs_exists(dir, place)))
 		return 0;
 	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }

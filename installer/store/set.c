@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "kontain/base/array.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "check.h"
 
 static int set_open(const struct kt_store *store, const char *version)
 {
@@ -61,12 +61,15 @@ int kt_set_load(const struct kt_store *store, const char *version, struct kt_set
 	if (!digest)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
 	set.dir = set_open(store, version);
-	r = set.dir < 0 ? set.dir :
-			  kt_fs_read_all(set.dir, KT_MANIFEST_NAME, KT_MANIFEST_BYTES_MAX, &set.bytes, &set.size, &mine);
+	r = set.dir < 0 ?
+		    set.dir :
+		    kt_fs_read_all(set.dir, KT_MANIFEST_NAME, KT_MANIFEST_BYTES_MAX, &set.bytes, &set.size, &mine);
 	if (r == -ENOENT || r == -ENOTDIR)
-		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "version %s is not landed in %s", version, store->root);
+		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "version %s is not landed in %s", version,
+			       store->root);
 	if (r < 0 && r != -ELOOP && r != -EISDIR && r != -EINVAL && r != -EFBIG)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/" KT_STORE_SETS "/%s", store->root, version);
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/" KT_STORE_SETS "/%s", store->root,
+				     version);
 	if (r == 0) {
 		kt_digest_add(digest, set.bytes, set.size);
 		kt_digest_take(digest, set.sha256);
@@ -97,14 +100,14 @@ void kt_set_tree(const struct kt_set *set, struct kt_set_tree *ret_tree)
 {
 	size_t count = 0;
 
-	ret_tree->own[count++] = (struct kt_file){.path = KT_MANIFEST_NAME, .sha256 = set->sha256, .size_bytes = set->size,
-						  .mode = 0644};
+	ret_tree->own[count++] = (struct kt_file){
+		.path = KT_MANIFEST_NAME, .sha256 = set->sha256, .size_bytes = set->size, .mode = 0644};
 	for (size_t i = 0; i < set->manifest.component_count; i++) {
 		const struct kt_component *component = &set->manifest.components[i];
 
 		link_target(component, ret_tree->targets[i]);
-		ret_tree->own[count++] = (struct kt_file){.path = kt_component_folder(component->name),
-							  .link = ret_tree->targets[i]};
+		ret_tree->own[count++] =
+			(struct kt_file){.path = kt_component_folder(component->name), .link = ret_tree->targets[i]};
 	}
 	ret_tree->tree = (struct kt_tree){.dir = set->dir, .prefix = "", .own = ret_tree->own, .own_count = count};
 }

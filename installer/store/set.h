@@ -25,10 +25,10 @@ struct kt_set_tree {
 void kt_set_tree(const struct kt_set *set, struct kt_set_tree *ret_tree);
 
 enum kt_set_state {
-	KT_SET_MISSING,  /* nothing there, or nothing that counts: no manifest */
-	KT_SET_SAME,     /* this bundle's manifest and links as they must be */
-	KT_SET_DAMAGED,  /* this version's, but not whole */
-	KT_SET_OTHER,    /* another bundle of the same version */
+	KT_SET_MISSING, /* nothing there, or nothing that counts: no manifest */
+	KT_SET_SAME,    /* this bundle's manifest and links as they must be */
+	KT_SET_DAMAGED, /* this version's, but not whole */
+	KT_SET_OTHER,   /* another bundle of the same version */
 };
 /* Lock held: what can be put right in place is. */
 int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, enum kt_set_state *ret_state,

@@ -20,11 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kontain/base/fs.h"
-#include "kontain/base/own.h"
 #include "check.h"
 #include "copy.h"
 #include "door.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "room.h"
 #include "set.h"
 #include "takeover.h"
@@ -79,7 +79,8 @@ static int mend_visit(void *context, const struct kt_difference *difference)
 }
 
 /* Is the tree whole, or made whole? What has another stamp than was noted is read; after mending, again. */
-static bool tree_is_whole(const struct kt_store *store, const struct kt_component *component, const struct kt_tree *tree)
+static bool tree_is_whole(const struct kt_store *store, const struct kt_component *component,
+			  const struct kt_tree *tree)
 {
 	for (int i = 0; i < 2; i++) {
 		KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
@@ -123,8 +124,8 @@ static int component_look(const struct kt_store *store, struct item *item, struc
 	struct kt_version_tree tree;
 
 	if (dir < 0 && dir != -ENOENT && dir != -ENOTDIR && dir != -ELOOP)
-		return kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot open %s/" KT_STORE_VERSIONS "/%s/%s", store->root,
-				     component->name, component->version);
+		return kt_fail_errno(err, -dir, KT_REASON_IO_ERROR, "cannot open %s/" KT_STORE_VERSIONS "/%s/%s",
+				     store->root, component->name, component->version);
 	if (dir < 0)
 		return 0;
 	(void)kt_seen_read(store, component->name, component->version, &seen);
@@ -212,8 +213,8 @@ static int item_stage(struct landing *landing, struct item *item, struct kt_erro
 	item->stamps = kt_stamps_new(component->list.count);
 	if (!item->stamps)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
-	return kt_version_stage(landing->store, source, strcmp(folder, ".") == 0 ? component->name : folder, item->partial,
-				component, item->stamps, &landing->copy, err);
+	return kt_version_stage(landing->store, source, strcmp(folder, ".") == 0 ? component->name : folder,
+				item->partial, component, item->stamps, &landing->copy, err);
 }
 
 /* What lies where something is to go, damaged or a skeleton, must be replaceable: known before the first byte. */
@@ -281,11 +282,12 @@ static int contract_check(struct landing *landing, struct kt_error *err)
 		if (item->is_there)
 			kt_place_files(item->component->name, item->component->version, place);
 		else
-			(void)snprintf(place, sizeof(place), "%s/%s", item->partial, kt_place_inside(item->component->name));
+			(void)snprintf(place, sizeof(place), "%s/%s", item->partial,
+				       kt_place_inside(item->component->name));
 		fds[i] = kt_fs_open_beneath(landing->store->dir, place, O_RDONLY | O_DIRECTORY, 0);
 		if (fds[i] < 0)
-			return kt_fail_errno(err, -fds[i], KT_REASON_IO_ERROR, "cannot open %s/%s", landing->store->root,
-					     place);
+			return kt_fail_errno(err, -fds[i], KT_REASON_IO_ERROR, "cannot open %s/%s",
+					     landing->store->root, place);
 	}
 	return kt_elf_check(manifest, fds, false, NULL, NULL, err);
 }
@@ -345,8 +347,12 @@ static int item_note(const struct landing *landing, const struct item *item, str
 	FILE *notes = open_memstream(&body, &size);
 	char place[KT_PLACE_MAX];
 	struct kt_first first = {.where = place, .err = err};
-	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED, .is_staged = true, .stamps = item->stamps,
-				      .visit = kt_first_visit, .context = &first, .notes = notes};
+	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED,
+				      .is_staged = true,
+				      .stamps = item->stamps,
+				      .visit = kt_first_visit,
+				      .context = &first,
+				      .notes = notes};
 	struct kt_seen head = {.read_at = time(NULL)};
 	struct kt_version_tree tree;
 	const struct kt_file *km = strcmp(component->name, "km") == 0 ? kt_filelist_find(&component->list, "km") : NULL;
@@ -383,8 +389,8 @@ static void contract_note(const struct landing *landing, const struct item *item
 	    kt_seen_read(landing->store, component->name, component->version, &seen) < 0)
 		return;
 	memcpy(seen.contract, landing->contract, sizeof(seen.contract));
-	(void)kt_seen_write(landing->store, component->name, component->version, &seen, seen.body, kt_seen_body_size(&seen),
-			    NULL);
+	(void)kt_seen_write(landing->store, component->name, component->version, &seen, seen.body,
+			    kt_seen_body_size(&seen), NULL);
 }
 
 static int set_note(const struct landing *landing, struct kt_error *err)
@@ -443,8 +449,8 @@ static int landing_write(struct landing *landing, struct kt_error *err)
 	if (r == 0)
 		r = components_stage(landing, err);
 	if (r == 0 && landing->set != KT_SET_SAME)
-		r = kt_set_write(landing->store, &bundle->manifest, bundle->manifest_bytes, bundle->manifest_size, PARTIAL_SET,
-				 err);
+		r = kt_set_write(landing->store, &bundle->manifest, bundle->manifest_bytes, bundle->manifest_size,
+				 PARTIAL_SET, err);
 	if (r == 0)
 		r = contract_check(landing, err);
 	if (r == 0)

@@ -190,7 +190,8 @@ static int name_set(const char *host_prefix, const char *root, struct kt_store *
 	while (size > 1 && root[size - 1] == '/')
 		size--;
 	if (root[0] != '/' || size < 2 || strstr(root, "/../") || strstr(root, "//"))
-		return kt_fail(err, EINVAL, KT_REASON_STORE_UNSAFE, "the store's root \"%s\" is not an absolute path", root);
+		return kt_fail(err, EINVAL, KT_REASON_STORE_UNSAFE, "the store's root \"%s\" is not an absolute path",
+			       root);
 	if (size >= sizeof(store->root) || prefix + size >= sizeof(store->path))
 		return kt_fail(err, ENAMETOOLONG, KT_REASON_STORE_UNSAFE, "the store's root is longer than %zu bytes",
 			       sizeof(store->root) - 1);
@@ -310,7 +311,8 @@ static int lock_try(const struct kt_store *store)
 
 int kt_store_mark(const struct kt_store *store, struct kt_error *err)
 {
-	static const char text[] = "kontain-installer made this directory and removes it: put nothing of your own here.\n";
+	static const char text[] =
+		"kontain-installer made this directory and removes it: put nothing of your own here.\n";
 
 	return kt_fs_replace_file(store->dir, KT_STORE_OWNER, text, strlen(text), 0644, err);
 }
@@ -325,7 +327,8 @@ static int claim_check(const struct kt_store *store, enum kt_claim *ret_claim, s
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	if (*ret_claim == KT_CLAIM_FOREIGN)
 		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
-			       "%s was not made by kontain-installer: %s/%s is there", store->root, store->root, foreign);
+			       "%s was not made by kontain-installer: %s/%s is there", store->root, store->root,
+			       foreign);
 	return 0;
 }
 

@@ -27,11 +27,11 @@
 #include "set.h"
 
 /* What the old format allowed. */
-#define OLD_BYTES_MAX   (32 * 1024 * 1024)
-#define OLD_EXTRAS      "extras"
-#define PARTIAL_SET     KT_STORE_PARTIAL "set"
-#define PARTIAL_EXTRAS  KT_STORE_PARTIAL "extras"
-#define LOCK_WAIT_MS    2000
+#define OLD_BYTES_MAX  (32 * 1024 * 1024)
+#define OLD_EXTRAS     "extras"
+#define PARTIAL_SET    KT_STORE_PARTIAL "set"
+#define PARTIAL_EXTRAS KT_STORE_PARTIAL "extras"
+#define LOCK_WAIT_MS   2000
 
 /* ---- versions ---- */
 
@@ -191,7 +191,8 @@ static int extras_move(const struct kt_store *store, int set, struct kt_manifest
 
 	if (there >= 0 && kt_fs_exists(there, KT_FILELIST_NAME))
 		return 0;
-	r = kt_version_stage(store, source, "an old set's extras", PARTIAL_EXTRAS, component, NULL, &(struct kt_copy){0}, err);
+	r = kt_version_stage(store, source, "an old set's extras", PARTIAL_EXTRAS, component, NULL,
+			     &(struct kt_copy){0}, err);
 	if (r == 0)
 		r = kt_store_sync(store, err);
 	if (r == 0 && kt_fs_make_dirs(store->dir, KT_STORE_VERSIONS "/" KT_COMPONENT_EXTRAS) < 0)
@@ -208,7 +209,8 @@ static bool set_is_old(const struct kt_store *store, const char *version, char r
 	kt_place_set(version, place);
 	(void)snprintf(place + strlen(place), sizeof(place) - strlen(place), "/bin");
 	if (kt_set_load(store, version, &set, NULL) == 0 ||
-	    kt_fs_read_link(store->dir, place, target, sizeof(target)) < 0 || !kt_place_parse_link("bin", target, ret_km))
+	    kt_fs_read_link(store->dir, place, target, sizeof(target)) < 0 ||
+	    !kt_place_parse_link("bin", target, ret_km))
 		return false;
 
 	KT_OWN(kt_close_fd) int km = kt_version_open(store, "km", ret_km);
@@ -269,8 +271,8 @@ int kt_store_take_over(const struct kt_store *store, struct kt_error *err)
 	if (r == 0)
 		r = kt_each_entry(store->dir, KT_STORE_SETS, set_visit, &convert);
 	if (r < 0 && mine.code != 0)
-		return kt_fail(err, mine.code, mine.reason, "cannot take over what an earlier kontain-installer landed: %s",
-			       mine.text);
+		return kt_fail(err, mine.code, mine.reason,
+			       "cannot take over what an earlier kontain-installer landed: %s", mine.text);
 	return r < 0 && r != -ENOTDIR && r != -ELOOP ?
 		       kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the versions in %s", store->root) :
 		       0;

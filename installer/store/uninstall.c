@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kontain/base/fs.h"
-#include "kontain/base/own.h"
 #include "door.h"
 #include "inuse.h"
+#include "kontain/base/fs.h"
+#include "kontain/base/own.h"
 #include "seen.h"
 
 static int pointer_remove(const struct kt_store *store, const char *name, const char *starts_with, struct kt_error *err)
@@ -114,7 +114,8 @@ static int all_clear(const struct kt_store *store, bool is_forced, struct kt_use
 		r = kt_store_clear_unused(store, is_forced ? NULL : ret_users, &kept, err);
 	if (r < 0 || kept.count == 0)
 		return r;
-	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s is in use: %s", store->root, kept.list[0].name, kept.list[0].user);
+	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s is in use: %s", store->root, kept.list[0].name,
+		       kept.list[0].user);
 }
 
 /* The folder, or one in it. */
@@ -164,8 +165,8 @@ static int first_visit(void *context, int dir, const char *name)
 
 	if (strcmp(name, KT_STORE_OWNER) == 0 || strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0)
 		return 0;
-	if ((strcmp(name, KT_STORE_SETS) == 0 || strcmp(name, KT_STORE_VERSIONS) == 0) && is_mounted(remains->users, name) &&
-	    kt_is_skeleton(dir, name))
+	if ((strcmp(name, KT_STORE_SETS) == 0 || strcmp(name, KT_STORE_VERSIONS) == 0) &&
+	    is_mounted(remains->users, name) && kt_is_skeleton(dir, name))
 		return 0;
 	(void)snprintf(remains->first, sizeof(remains->first), "%s", name);
 	return 1;
@@ -250,7 +251,8 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 		r = kt_store_sweep(store, err);
 	if (r == 0)
 		r = kt_store_forget_failures(store) < 0 ?
-			    kt_fail(err, EIO, KT_REASON_IO_ERROR, "cannot remove the notes of failures in %s", store->root) :
+			    kt_fail(err, EIO, KT_REASON_IO_ERROR, "cannot remove the notes of failures in %s",
+				    store->root) :
 			    0;
 	if (r == 0)
 		r = kt_store_release(store, NULL, err);

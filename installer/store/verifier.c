@@ -50,8 +50,8 @@ static int file_check(struct check *check, size_t index, struct kt_error *err)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read back %s", file->path);
 	if (reading.size_bytes != file->size_bytes || strcmp(reading.sha256, file->sha256) != 0)
 		return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
-			       "%s is not what its list says: digest %.12s..., not %.12s...", file->path, reading.sha256,
-			       file->sha256);
+			       "%s is not what its list says: digest %.12s..., not %.12s...", file->path,
+			       reading.sha256, file->sha256);
 	if ((reading.info.st_mode & 07777) != file->mode)
 		return kt_fail(err, EBADMSG, KT_REASON_IO_ERROR, "%s was written with mode %o, not %o", file->path,
 			       reading.info.st_mode & 07777, file->mode);

@@ -64,7 +64,8 @@ static void tree_verify(struct deep *deep, const struct kt_tree *tree, const cha
 {
 	struct kt_first first = {.where = place, .err = &deep->fault};
 	FILE *notes = open_memstream(&part->body, &part->body_size);
-	struct kt_tree_check check = {.depth = KT_DEPTH_ALL, .visit = difference_visit, .context = &first, .notes = notes};
+	struct kt_tree_check check = {
+		.depth = KT_DEPTH_ALL, .visit = difference_visit, .context = &first, .notes = notes};
 	int r = notes ? kt_tree_check(tree, &check) : -ENOMEM;
 
 	part->head.count = check.note_count;
@@ -114,7 +115,8 @@ static void set_verify(struct deep *deep, const char *version)
 	(void)kt_tree_check(&tree.tree, &check);
 	first.where = deep->store->root;
 	(void)kt_folders_check(deep->store, difference_visit, &first);
-	if (kt_seen_read(deep->store, KT_SEEN_SET, version, &before) == 0 && strcmp(before.digest, deep->set.sha256) != 0)
+	if (kt_seen_read(deep->store, KT_SEEN_SET, version, &before) == 0 &&
+	    strcmp(before.digest, deep->set.sha256) != 0)
 		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_CHANGED,
 			      "%s/" KT_MANIFEST_NAME " has another content than was landed", place);
 }
@@ -136,8 +138,8 @@ static void notes_write(const struct deep *deep, const char *version)
 		head.read_at = set.read_at;
 		memcpy(head.contract, deep->contract, sizeof(head.contract));
 		if (part->is_noted)
-			(void)kt_seen_write(&store, manifest->components[i].name, manifest->components[i].version, &head,
-					    part->body, part->body_size, NULL);
+			(void)kt_seen_write(&store, manifest->components[i].name, manifest->components[i].version,
+					    &head, part->body, part->body_size, NULL);
 	}
 	memcpy(set.digest, deep->set.sha256, sizeof(set.digest));
 	if (deep->fault.code == 0)

@@ -1,7 +1,6 @@
 """Reads a trace of strace -f -y and tells what went to the host's content otherwise than it may.
 
   host_opens.py TRACE HOST PROGRAM"""
-import os
 import re
 import sys
 

@@ -24,24 +24,75 @@
 #define TEXT_MAX            2048
 #define ARGUMENTS_MAX       6
 
-#define CALL(name) {#name, SYS_##name}
+#define CALL(name)                \
+	{                         \
+#name, SYS_##name \
+	}
 
 static const struct {
 	const char *name;
 	long number;
 } calls[] = {
-	CALL(getppid),		CALL(openat),	       CALL(close),	      CALL(write),	    CALL(mount),
-	CALL(umount2),		CALL(open_tree),       CALL(fsopen),	      CALL(pivot_root),	    CALL(chroot),
-	CALL(ptrace),		CALL(process_vm_readv), CALL(process_vm_writev), CALL(pidfd_open),  CALL(pidfd_getfd),
-	CALL(bpf),		CALL(perf_event_open), CALL(userfaultfd),     CALL(io_uring_setup), CALL(io_uring_enter),
-	CALL(setns),		CALL(unshare),	       CALL(clone),	      CALL(clone3),	    CALL(fork),
-	CALL(vfork),		CALL(execve),	       CALL(execveat),	      CALL(socket),	    CALL(socketpair),
-	CALL(bind),		CALL(connect),	       CALL(kill),	      CALL(init_module),    CALL(finit_module),
-	CALL(delete_module),	CALL(keyctl),	       CALL(add_key),	      CALL(open_by_handle_at), CALL(mknodat),
-	CALL(unlinkat),		CALL(mkdirat),	       CALL(symlinkat),	      CALL(linkat),	    CALL(setuid),
-	CALL(setgid),		CALL(capset),	       CALL(prctl),	      CALL(seccomp),	    CALL(kexec_load),
-	CALL(reboot),		CALL(sethostname),     CALL(fanotify_init),   CALL(iopl),	    CALL(syslog),
-	CALL(memfd_create),	CALL(fchownat),	       CALL(personality),     CALL(swapon),	    CALL(clock_settime),
+	CALL(getppid),
+	CALL(openat),
+	CALL(close),
+	CALL(write),
+	CALL(mount),
+	CALL(umount2),
+	CALL(open_tree),
+	CALL(fsopen),
+	CALL(pivot_root),
+	CALL(chroot),
+	CALL(ptrace),
+	CALL(process_vm_readv),
+	CALL(process_vm_writev),
+	CALL(pidfd_open),
+	CALL(pidfd_getfd),
+	CALL(bpf),
+	CALL(perf_event_open),
+	CALL(userfaultfd),
+	CALL(io_uring_setup),
+	CALL(io_uring_enter),
+	CALL(setns),
+	CALL(unshare),
+	CALL(clone),
+	CALL(clone3),
+	CALL(fork),
+	CALL(vfork),
+	CALL(execve),
+	CALL(execveat),
+	CALL(socket),
+	CALL(socketpair),
+	CALL(bind),
+	CALL(connect),
+	CALL(kill),
+	CALL(init_module),
+	CALL(finit_module),
+	CALL(delete_module),
+	CALL(keyctl),
+	CALL(add_key),
+	CALL(open_by_handle_at),
+	CALL(mknodat),
+	CALL(unlinkat),
+	CALL(mkdirat),
+	CALL(symlinkat),
+	CALL(linkat),
+	CALL(setuid),
+	CALL(setgid),
+	CALL(capset),
+	CALL(prctl),
+	CALL(seccomp),
+	CALL(kexec_load),
+	CALL(reboot),
+	CALL(sethostname),
+	CALL(fanotify_init),
+	CALL(iopl),
+	CALL(syslog),
+	CALL(memfd_create),
+	CALL(fchownat),
+	CALL(personality),
+	CALL(swapon),
+	CALL(clock_settime),
 };
 
 static void die(const char *what)
@@ -150,13 +201,15 @@ int main(int argc, char *argv[])
 	}
 	pid = (pid_t)strtol(argv[1], NULL, 10);
 	number = call_number(argv[2]);
-	if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD) != 0 || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) != 0)
+	if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD) != 0 ||
+	    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) != 0)
 		die("cannot stop the process");
 	await_stop(pid);
 	if (ptrace(PTRACE_GETREGS, pid, NULL, &before) != 0)
 		die("cannot read its registers");
 	errno = 0;
-	if ((ptrace(PTRACE_PEEKTEXT, pid, before.rip - SYSCALL_SIZE, NULL) & 0xffff) != SYSCALL_INSTRUCTION || errno != 0) {
+	if ((ptrace(PTRACE_PEEKTEXT, pid, before.rip - SYSCALL_SIZE, NULL) & 0xffff) != SYSCALL_INSTRUCTION ||
+	    errno != 0) {
 		fprintf(stderr, "inject: the process was not waiting in a system call, try again\n");
 		ptrace(PTRACE_DETACH, pid, NULL, NULL);
 		return 3;

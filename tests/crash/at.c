@@ -63,10 +63,10 @@ enum { RESTART_SYS = 512, RESTART_NO_INTR = 513, RESTART_NO_HAND = 514, RESTART_
 #endif
 
 /* Longer than any call's name: two paths, the process and the number. */
-#define NAME_BYTES   (2 * PATH_MAX + 256)
-#define PATIENCE_S   120 /* a command that hangs ends this program, and is killed with it */
-#define TASKS_MAX    256
-#define NUMBERS_MAX  512
+#define NAME_BYTES  (2 * PATH_MAX + 256)
+#define PATIENCE_S  120 /* a command that hangs ends this program, and is killed with it */
+#define TASKS_MAX   256
+#define NUMBERS_MAX 512
 
 /* By their manual pages. `object`: pairs of what an argument is, and which one it is: f a descriptor, p a path, a the
  * descriptor of a directory with a path in the next argument. An open that creates nothing changes nothing. */
@@ -206,18 +206,18 @@ static const struct way {
 	const char *name;
 	enum { NEVER, ASKS, ONE_CALL, HALF_A_CALL, HALF_THEN_ALL, ONE_PROCESS, ALL_PROCESSES, LETS_IN } does;
 } ways[] = {
-	{"record", NEVER},        {"watch", ASKS},          {"kill", ALL_PROCESSES}, {"tear", HALF_THEN_ALL},
-	{"short", HALF_A_CALL},   {"fail", ONE_CALL},       {"bereave", ONE_PROCESS}, {"rival", LETS_IN},
+	{"record", NEVER},      {"watch", ASKS},    {"kill", ALL_PROCESSES},  {"tear", HALF_THEN_ALL},
+	{"short", HALF_A_CALL}, {"fail", ONE_CALL}, {"bereave", ONE_PROCESS}, {"rival", LETS_IN},
 };
 
 struct traced {
-	pid_t pid;         /* 0 when it has ended: its number may be another's from then on */
-	char role[128];    /* "" until its parent's stop reports it: it is held that long */
+	pid_t pid;      /* 0 when it has ended: its number may be another's from then on */
+	char role[128]; /* "" until its parent's stop reports it: it is held that long */
 	unsigned children, threads;
-	bool has_run;      /* a program of its own: the first that main runs is the command */
+	bool has_run; /* a program of its own: the first that main runs is the command */
 	bool has_begun, is_born;
-	bool may_resume;   /* its last call was interrupted */
-	uint64_t last[8];  /* that call: number, arguments, from where */
+	bool may_resume;  /* its last call was interrupted */
+	uint64_t last[8]; /* that call: number, arguments, from where */
 };
 
 struct counted {
@@ -232,7 +232,7 @@ struct strike {
 	const char *rival;
 	FILE *news; /* NULL: nobody asks */
 	bool is_done;
-	pid_t failing, tearing; /* whose call is to answer -error, or to be its last, on its way out */
+	pid_t failing, tearing;          /* whose call is to answer -error, or to be its last, on its way out */
 	struct traced traced[TASKS_MAX]; /* in the order of their births */
 	unsigned births;
 	void *counts, *known; /* trees of struct counted, of char * */
@@ -600,8 +600,11 @@ static int call_leave(struct strike *strike, struct traced *traced, const struct
 	case RESTART_SYS:
 	case RESTART_NO_INTR:
 	case RESTART_NO_HAND:
-	case RESTART_BLOCK: traced->may_resume = true; break;
-	default: traced->may_resume = false;
+	case RESTART_BLOCK:
+		traced->may_resume = true;
+		break;
+	default:
+		traced->may_resume = false;
 	}
 	if (strike->tearing == traced->pid)
 		return KILLED;
@@ -693,7 +696,8 @@ static void program_begin(struct strike *strike, struct traced *traced)
 		(void)fclose(comm);
 	}
 	if (!strchr(traced->role, ':') || strrchr(traced->role, ':') < strrchr(traced->role, '.'))
-		(void)snprintf(traced->role + strlen(traced->role), sizeof(traced->role) - strlen(traced->role), ":%s", name);
+		(void)snprintf(traced->role + strlen(traced->role), sizeof(traced->role) - strlen(traced->role), ":%s",
+			       name);
 }
 
 static int end(const struct strike *strike, int status)
@@ -845,15 +849,21 @@ static bool option_take(struct strike *strike, int option, char *value)
 	const char *equals = strchr(value, '=');
 
 	switch (option) {
-	case 'r': return root_set(value);
-	case 's': return equals && substitute_add(value, (size_t)(equals - value), equals + 1);
-	case 'n': return noise_add(value);
+	case 'r':
+		return root_set(value);
+	case 's':
+		return equals && substitute_add(value, (size_t)(equals - value), equals + 1);
+	case 'n':
+		return noise_add(value);
 	case 'u':
 		return uncounted_count < sizeof(uncounted) / sizeof(uncounted[0]) &&
 		       regcomp(&uncounted[uncounted_count++], value, REG_EXTENDED | REG_NOSUB) == 0;
-	case 'k': return known_read(strike, value);
-	case 'o': return (strike->news = fopen(value, "we")) != NULL;
-	default: return false;
+	case 'k':
+		return known_read(strike, value);
+	case 'o':
+		return (strike->news = fopen(value, "we")) != NULL;
+	default:
+		return false;
 	}
 }
 

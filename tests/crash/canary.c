@@ -93,7 +93,8 @@ static bool is_below(int dir, const char *name, const char *folder)
 
 static int exchange_in_two(int old_dir, const char *old_name, int new_dir, const char *new_name)
 {
-	if (move(new_dir, new_name, old_dir, ".partial-canary", 0) < 0 || move(old_dir, old_name, new_dir, new_name, 0) < 0)
+	if (move(new_dir, new_name, old_dir, ".partial-canary", 0) < 0 ||
+	    move(old_dir, old_name, new_dir, new_name, 0) < 0)
 		return -1;
 	return move(old_dir, ".partial-canary", old_dir, old_name, 0);
 }
@@ -102,7 +103,8 @@ static int exchange_in_two(int old_dir, const char *old_name, int new_dir, const
 static int publish_piecewise(int old_dir, const char *old_name, int new_dir, const char *new_name)
 {
 	int from = openat(old_dir, old_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int to = mkdirat(new_dir, new_name, 0755) < 0 ? -1 : openat(new_dir, new_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int to = mkdirat(new_dir, new_name, 0755) < 0 ? -1 :
+							openat(new_dir, new_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *entries = from < 0 || to < 0 ? NULL : fdopendir(from);
 	struct dirent *entry;
 

@@ -199,9 +199,8 @@ static const struct verb {
 	const char *name;
 	int (*run)(int root);
 } verbs[] = {
-	{"restart", verb_restart}, {"retry", verb_retry},         {"processes", verb_processes},
-	{"once", verb_once},       {"once-read", verb_once_read}, {"random", verb_random},
-	{"crowd", verb_crowd},
+	{"restart", verb_restart},     {"retry", verb_retry},   {"processes", verb_processes}, {"once", verb_once},
+	{"once-read", verb_once_read}, {"random", verb_random}, {"crowd", verb_crowd},
 };
 
 int main(int argc, char **argv)

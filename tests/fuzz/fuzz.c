@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "kontain/base/fs.h"
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/manifest.h"
 
 size_t fuzz_taken;
 
@@ -136,9 +136,9 @@ bool fuzz_is_good_link(const char *component, const char *path, const char *targ
 
 bool fuzz_is_reserved(const char *component, const char *path)
 {
-	static const char *const kept[] = {
-		"kontain-bundle.json", ".kontain-component", ".files", "km.files", "runtime.files", "alpine-lib.files",
-		"lib.files", "shim.files", "tools.files", "extras.files", NULL};
+	static const char *const kept[] = {"kontain-bundle.json", ".kontain-component", ".files",    "km.files",
+					   "runtime.files",       "alpine-lib.files",   "lib.files", "shim.files",
+					   "tools.files",         "extras.files",       NULL};
 	static const char *const folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim", "tools", "extras", NULL};
 	bool is_extra = strcmp(component, "extras") == 0;
 	char first[256];

@@ -6,8 +6,8 @@
 #include "fuzz.h"
 #include "kontain/base/own.h"
 
-static const char *const own_labels[] = {"kontain.app/km", "kontain.app/km-version", "kontain.app/hypervisor", "sandbox",
-					 NULL};
+static const char *const own_labels[] = {"kontain.app/km", "kontain.app/km-version", "kontain.app/hypervisor",
+					 "sandbox", NULL};
 static const char *const own_annotations[] = {"kontain.app/km-digest", "kontain.app/previous-version",
 					      "kontain.app/upgrade-state", NULL};
 
@@ -19,10 +19,10 @@ void fuzz_json_release(json_t **json)
 
 json_t *fuzz_node_new(const char *name)
 {
-	json_t *node = json_pack("{s:s,s:s,s:{s:s,s:{s:s}},s:{s:[{s:s,s:s},{s:s,s:s}]},s:{s:[{s:s,s:s}]}}", "kind", "Node",
-				 "apiVersion", "v1", "metadata", "name", name, "labels", "zone", "a", "spec", "taints",
-				 "key", "other", "effect", "NoExecute", "key", "kontain.app/not-ready", "effect",
-				 "NoSchedule", "status", "conditions", "type", "Ready", "status", "True");
+	json_t *node = json_pack("{s:s,s:s,s:{s:s,s:{s:s}},s:{s:[{s:s,s:s},{s:s,s:s}]},s:{s:[{s:s,s:s}]}}", "kind",
+				 "Node", "apiVersion", "v1", "metadata", "name", name, "labels", "zone", "a", "spec",
+				 "taints", "key", "other", "effect", "NoExecute", "key", "kontain.app/not-ready",
+				 "effect", "NoSchedule", "status", "conditions", "type", "Ready", "status", "True");
 
 	FUZZ_REQUIRE(node != NULL);
 	return node;
@@ -50,7 +50,7 @@ static void values_merge(json_t *metadata, const char *map, json_t *values, cons
 	json_t *to = object_in(metadata, map), *value;
 	const char *key;
 
-	json_object_foreach(values, key, value) {
+	json_object_foreach (values, key, value) {
 		FUZZ_REQUIRE(is_among(key, own) && (json_is_string(value) || json_is_null(value)));
 		if (json_is_null(value))
 			(void)json_object_del(to, key);
@@ -65,7 +65,7 @@ static void meta_merge(json_t *node, json_t *patch)
 	const char *key;
 
 	FUZZ_REQUIRE(json_object_size(patch) == 1 && json_object_size(metadata) > 0);
-	json_object_foreach(metadata, key, value) {
+	json_object_foreach (metadata, key, value) {
 		bool is_labels = strcmp(key, "labels") == 0;
 
 		FUZZ_REQUIRE(is_labels || strcmp(key, "annotations") == 0);
@@ -82,7 +82,7 @@ static void condition_merge(json_t *node, json_t *patch)
 
 	FUZZ_REQUIRE(json_object_size(patch) == 1 && json_array_size(list) == 1 && kept);
 	FUZZ_REQUIRE(fuzz_is_same(json_string_value(json_object_get(wanted, "type")), "kontain.app/KMReady"));
-	json_array_foreach(json_object_get(status, "conditions"), i, condition) {
+	json_array_foreach (json_object_get(status, "conditions"), i, condition) {
 		const char *type = json_string_value(json_object_get(condition, "type"));
 
 		if (!type || strcmp(type, "kontain.app/KMReady") != 0)
@@ -99,7 +99,8 @@ static void condition_merge(json_t *node, json_t *patch)
 static int taint_remove(json_t *node, json_t *patch)
 {
 	json_t *test = json_array_get(patch, 0), *removal = json_array_get(patch, 1);
-	json_t *taints = json_object_get(json_object_get(node, "spec"), "taints"), *taint = json_object_get(test, "value");
+	json_t *taints = json_object_get(json_object_get(node, "spec"), "taints"),
+	       *taint = json_object_get(test, "value");
 	const char *path = json_string_value(json_object_get(test, "path"));
 	size_t index = 0;
 	int length = 0;

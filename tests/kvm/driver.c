@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kontain/node/node.h"
 #include "kontain/base/own.h"
 #include "kontain/contract/statejson.h"
+#include "kontain/node/node.h"
 
 static int probe(const char *dev)
 {
@@ -27,8 +27,11 @@ static int probe(const char *dev)
 static int prove(char **argv, int count)
 {
 	struct kt_selftest test = {
-		.store_path = argv[0], .version = strcmp(argv[1], "-") == 0 ? NULL : argv[1], .dev = argv[2],
-		.timeout_ms = (unsigned)strtoul(argv[3], NULL, 10), .allow_emulated = strcmp(argv[4], "emulated") == 0,
+		.store_path = argv[0],
+		.version = strcmp(argv[1], "-") == 0 ? NULL : argv[1],
+		.dev = argv[2],
+		.timeout_ms = (unsigned)strtoul(argv[3], NULL, 10),
+		.allow_emulated = strcmp(argv[4], "emulated") == 0,
 	};
 	struct kt_state_proof proof;
 

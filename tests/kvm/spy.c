@@ -78,7 +78,8 @@ static int mode_rights(int number)
 	fprintf(stderr, "seccomp ");
 	tell_status("Seccomp:");
 	fprintf(stderr, "sockets %s%s%s", socket(AF_INET, SOCK_STREAM, 0) >= 0 ? "inet," : "",
-		socket(AF_NETLINK, SOCK_RAW, 0) >= 0 ? "netlink," : "", socket(AF_PACKET, SOCK_RAW, 0) >= 0 ? "packet," : "");
+		socket(AF_NETLINK, SOCK_RAW, 0) >= 0 ? "netlink," : "",
+		socket(AF_PACKET, SOCK_RAW, 0) >= 0 ? "packet," : "");
 	return 1;
 }
 
@@ -105,8 +106,8 @@ static int mode_limits(int number)
 		int resource;
 		const char *name;
 	} rows[] = {
-		{RLIMIT_CORE, "core"}, {RLIMIT_NOFILE, "files"}, {RLIMIT_STACK, "stack"}, {RLIMIT_AS, "space"},
-		{RLIMIT_DATA, "data"}, {RLIMIT_FSIZE, "file"},	 {RLIMIT_NPROC, "processes"}, {RLIMIT_CPU, "time"},
+		{RLIMIT_CORE, "core"}, {RLIMIT_NOFILE, "files"}, {RLIMIT_STACK, "stack"},     {RLIMIT_AS, "space"},
+		{RLIMIT_DATA, "data"}, {RLIMIT_FSIZE, "file"},   {RLIMIT_NPROC, "processes"}, {RLIMIT_CPU, "time"},
 	};
 
 	(void)number;
@@ -224,7 +225,8 @@ static int mode_signal(int number)
 /* What is no text, with the payload's own status. */
 static int mode_binary(int number)
 {
-	static const char bytes[] = "\x7f" "ELF\0\1\2\xff\xfe\033[2J";
+	static const char bytes[] = "\x7f"
+				    "ELF\0\1\2\xff\xfe\033[2J";
 
 	(void)number;
 	(void)!write(1, bytes, sizeof(bytes));
@@ -323,12 +325,12 @@ static const struct {
 	const char *name;
 	int (*run)(int number);
 } modes[] = {
-	{"identity", mode_identity}, {"rights", mode_rights},	  {"surroundings", mode_surroundings},
-	{"limits", mode_limits},     {"store", mode_store},	  {"escape", mode_escape},
-	{"daemon", mode_daemon},     {"flood", mode_flood},	  {"stubborn", mode_stubborn},
-	{"exit", mode_exit},	     {"signal", mode_signal},	  {"binary", mode_binary},
-	{"babble", mode_babble},     {"claim", mode_claim},	  {"say", mode_say},
-	{"second", mode_second},     {"third", mode_third},	  {"own", mode_own},
+	{"identity", mode_identity}, {"rights", mode_rights}, {"surroundings", mode_surroundings},
+	{"limits", mode_limits},     {"store", mode_store},   {"escape", mode_escape},
+	{"daemon", mode_daemon},     {"flood", mode_flood},   {"stubborn", mode_stubborn},
+	{"exit", mode_exit},         {"signal", mode_signal}, {"binary", mode_binary},
+	{"babble", mode_babble},     {"claim", mode_claim},   {"say", mode_say},
+	{"second", mode_second},     {"third", mode_third},   {"own", mode_own},
 };
 
 /* Beside the set's folders, or beside km where a bundle brought it. */

@@ -52,7 +52,7 @@ struct rule {
 	unsigned seen;
 	bool applied;
 	enum what what;
-	long value;   /* RETURN: the number; FAIL: the errno */
+	long value; /* RETURN: the number; FAIL: the errno */
 	unsigned char code[CODE_MAX];
 	size_t code_size;
 };
@@ -62,27 +62,41 @@ struct name {
 	unsigned long number;
 };
 
-#define NAME(number) {#number, (number)}
+#define NAME(number)              \
+	{                         \
+#number, (number) \
+	}
 
 static const struct name requests[] = {
-	NAME(KVM_GET_API_VERSION), NAME(KVM_CREATE_VM), NAME(KVM_CHECK_EXTENSION), NAME(KVM_GET_VCPU_MMAP_SIZE),
-	NAME(KVM_GET_SUPPORTED_CPUID), NAME(KVM_SET_TSS_ADDR), NAME(KVM_SET_USER_MEMORY_REGION), NAME(KVM_CREATE_VCPU),
-	NAME(KVM_SET_CPUID2), NAME(KVM_GET_SREGS), NAME(KVM_SET_SREGS), NAME(KVM_SET_REGS), NAME(KVM_RUN),
+	NAME(KVM_GET_API_VERSION),
+	NAME(KVM_CREATE_VM),
+	NAME(KVM_CHECK_EXTENSION),
+	NAME(KVM_GET_VCPU_MMAP_SIZE),
+	NAME(KVM_GET_SUPPORTED_CPUID),
+	NAME(KVM_SET_TSS_ADDR),
+	NAME(KVM_SET_USER_MEMORY_REGION),
+	NAME(KVM_CREATE_VCPU),
+	NAME(KVM_SET_CPUID2),
+	NAME(KVM_GET_SREGS),
+	NAME(KVM_SET_SREGS),
+	NAME(KVM_SET_REGS),
+	NAME(KVM_RUN),
 	{"execve", EXECVE},
 	{NULL, 0},
 };
 static const struct name arguments[] = {
-	NAME(KVM_CAP_USER_MEMORY), NAME(KVM_CAP_NR_MEMSLOTS), NAME(KVM_CAP_EXT_CPUID), NAME(KVM_CAP_XCRS),
-	NAME(KVM_CAP_SET_TSS_ADDR),
-	{NULL, 0},
+	NAME(KVM_CAP_USER_MEMORY), NAME(KVM_CAP_NR_MEMSLOTS),  NAME(KVM_CAP_EXT_CPUID),
+	NAME(KVM_CAP_XCRS),        NAME(KVM_CAP_SET_TSS_ADDR), {NULL, 0},
 };
 static const struct name errors[] = {
-	NAME(EPERM), NAME(EIO), NAME(ENOMEM), NAME(EACCES), NAME(EFAULT), NAME(EBUSY), NAME(EEXIST), NAME(ENODEV),
-	NAME(EINVAL), NAME(ENOTTY), NAME(E2BIG), NAME(ENOSYS),
-	{NULL, 0},
+	NAME(EPERM),  NAME(EIO),    NAME(ENOMEM), NAME(EACCES), NAME(EFAULT), NAME(EBUSY), NAME(EEXIST),
+	NAME(ENODEV), NAME(EINVAL), NAME(ENOTTY), NAME(E2BIG),  NAME(ENOSYS), {NULL, 0},
 };
 static const struct name words[] = {
-	{"hang", HANG}, {"stuck", STUCK}, {"kill", KILL}, {NULL, 0},
+	{"hang", HANG},
+	{"stuck", STUCK},
+	{"kill", KILL},
+	{NULL, 0},
 };
 
 static struct rule rules[RULES_MAX];
@@ -188,8 +202,8 @@ static void fd_send(int socket, int fd)
 	} control = {.bytes = {0}};
 	char byte = 0;
 	struct iovec data = {&byte, 1};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 
 	head->cmsg_level = SOL_SOCKET;
@@ -208,8 +222,8 @@ static int fd_receive(int socket)
 	} control;
 	char byte;
 	struct iovec data = {&byte, 1};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	int fd;
 
 	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) <= 0 || !CMSG_FIRSTHDR(&message))
@@ -246,8 +260,8 @@ static pid_t start(char *argv[], int *ret_listener)
 static bool copy(pid_t pid, void *here, uint64_t there, size_t size, bool is_write)
 {
 	struct iovec local = {here, size}, remote = {(void *)(uintptr_t)there, size};
-	ssize_t done = is_write ? process_vm_writev(pid, &local, 1, &remote, 1, 0)
-				: process_vm_readv(pid, &local, 1, &remote, 1, 0);
+	ssize_t done = is_write ? process_vm_writev(pid, &local, 1, &remote, 1, 0) :
+				  process_vm_readv(pid, &local, 1, &remote, 1, 0);
 
 	return done == (ssize_t)size;
 }
@@ -275,8 +289,7 @@ static struct rule *rule_for(const struct seccomp_notif *call)
 	for (size_t i = 0; i < rule_count; i++) {
 		struct rule *rule = &rules[i];
 
-		if (rule->request != request ||
-		    (rule->has_argument && rule->argument != call->data.args[2]))
+		if (rule->request != request || (rule->has_argument && rule->argument != call->data.args[2]))
 			continue;
 		rule->seen++;
 		if (rule->nth == 0 || rule->nth == rule->seen)

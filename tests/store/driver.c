@@ -14,8 +14,8 @@
 
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
-#include "kontain/store/store.h"
 #include "kontain/bundle/treecheck.h"
+#include "kontain/store/store.h"
 
 static const char *prefix = "";
 static unsigned wait_ms;
@@ -45,7 +45,8 @@ static int component_pack(int dir, const char *name, char **named, struct kt_man
 	component = kt_manifest_add(manifest, name, &list);
 	for (char **one = named; *one; one++)
 		if (strncmp(*one, name, strlen(name)) == 0 && (*one)[strlen(name)] == '=')
-			(void)snprintf(component->version, sizeof(component->version), "%.63s", *one + strlen(name) + 1);
+			(void)snprintf(component->version, sizeof(component->version), "%.63s",
+				       *one + strlen(name) + 1);
 	return 0;
 }
 
@@ -203,10 +204,12 @@ static int verb_inventory(struct kt_store *store, char **args, struct kt_error *
 	}
 	if (args[0])
 		(void)printf("cpu_us=%.0f\n", (cpu_ms() - before) * 1000 / rounds);
-	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d adoptable=%d fs=%s journal=%d unread=%d verified=%d\ndamage=%s%s%s\nkm_digest=%s\nmanifest=%s\nsets=",
-		     inventory.current, inventory.previous, inventory.km_version, inventory.is_ours, inventory.is_foreign,
-		     inventory.is_whole, inventory.is_adoptable, store->filesystem, store->journalling, inventory.is_unread,
-		     inventory.verified_at != 0, inventory.damage[0] ? kt_reason_name(inventory.damage_reason) : "",
+	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d adoptable=%d fs=%s journal=%d unread=%d "
+		     "verified=%d\ndamage=%s%s%s\nkm_digest=%s\nmanifest=%s\nsets=",
+		     inventory.current, inventory.previous, inventory.km_version, inventory.is_ours,
+		     inventory.is_foreign, inventory.is_whole, inventory.is_adoptable, store->filesystem,
+		     store->journalling, inventory.is_unread, inventory.verified_at != 0,
+		     inventory.damage[0] ? kt_reason_name(inventory.damage_reason) : "",
 		     inventory.damage[0] ? ": " : "", inventory.damage, inventory.km_digest, inventory.manifest_sha256);
 	for (size_t i = 0; i < inventory.set_count; i++)
 		(void)printf("%s ", inventory.sets[i]);
@@ -236,18 +239,12 @@ static const struct verb {
 	int args;
 	int (*run)(struct kt_store *store, char **args, struct kt_error *err);
 } verbs[] = {
-	{"stage", KT_STORE_CREATE, true, 1, verb_stage},
-	{"land", KT_STORE_CREATE, true, 1, verb_land},
-	{"activate", KT_STORE_WRITE, true, 1, verb_activate},
-	{"restore", KT_STORE_WRITE, true, 1, verb_restore},
-	{"drop", KT_STORE_WRITE, true, 1, verb_drop},
-	{"prune", KT_STORE_WRITE, true, 1, verb_prune},
-	{"uninstall", KT_STORE_WRITE, true, 0, verb_uninstall},
-	{"hold", KT_STORE_CREATE, true, 1, verb_hold},
-	{"inventory", KT_STORE_READ, false, 0, verb_inventory},
-	{"adopt", KT_STORE_WRITE, false, 0, verb_adopt},
-	{"users", KT_STORE_READ, false, 0, verb_users},
-	{"verify", KT_STORE_READ, false, 0, verb_verify},
+	{"stage", KT_STORE_CREATE, true, 1, verb_stage},        {"land", KT_STORE_CREATE, true, 1, verb_land},
+	{"activate", KT_STORE_WRITE, true, 1, verb_activate},   {"restore", KT_STORE_WRITE, true, 1, verb_restore},
+	{"drop", KT_STORE_WRITE, true, 1, verb_drop},           {"prune", KT_STORE_WRITE, true, 1, verb_prune},
+	{"uninstall", KT_STORE_WRITE, true, 0, verb_uninstall}, {"hold", KT_STORE_CREATE, true, 1, verb_hold},
+	{"inventory", KT_STORE_READ, false, 0, verb_inventory}, {"adopt", KT_STORE_WRITE, false, 0, verb_adopt},
+	{"users", KT_STORE_READ, false, 0, verb_users},         {"verify", KT_STORE_READ, false, 0, verb_verify},
 	{"note", KT_STORE_READ, false, 0, verb_note},
 };
 

@@ -76,8 +76,8 @@ struct step {
 	enum event event;
 	unsigned number;
 	enum kt_reason reason;
-	bool lands;              /* the round that follows makes an attempt */
-	enum kt_reason rollout;  /* and the rollout's reason after it */
+	bool lands;             /* the round that follows makes an attempt */
+	enum kt_reason rollout; /* and the rollout's reason after it */
 };
 
 struct world {
@@ -97,8 +97,11 @@ static int setup(void **state)
 
 	if (geteuid() != 0) /* a store belongs to root */
 		return 0;
-	world = (struct world){.path = "/tmp/kt-policy-XXXXXX", .store = {.dir = -1, .lock = -1}, .now_ms = 1,
-			       .asked = 1, .current = 1};
+	world = (struct world){.path = "/tmp/kt-policy-XXXXXX",
+			       .store = {.dir = -1, .lock = -1},
+			       .now_ms = 1,
+			       .asked = 1,
+			       .current = 1};
 	if (!mkdtemp(world.path) || chmod(world.path, 0755) < 0 ||
 	    kt_store_open("", world.path, KT_STORE_CREATE, &world.store, &err) < 0)
 		return -1;
@@ -147,18 +150,37 @@ static void happen(struct world *world, const struct step *step)
 
 	note_name(world, name);
 	switch (step->event) {
-	case ASK: world->asked = step->number; break;
+	case ASK:
+		world->asked = step->number;
+		break;
 	case FAILS:
-	case WORKS: world->outcome[step->number] = step->reason; break;
-	case PASS: world->now_ms += (int64_t)step->number * 1000; break;
-	case KERNEL: note_edit(world, 2); break;
-	case BOOT: note_edit(world, 3); break;
-	case UPDATE: note_edit(world, 4); break;
-	case SPOIL: assert_int_equal(kt_fs_replace_file(world->store.dir, name, "\xff\n\n", 3, 0600, NULL), 0); break;
-	case BLOCK: assert_int_equal(kt_fs_make_dirs(world->store.dir, name), 0); break;
-	case DAMAGE: world->is_damaged = true; break;
+	case WORKS:
+		world->outcome[step->number] = step->reason;
+		break;
+	case PASS:
+		world->now_ms += (int64_t)step->number * 1000;
+		break;
+	case KERNEL:
+		note_edit(world, 2);
+		break;
+	case BOOT:
+		note_edit(world, 3);
+		break;
+	case UPDATE:
+		note_edit(world, 4);
+		break;
+	case SPOIL:
+		assert_int_equal(kt_fs_replace_file(world->store.dir, name, "\xff\n\n", 3, 0600, NULL), 0);
+		break;
+	case BLOCK:
+		assert_int_equal(kt_fs_make_dirs(world->store.dir, name), 0);
+		break;
+	case DAMAGE:
+		world->is_damaged = true;
+		break;
 	case END:
-	case RESTART: break;
+	case RESTART:
+		break;
 	}
 	if (step->event == KERNEL || step->event == BOOT || step->event == UPDATE || step->event == RESTART)
 		world->attempts = (struct kt_attempts){.failed_count = 0};
@@ -210,9 +232,12 @@ static void attempt(struct world *world, const struct kt_desired *desired)
 #define LANDS  true
 
 /* After a first time: until it is believed. */
-#define DIES_AGAIN                                                                                       \
+#define DIES_AGAIN                                                                                        \
 	{PASS, 5, NONE, LANDS, ABORTS}, {PASS, 10, NONE, LANDS, ABORTS}, {PASS, 20, NONE, LANDS, ABORTS}, \
-		{PASS, 40, NONE, LANDS, ABORTS}, {PASS, 79, NONE, STAYS, ABORTS}, {PASS, 1, NONE, LANDS, ABORTS}
+		{PASS, 40, NONE, LANDS, ABORTS}, {PASS, 79, NONE, STAYS, ABORTS},                         \
+	{                                                                                                 \
+		PASS, 1, NONE, LANDS, ABORTS                                                              \
+	}
 
 /* The node begins with bundle 1, current and proven. */
 static const struct {

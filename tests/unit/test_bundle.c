@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/bundle/bundle.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/bundle.h"
 #include "kontain/bundle/treecheck.h"
 
 static void file_lay(int dir, const char *path, const char *text, mode_t mode)
@@ -139,8 +139,7 @@ static const struct {
 	{"rm bin/km; mkdir bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is in the list but is not a regular file"},
 	{"rm bin/km; mkfifo bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is in the list but is not a regular file"},
 	{"mv bin/km km; ln -s ../km bin/km", KT_REASON_BUNDLE_INVALID, "km"},
-	{"rm bin/km; ln -s /bin/true bin/km", KT_REASON_BUNDLE_INVALID,
-	 "bin/km is in the list but is not a regular"},
+	{"rm bin/km; ln -s /bin/true bin/km", KT_REASON_BUNDLE_INVALID, "bin/km is in the list but is not a regular"},
 	{"chmod 0775 bin/km", KT_REASON_BUNDLE_INVALID, "bin/km has mode 0775, its list says 0755"},
 	{"chmod u+s bin/km", KT_REASON_BUNDLE_INVALID, "bin/km has mode 4755"},
 	{"printf hellO >bin/km", KT_REASON_DIGEST_MISMATCH, "bin/km has other content"},

@@ -262,8 +262,8 @@ static void test_dies_with_us(void **state)
 
 		if (middle == 0) {
 			const char *argv[] = {"/bin/sleep", "60", NULL};
-			struct kt_child_spec spec = {.argv = argv, .timeout_ms = 60000, .output_max = 8,
-						     .prepare = prepares[i]};
+			struct kt_child_spec spec = {
+				.argv = argv, .timeout_ms = 60000, .output_max = 8, .prepare = prepares[i]};
 			struct kt_child_result result;
 			struct kt_error err;
 
@@ -318,7 +318,8 @@ static void test_leaves_no_descriptor(void **state)
 /* One that goes on beside us: no output of its own, our stderr, nothing else of ours. */
 static void test_started_and_left(void **state)
 {
-	const char *argv[] = {"/bin/sh", "-c", "echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' ' >&2; exit 3", NULL};
+	const char *argv[] = {"/bin/sh", "-c", "echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' ' >&2; exit 3",
+			      NULL};
 	const char *missing[] = {"/nonexistent/program", NULL};
 	struct kt_child_spec spec = {.argv = argv};
 	struct kt_error err = {0};
@@ -387,7 +388,10 @@ static void test_input(void **state)
 {
 	static char bytes[200000];
 	const char *const argv[] = {"/bin/cat", NULL};
-	struct kt_child_spec spec = {.argv = argv, .timeout_ms = 20000, .output_max = sizeof(bytes) * 2, .input = bytes,
+	struct kt_child_spec spec = {.argv = argv,
+				     .timeout_ms = 20000,
+				     .output_max = sizeof(bytes) * 2,
+				     .input = bytes,
 				     .input_size = sizeof(bytes)};
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
 	struct kt_error err = {.code = 0};

@@ -20,7 +20,13 @@ static int parse(const char *text, struct kt_config *ret_config, struct kt_error
 
 static void test_empty_is_the_defaults(void **state)
 {
-	static const char *const rows[] = {"", "# nothing\n", "---\n", "{}\n", "\n\n", "store:\n", "proof: ~\nnode: null\n",
+	static const char *const rows[] = {"",
+					   "# nothing\n",
+					   "---\n",
+					   "{}\n",
+					   "\n\n",
+					   "store:\n",
+					   "proof: ~\nnode: null\n",
 					   "\xef\xbb\xbf# with a byte order mark\n"};
 	struct kt_config wanted;
 

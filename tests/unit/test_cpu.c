@@ -18,14 +18,14 @@ struct leaf {
 
 #define LEAVES_MAX 12
 /* EBX, ECX, EDX. A vendor's and TDX' name is read in the order EBX, EDX, ECX, a hypervisor's in this one. */
-#define AMD   0x68747541, 0x444d4163, 0x69746e65
-#define INTEL 0x756e6547, 0x6c65746e, 0x49656e69
-#define KVM   0x4b4d564b, 0x564b4d56, 0x0000004d
+#define AMD    0x68747541, 0x444d4163, 0x69746e65
+#define INTEL  0x756e6547, 0x6c65746e, 0x49656e69
+#define KVM    0x4b4d564b, 0x564b4d56, 0x0000004d
 #define HYPERV 0x7263694d, 0x666f736f, 0x76482074
-#define TDX   0x65746e49, 0x20202020, 0x5844546c
-#define XSAVE (1u << 26 | 1u << 27)
-#define GUEST (1u << 31)
-#define VMX   (1u << 5)
+#define TDX    0x65746e49, 0x20202020, 0x5844546c
+#define XSAVE  (1u << 26 | 1u << 27)
+#define GUEST  (1u << 31)
+#define VMX    (1u << 5)
 
 static const struct leaf *cpu_leaves;
 
@@ -49,45 +49,97 @@ static void test_cpus(void **state)
 		struct leaf leaves[LEAVES_MAX];
 		struct kt_cpu cpu;
 	} rows[] = {
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE, 0}}, {0x80000000, {0x8000001f, 0, 0, 0}},
-		  {0x80000001, {0, 0, 1u << 2, 0}}, {0x80000002, {0x20444d41, 0x43595045, 0, 0}},
-		  {0x80000003, {0}}, {0x80000004, {0}}, {0x8000001f, {0x1a, 0, 0, 0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE, 0}},
+		  {0x80000000, {0x8000001f, 0, 0, 0}},
+		  {0x80000001, {0, 0, 1u << 2, 0}},
+		  {0x80000002, {0x20444d41, 0x43595045, 0, 0}},
+		  {0x80000003, {0}},
+		  {0x80000004, {0}},
+		  {0x8000001f, {0x1a, 0, 0, 0}}},
 		 /* bare metal that could run SEV guests is none */
-		 {.vendor = "AuthenticAMD", .model = "AMD EPYC", .confidential = "none", .virt_flag = true,
+		 {.vendor = "AuthenticAMD",
+		  .model = "AMD EPYC",
+		  .confidential = "none",
+		  .virt_flag = true,
 		  .xsave = true}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x40000000, {0x40000001, KVM}},
-		  {0x80000000, {0x8000001f, 0, 0, 0}}, {0x80000001, {0}}, {0x8000001f, {0x02, 0, 0, 0}},
-		  {0x80000002, {0}}, {0x80000003, {0}}, {0x80000004, {0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x40000000, {0x40000001, KVM}},
+		  {0x80000000, {0x8000001f, 0, 0, 0}},
+		  {0x80000001, {0}},
+		  {0x8000001f, {0x02, 0, 0, 0}},
+		  {0x80000002, {0}},
+		  {0x80000003, {0}},
+		  {0x80000004, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "KVMKVMKVM", .confidential = "sev", .xsave = true}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x40000000, {0x40000001, KVM}},
-		  {0x80000000, {0x8000001f, 0, 0, 0}}, {0x80000001, {0}}, {0x8000001f, {0x0a, 0, 0, 0}},
-		  {0x80000002, {0}}, {0x80000003, {0}}, {0x80000004, {0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x40000000, {0x40000001, KVM}},
+		  {0x80000000, {0x8000001f, 0, 0, 0}},
+		  {0x80000001, {0}},
+		  {0x8000001f, {0x0a, 0, 0, 0}},
+		  {0x80000002, {0}},
+		  {0x80000003, {0}},
+		  {0x80000004, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "KVMKVMKVM", .confidential = "sev-es", .xsave = true}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, GUEST, 0}}, {0x40000000, {0x40000001, KVM}},
-		  {0x80000000, {0x8000001f, 0, 0, 0}}, {0x80000001, {0}}, {0x8000001f, {0x1a, 0, 0, 0}},
-		  {0x80000002, {0}}, {0x80000003, {0}}, {0x80000004, {0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, GUEST, 0}},
+		  {0x40000000, {0x40000001, KVM}},
+		  {0x80000000, {0x8000001f, 0, 0, 0}},
+		  {0x80000001, {0}},
+		  {0x8000001f, {0x1a, 0, 0, 0}},
+		  {0x80000002, {0}},
+		  {0x80000003, {0}},
+		  {0x80000004, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "KVMKVMKVM", .confidential = "sev-snp"}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x40000000, {0x40000001, KVM}},
-		  {0x80000000, {0x8000001f, 0, 0, 0}}, {0x80000001, {0}}, {0x8000001f, {0}}, {0x80000002, {0}},
-		  {0x80000003, {0}}, {0x80000004, {0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x40000000, {0x40000001, KVM}},
+		  {0x80000000, {0x8000001f, 0, 0, 0}},
+		  {0x80000001, {0}},
+		  {0x8000001f, {0}},
+		  {0x80000002, {0}},
+		  {0x80000003, {0}},
+		  {0x80000004, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "KVMKVMKVM", .confidential = "none", .xsave = true}},
 		/* leaves that it does not have are not asked for: what is not in the table is all ones */
-		{{{0, {0x16, INTEL}}, {1, {0, 0, XSAVE | GUEST | VMX, 0}}, {0x40000000, {0x40000000, 0, 0, 0}},
+		{{{0, {0x16, INTEL}},
+		  {1, {0, 0, XSAVE | GUEST | VMX, 0}},
+		  {0x40000000, {0x40000000, 0, 0, 0}},
 		  {0x80000000, {0x80000000, 0, 0, 0}}},
-		 {.vendor = "GenuineIntel", .hypervisor = "unknown", .confidential = "none", .virt_flag = true,
+		 {.vendor = "GenuineIntel",
+		  .hypervisor = "unknown",
+		  .confidential = "none",
+		  .virt_flag = true,
 		  .xsave = true}},
-		{{{0, {0x23, INTEL}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x21, {0, TDX}},
-		  {0x40000000, {0x40000001, KVM}}, {0x80000000, {0x80000001, 0, 0, 0}}, {0x80000001, {0}}},
+		{{{0, {0x23, INTEL}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x21, {0, TDX}},
+		  {0x40000000, {0x40000001, KVM}},
+		  {0x80000000, {0x80000001, 0, 0, 0}},
+		  {0x80000001, {0}}},
 		 {.vendor = "GenuineIntel", .hypervisor = "KVMKVMKVM", .confidential = "tdx", .xsave = true}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x40000000, {0x4000000c, HYPERV}},
-		  {0x40000003, {0, 1u << 22, 0, 0}}, {0x4000000c, {0, 2, 0, 0}}, {0x80000000, {0x80000001, 0, 0, 0}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x40000000, {0x4000000c, HYPERV}},
+		  {0x40000003, {0, 1u << 22, 0, 0}},
+		  {0x4000000c, {0, 2, 0, 0}},
+		  {0x80000000, {0x80000001, 0, 0, 0}},
 		  {0x80000001, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "Microsoft Hv", .confidential = "sev-snp", .xsave = true}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x40000000, {0x4000000c, HYPERV}},
-		  {0x40000003, {0}}, {0x80000000, {0x80000001, 0, 0, 0}}, {0x80000001, {0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x40000000, {0x4000000c, HYPERV}},
+		  {0x40000003, {0}},
+		  {0x80000000, {0x80000001, 0, 0, 0}},
+		  {0x80000001, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "Microsoft Hv", .confidential = "none", .xsave = true}},
-		{{{0, {0x10, AMD}}, {1, {0, 0, XSAVE | GUEST, 0}}, {0x40000000, {0x4000000b, HYPERV}},
-		  {0x80000000, {0x80000001, 0, 0, 0}}, {0x80000001, {0}}},
+		{{{0, {0x10, AMD}},
+		  {1, {0, 0, XSAVE | GUEST, 0}},
+		  {0x40000000, {0x4000000b, HYPERV}},
+		  {0x80000000, {0x80000001, 0, 0, 0}},
+		  {0x80000001, {0}}},
 		 {.vendor = "AuthenticAMD", .hypervisor = "Microsoft Hv", .confidential = "none", .xsave = true}},
 		/* XSAVE that the kernel has switched off */
 		{{{0, {0x10, INTEL}}, {1, {0, 0, 1u << 26, 0}}, {0x80000000, {0x80000000, 0, 0, 0}}},

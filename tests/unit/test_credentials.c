@@ -168,10 +168,8 @@ static int end(void **context)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tokens),
-		cmocka_unit_test(test_a_nul_is_no_end),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_a_projected_volume_is_followed),
+		cmocka_unit_test(test_tokens),  cmocka_unit_test(test_a_nul_is_no_end),
+		cmocka_unit_test(test_sizes),   cmocka_unit_test(test_a_projected_volume_is_followed),
 		cmocka_unit_test(test_no_file),
 	};
 

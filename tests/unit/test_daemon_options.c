@@ -70,11 +70,12 @@ static void test_addresses(void **context)
 
 static const struct {
 	const char *argv[8];
-	const char *problem; /* NULL: fine */
+	const char *problem;             /* NULL: fine */
 	struct kt_daemon_options wanted; /* without the address */
 } lines[] = {
 	{{"kontaind"}, NULL, {.state = "/run/kontain/state.json"}},
-	{{"kontaind", "--standalone", "-q"}, NULL,
+	{{"kontaind", "--standalone", "-q"},
+	 NULL,
 	 {.is_standalone = true, .is_quiet = true, .state = "/run/kontain/state.json"}},
 	{{"kontaind", "--state", "s", "--config=c", "-v"}, NULL, {.is_verbose = true, .config = "c", .state = "s"}},
 	{{"kontaind", "--help"}, NULL, {.action = KT_DAEMON_HELP, .state = "/run/kontain/state.json"}},

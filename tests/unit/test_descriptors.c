@@ -1,10 +1,10 @@
 /* links: kt_base */
 /* Each row runs in a process of its own: the descriptors of this one are cmocka's. */
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdbool.h>
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/wait.h>
 #include <unistd.h>

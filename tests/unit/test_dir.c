@@ -76,13 +76,9 @@ static void test_each_entry(void **state)
 		int answer, wanted;
 		size_t count;
 	} rows[] = {
-		{"d", 0, 0, 3},
-		{"d", 7, 7, 1}, /* the first answer ends it */
-		{"d", -EIO, -EIO, 1},
-		{"empty", 7, 0, 0},
-		{"none", 7, 0, 0},
-		{"d/a", 7, -ENOTDIR, 0},
-		{"link", 7, -ELOOP, 0},
+		{"d", 0, 0, 3},          {"d", 7, 7, 1}, /* the first answer ends it */
+		{"d", -EIO, -EIO, 1},    {"empty", 7, 0, 0},     {"none", 7, 0, 0},
+		{"d/a", 7, -ENOTDIR, 0}, {"link", 7, -ELOOP, 0},
 	};
 	const struct place *place = *state;
 
@@ -118,7 +114,8 @@ static void test_a_way_is_walked_once(void **state)
 	run(place, "mkdir -p a/b ab c");
 	kt_way_init(&way, place->dir);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		KT_OWN(kt_close_fd) int wanted = openat(place->dir, *folders[i] ? folders[i] : ".", O_RDONLY | O_DIRECTORY);
+		KT_OWN(kt_close_fd)
+		int wanted = openat(place->dir, *folders[i] ? folders[i] : ".", O_RDONLY | O_DIRECTORY);
 		int at = kt_way_enter(&way, paths[i], false, &name);
 
 		if (at < 0 || !is_same(at, wanted) || strlen(name) != 1 || name != paths[i] + strlen(paths[i]) - 1)
@@ -215,7 +212,8 @@ static void test_skeletons(void **state)
 			fail_msg("%s: %d", rows[i].name, r);
 	}
 	/* what is no directory stays, wherever it lies */
-	run(place, "test -f c/d/e/file && test -L d/link && test -p e/fifo && test -f f && test -L g && test -d target");
+	run(place,
+	    "test -f c/d/e/file && test -L d/link && test -p e/fifo && test -f f && test -L g && test -d target");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -71,7 +71,8 @@ static void test_fit(void **unused)
 	assert_true(kt_doctor_is_fit(&state, false));
 	assert_non_null(strstr(text, "\nkernel              ok     Linux 6.1\n"));
 	assert_non_null(strstr(text, "\nCPU                 note   xxx"));
-	assert_non_null(strstr(text, "\n                           than fits in a line of the table\n")); /* goes on in its column */
+	assert_non_null(strstr(
+		text, "\n                           than fits in a line of the table\n")); /* goes on in its column */
 	assert_non_null(strstr(text, "\ndevice node         ok\n"));
 	assert_non_null(strstr(text, "\n\nok       All checks passed."));
 	assert_null(strstr(text, "FAIL"));
@@ -172,9 +173,12 @@ static void test_nesting(void **unused)
 		const char *hypervisor;
 		const char *words;
 	} rows[] = {
-		{"KVMKVMKVM", "nested=1"},	{"Microsoft Hv", "ExposeVirtualizationExtensions"},
-		{"VMwareVMware", "vhv.enable"}, {"XenVMMXenVMM", "nestedhvm=1"},
-		{"VBoxVBoxVBox", "--nested-hw-virt on"}, {"unknown", "choose an instance type"},
+		{"KVMKVMKVM", "nested=1"},
+		{"Microsoft Hv", "ExposeVirtualizationExtensions"},
+		{"VMwareVMware", "vhv.enable"},
+		{"XenVMMXenVMM", "nestedhvm=1"},
+		{"VBoxVBoxVBox", "--nested-hw-virt on"},
+		{"unknown", "choose an instance type"},
 	};
 
 	(void)unused;
@@ -216,9 +220,14 @@ static void test_long_word(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fit),	cmocka_unit_test(test_broken),	cmocka_unit_test(test_first_of_two),
-		cmocka_unit_test(test_emulated), cmocka_unit_test(test_emulated_and_broken),
-		cmocka_unit_test(test_no_rows), cmocka_unit_test(test_nesting), cmocka_unit_test(test_long_word),
+		cmocka_unit_test(test_fit),
+		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_first_of_two),
+		cmocka_unit_test(test_emulated),
+		cmocka_unit_test(test_emulated_and_broken),
+		cmocka_unit_test(test_no_rows),
+		cmocka_unit_test(test_nesting),
+		cmocka_unit_test(test_long_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "kontain/bundle/elf.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/elf.h"
 
 /* ---- making files ---- */
 
@@ -56,19 +56,29 @@ static void image_make(const struct made *made, struct image *image)
 
 	*image = (struct image){
 		.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-			 .e_type = made->type, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
+			 .e_type = made->type,
+			 .e_machine = EM_X86_64,
+			 .e_version = EV_CURRENT,
 			 .e_entry = made->is_not_runnable ? 0 : BASE + offsetof(struct image, code),
-			 .e_phoff = offsetof(struct image, segments), .e_ehsize = sizeof(Elf64_Ehdr),
-			 .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = HEADERS},
+			 .e_phoff = offsetof(struct image, segments),
+			 .e_ehsize = sizeof(Elf64_Ehdr),
+			 .e_phentsize = sizeof(Elf64_Phdr),
+			 .e_phnum = HEADERS},
 	};
-	image->segments[0] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = BASE,
-					  .p_filesz = sizeof(*image), .p_memsz = sizeof(*image), .p_align = 4096};
+	image->segments[0] = (Elf64_Phdr){.p_type = PT_LOAD,
+					  .p_flags = PF_R | PF_X,
+					  .p_vaddr = BASE,
+					  .p_filesz = sizeof(*image),
+					  .p_memsz = sizeof(*image),
+					  .p_align = 4096};
 	for (int i = 1; i < HEADERS; i++)
 		image->segments[i].p_type = PT_NOTE;
 	if (made->interpreter) {
 		uint64_t at = offsetof(struct image, strings) + string_add(image, &used, made->interpreter);
 
-		image->segments[1] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = at, .p_vaddr = BASE + at,
+		image->segments[1] = (Elf64_Phdr){.p_type = PT_INTERP,
+						  .p_offset = at,
+						  .p_vaddr = BASE + at,
 						  .p_filesz = strlen(made->interpreter) + 1};
 	}
 	for (int i = 0; i < 4 && made->needed[i]; i++)
@@ -77,9 +87,11 @@ static void image_make(const struct made *made, struct image *image)
 		image->dynamic[entries++] = (Elf64_Dyn){DT_RUNPATH, {string_add(image, &used, made->runpath)}};
 	image->dynamic[entries++] = (Elf64_Dyn){DT_STRTAB, {BASE + offsetof(struct image, strings)}};
 	image->dynamic[entries] = (Elf64_Dyn){DT_STRSZ, {STRINGS}};
-	image->segments[2] = (Elf64_Phdr){.p_type = PT_DYNAMIC, .p_offset = offsetof(struct image, dynamic),
+	image->segments[2] = (Elf64_Phdr){.p_type = PT_DYNAMIC,
+					  .p_offset = offsetof(struct image, dynamic),
 					  .p_vaddr = BASE + offsetof(struct image, dynamic),
-					  .p_filesz = sizeof(image->dynamic), .p_memsz = sizeof(image->dynamic)};
+					  .p_filesz = sizeof(image->dynamic),
+					  .p_memsz = sizeof(image->dynamic)};
 }
 
 static const struct made whole = {
@@ -335,7 +347,7 @@ struct laid {
 	const char *link; /* target, or NULL for a file */
 	struct made made; /* type 0: `text` instead */
 	const char *text;
-	unsigned mode;    /* 0: 0755 */
+	unsigned mode; /* 0: 0755 */
 };
 
 struct room {
@@ -398,7 +410,8 @@ static void room_lay(struct room *room, const struct laid *rows)
 			i++;
 		room->files[i][room->manifest.components[i].list.count++] =
 			(struct kt_file){.path = rows->name + (i < KT_COMPONENT_MAX - 1 ? length + 1 : 0),
-					 .link = rows->link, .mode = rows->mode ? rows->mode : 0755};
+					 .link = rows->link,
+					 .mode = rows->mode ? rows->mode : 0755};
 	}
 }
 
@@ -422,14 +435,29 @@ static void finding_note(void *context, const char *path, const char *text)
 	snprintf(findings + used, sizeof(findings) - used, "%s %s\n", path, text);
 }
 
-#define STATIC      {ET_EXEC, NULL, NULL, {NULL}, false}
-#define LOADER      {ET_DYN, NULL, NULL, {NULL}, false}
-#define LIBRARY     {ET_DYN, NULL, NULL, {NULL}, true}
+#define STATIC                                     \
+	{                                          \
+		ET_EXEC, NULL, NULL, {NULL}, false \
+	}
+#define LOADER                                    \
+	{                                         \
+		ET_DYN, NULL, NULL, {NULL}, false \
+	}
+#define LIBRARY                                  \
+	{                                        \
+		ET_DYN, NULL, NULL, {NULL}, true \
+	}
 #define HOST_LOADER "/lib64/ld-linux-x86-64.so.2"
 #define OUR_LOADER  "/opt/kontain/runtime/libc.so"
-#define KM          {.name = "bin/km", .made = STATIC}
-#define RUNTIME \
-	{.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"}, {.name = "runtime/libc.so", .made = LOADER}
+#define KM                                       \
+	{                                        \
+		.name = "bin/km", .made = STATIC \
+	}
+#define RUNTIME                                                       \
+	{.name = "runtime/libc.musl-x86_64.so.1", .link = "libc.so"}, \
+	{                                                             \
+		.name = "runtime/libc.so", .made = LOADER             \
+	}
 
 /* Files in the order of their paths in each component. */
 static const struct {
@@ -712,8 +740,8 @@ static void test_contract(void **state)
 /* What a component's contract depends on beside its own bytes: paths and links of all, not their contents. */
 static void test_surroundings(void **state)
 {
-	const struct laid rows[] = {KM, {.name = "lib/a.so", .made = LIBRARY}, {.name = "lib/b.so", .link = "a.so"},
-				    {.name = NULL}};
+	const struct laid rows[] = {
+		KM, {.name = "lib/a.so", .made = LIBRARY}, {.name = "lib/b.so", .link = "a.so"}, {.name = NULL}};
 	char first[KT_DIGEST_HEX], other[KT_DIGEST_HEX];
 	struct room room;
 	struct kt_error err = {0};

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "kontain/contract/filelist.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/filelist.h"
 
 #define SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

@@ -84,8 +84,8 @@ static void test_nothing_leads_outside(void **state)
 		const char *path;
 		int wanted;
 	} rows[] = {
-		{"../secret", -EXDEV},   {"/etc/passwd", -EXDEV}, {"d/../../secret", -EXDEV}, {"up/secret", -ELOOP},
-		{"link", -ELOOP},        {"absolute", -ELOOP},    {"gone", -ENOENT},          {"", -ENOENT},
+		{"../secret", -EXDEV},    {"/etc/passwd", -EXDEV}, {"d/../../secret", -EXDEV}, {"up/secret", -ELOOP},
+		{"link", -ELOOP},         {"absolute", -ELOOP},    {"gone", -ENOENT},          {"", -ENOENT},
 		{"file/below", -ENOTDIR}, {"d/within", -ELOOP},
 	};
 	struct place *place = *state;
@@ -110,8 +110,9 @@ static void test_parents(void **state)
 		const char *path;
 		const char *name; /* NULL: refused */
 	} rows[] = {
-		{"a", "a"}, {"d/e/f", "f"}, {"d/missing", "missing"}, {"", NULL},      {"/a", NULL},
-		{"d/", NULL}, {"d/..", NULL}, {".", NULL},             {"../a", NULL}, {"missing/a", NULL},
+		{"a", "a"},     {"d/e/f", "f"},      {"d/missing", "missing"}, {"", NULL},
+		{"/a", NULL},   {"d/", NULL},        {"d/..", NULL},           {".", NULL},
+		{"../a", NULL}, {"missing/a", NULL},
 	};
 	struct place *place = *state;
 
@@ -386,7 +387,8 @@ static int renames_try(int dir, int exchange)
 		return 1;
 	if (kt_fs_rename_new(dir, "a", dir, "c") != 0 || kt_fs_rename_new(dir, "c", dir, "a") != 0)
 		return 2;
-	if (fstatat(dir, "a", &a, 0) < 0 || kt_fs_exchange(dir, "a", dir, "b") != exchange || fstatat(dir, "b", &b, 0) < 0)
+	if (fstatat(dir, "a", &a, 0) < 0 || kt_fs_exchange(dir, "a", dir, "b") != exchange ||
+	    fstatat(dir, "b", &b, 0) < 0)
 		return 3;
 	if ((a.st_ino == b.st_ino) != (exchange == 0))
 		return 4;
@@ -405,7 +407,8 @@ static void test_renames(void **state)
 		pid_t pid = fork();
 
 		if (pid == 0)
-			_exit(codes[i] && flags_refuse(codes[i]) ? 9 : renames_try(place->dir, codes[i] ? -EOPNOTSUPP : 0));
+			_exit(codes[i] && flags_refuse(codes[i]) ? 9 :
+								   renames_try(place->dir, codes[i] ? -EOPNOTSUPP : 0));
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 0);
@@ -423,7 +426,8 @@ static void test_can_move(void **state)
 	assert_int_equal(kt_fs_can_move(place->dir, "d", place->dir, "taken"), 0);
 	assert_int_equal(kt_fs_can_move(place->dir, "f", place->dir, "taken"), 0);
 	assert_int_equal(kt_fs_can_move(place->dir, "none", place->dir, "taken"), -ENOENT);
-	assert_true(kt_fs_exists(place->dir, "d/e") && kt_fs_exists(place->dir, "f") && kt_fs_exists(place->dir, "taken/full"));
+	assert_true(kt_fs_exists(place->dir, "d/e") && kt_fs_exists(place->dir, "f") &&
+		    kt_fs_exists(place->dir, "taken/full"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -432,12 +436,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_twins),
-		TEST(test_nothing_leads_outside), TEST(test_parents),
-		TEST(test_read_limits),           TEST(test_read_without_size),
-		TEST(test_replace_file),          TEST(test_short_write_keeps_the_old),
-		TEST(test_full_device),           TEST(test_links),
-		TEST(test_make_dirs),             TEST(test_remove_tree),
-		TEST(test_remove_deep_tree),      TEST(test_renames),
+		TEST(test_nothing_leads_outside),
+		TEST(test_parents),
+		TEST(test_read_limits),
+		TEST(test_read_without_size),
+		TEST(test_replace_file),
+		TEST(test_short_write_keeps_the_old),
+		TEST(test_full_device),
+		TEST(test_links),
+		TEST(test_make_dirs),
+		TEST(test_remove_tree),
+		TEST(test_remove_deep_tree),
+		TEST(test_renames),
 		TEST(test_can_move),
 	};
 

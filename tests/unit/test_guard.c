@@ -34,9 +34,10 @@ static void take(struct kt_guard *guard, long code, const char *body, int64_t no
 	kt_guard_take(guard, &reply, now_ms);
 }
 
-static const char denied[] = "{\"kind\":\"Status\",\"message\":\"nodes \\\"mine\\\" is forbidden: ValidatingAdmissionPolicy "
-			     "'kontaind-own-node' with binding 'kontaind-own-node' denied request: kontaind may change no "
-			     "label but its own\"}";
+static const char denied[] =
+	"{\"kind\":\"Status\",\"message\":\"nodes \\\"mine\\\" is forbidden: ValidatingAdmissionPolicy "
+	"'kontaind-own-node' with binding 'kontaind-own-node' denied request: kontaind may change no "
+	"label but its own\"}";
 
 static void test_answers(void **context)
 {
@@ -48,10 +49,13 @@ static void test_answers(void **context)
 	} rows[] = {
 		{200, "{\"kind\":\"Node\"}", KT_GUARD_OPEN, 270, 331},
 		{422, denied, KT_GUARD_IN_FORCE, 3240, 3961},
-		{403, "{\"message\":\"admission webhook \\\"x\\\" denied the request: labels\"}", KT_GUARD_IN_FORCE, 3240, 3961},
-		{403, "{\"message\":\"User \\\"x\\\" cannot patch resource \\\"nodes\\\"\"}", KT_GUARD_UNKNOWN, 270, 331},
+		{403, "{\"message\":\"admission webhook \\\"x\\\" denied the request: labels\"}", KT_GUARD_IN_FORCE,
+		 3240, 3961},
+		{403, "{\"message\":\"User \\\"x\\\" cannot patch resource \\\"nodes\\\"\"}", KT_GUARD_UNKNOWN, 270,
+		 331},
 		{422, "{\"message\":\"Node \\\"mine\\\" is invalid: spec.x\"}", KT_GUARD_UNKNOWN, 270, 331},
-		{400, "{\"message\":\"admission webhook \\\"x\\\" does not support dry run\"}", KT_GUARD_UNKNOWN, 270, 331},
+		{400, "{\"message\":\"admission webhook \\\"x\\\" does not support dry run\"}", KT_GUARD_UNKNOWN, 270,
+		 331},
 		{401, "{\"message\":\"Unauthorized\"}", KT_GUARD_UNKNOWN, 270, 331},
 		{500, "denied", KT_GUARD_UNKNOWN, 270, 331},
 		{0, "", KT_GUARD_UNKNOWN, 270, 331},

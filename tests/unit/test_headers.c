@@ -64,9 +64,9 @@ static void test_kinds(void **state)
 		char type;
 		const char *said;
 	} rows[] = {
-		{'0', NULL}, {'\0', NULL}, {'1', NULL}, {'2', NULL}, {'3', NULL}, {'4', NULL}, {'5', NULL}, {'6', NULL},
-		{'7', "kind"}, {'A', "kind"}, {'D', "kind"}, {'N', "kind"}, {'V', "kind"}, {'X', "kind"}, {'Z', "kind"},
-		{'\xff', "kind"}, {'M', "multi-volume"}, {'S', "sparse"},
+		{'0', NULL},   {'\0', NULL},  {'1', NULL},   {'2', NULL},      {'3', NULL},           {'4', NULL},
+		{'5', NULL},   {'6', NULL},   {'7', "kind"}, {'A', "kind"},    {'D', "kind"},         {'N', "kind"},
+		{'V', "kind"}, {'X', "kind"}, {'Z', "kind"}, {'\xff', "kind"}, {'M', "multi-volume"}, {'S', "sparse"},
 	};
 
 	(void)state;
@@ -85,10 +85,17 @@ static void test_sizes(void **state)
 		const char *size;
 		const char *said;
 	} rows[] = {
-		{"00000000000", NULL}, {"0", NULL}, {"   17 ", NULL}, {"777777777777", NULL},
+		{"00000000000", NULL},
+		{"0", NULL},
+		{"   17 ", NULL},
+		{"777777777777", NULL},
 		{"\x80\1\1\1\1\1\1\1\1\1\1\1", NULL},
-		{"", "no number"}, {"            ", "no number"}, {"twelve bytes", "no number"}, {"12x", "no number"},
-		{"8", "no number"}, {"-1", "no number"},
+		{"", "no number"},
+		{"            ", "no number"},
+		{"twelve bytes", "no number"},
+		{"12x", "no number"},
+		{"8", "no number"},
+		{"-1", "no number"},
 	};
 
 	(void)state;

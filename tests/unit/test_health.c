@@ -13,7 +13,21 @@
 #include "serve/health.h"
 
 /* The nodes that there are. */
-enum situation { PROVEN, FAILED_UPGRADE, UNFIT, UNFIT_HELD, LANDING, GONE, OVERDUE, SILENT_SERVER, ALONE, HOSTILE, GUARDED, OPEN, OPEN_EXPECTED };
+enum situation {
+	PROVEN,
+	FAILED_UPGRADE,
+	UNFIT,
+	UNFIT_HELD,
+	LANDING,
+	GONE,
+	OVERDUE,
+	SILENT_SERVER,
+	ALONE,
+	HOSTILE,
+	GUARDED,
+	OPEN,
+	OPEN_EXPECTED
+};
 
 static void judge(enum situation what, struct kt_health *ret_health)
 {
@@ -25,8 +39,11 @@ static void judge(enum situation what, struct kt_health *ret_health)
 	kt_verdict_set(&state.node, true, KT_REASON_READY, "km 1.2 runs");
 	kt_verdict_set(&state.rollout, true, KT_REASON_READY, "1.2 is current");
 	switch (what) {
-	case PROVEN: break;
-	case FAILED_UPGRADE: kt_verdict_set(&state.rollout, false, KT_REASON_KM_ABORTED, "1.3 aborts"); break;
+	case PROVEN:
+		break;
+	case FAILED_UPGRADE:
+		kt_verdict_set(&state.rollout, false, KT_REASON_KM_ABORTED, "1.3 aborts");
+		break;
 	case UNFIT:
 		kt_verdict_set(&state.node, false, KT_REASON_DEVICE_MISSING, "no /dev/kvm");
 		state.rollout = state.node;
@@ -44,7 +61,9 @@ static void judge(enum situation what, struct kt_health *ret_health)
 		kt_verdict_set(&state.node, false, KT_REASON_ABSENT, "not wanted");
 		kt_verdict_set(&state.rollout, true, KT_REASON_ABSENT, "nothing left");
 		break;
-	case OVERDUE: input.state = NULL; break;
+	case OVERDUE:
+		input.state = NULL;
+		break;
 	case SILENT_SERVER:
 		input.is_reported = false;
 		input.report_problem = "the API server does not answer: no route";
@@ -53,8 +72,12 @@ static void judge(enum situation what, struct kt_health *ret_health)
 		input.is_standalone = true;
 		input.is_reported = false;
 		break;
-	case GUARDED: input.policy = KT_POLICY_IN_FORCE; break;
-	case OPEN: input.policy = KT_POLICY_OPEN; break;
+	case GUARDED:
+		input.policy = KT_POLICY_IN_FORCE;
+		break;
+	case OPEN:
+		input.policy = KT_POLICY_OPEN;
+		break;
 	case OPEN_EXPECTED:
 		input.policy = KT_POLICY_OPEN;
 		input.is_unguarded = true;
@@ -83,15 +106,27 @@ static const struct {
 
 	{PROVEN, "/readyz", false, {NULL}, 200, "ok\n"},
 	{PROVEN, "/readyz/", false, {NULL}, 200, "ok\n"},
-	{PROVEN, "/readyz", true, {NULL}, 200,
+	{PROVEN,
+	 "/readyz",
+	 true,
+	 {NULL},
+	 200,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok\n[+]km ok: km 1.2 runs\nreadyz check passed\n"},
 	{PROVEN, "/readyz/km", false, {NULL}, 200, "ok\n"},
 	{PROVEN, "/readyz/km", true, {NULL}, 200, "[+]km ok: km 1.2 runs\n"},
-	{PROVEN, "/readyz/nothing", false, {NULL}, 404,
+	{PROVEN,
+	 "/readyz/nothing",
+	 false,
+	 {NULL},
+	 404,
 	 "not found: readyz has the checks state, version, report, km, policy\n"},
 
 	/* The old version serves, the one asked for does not: not done, yet able. */
-	{FAILED_UPGRADE, "/readyz", false, {NULL}, 503,
+	{FAILED_UPGRADE,
+	 "/readyz",
+	 false,
+	 {NULL},
+	 503,
 	 "[+]state ok\n[-]version failed: KmAborted: 1.3 aborts\n[+]report ok\n[+]km ok: km 1.2 runs\n"
 	 "readyz check failed\n"},
 	{FAILED_UPGRADE, "/readyz/version", false, {NULL}, 503, "[-]version failed: KmAborted: 1.3 aborts\n"},
@@ -100,56 +135,108 @@ static const struct {
 
 	/* Done, though it can run nothing: it holds up no other node, and says so. */
 	{UNFIT, "/readyz", false, {NULL}, 200, "unfit: DeviceMissing\n"},
-	{UNFIT, "/readyz", true, {NULL}, 200,
+	{UNFIT,
+	 "/readyz",
+	 true,
+	 {NULL},
+	 200,
 	 "[+]state ok\n[+]version ok: DeviceMissing: no /dev/kvm\n[+]report ok\n"
 	 "[+]km unfit: DeviceMissing: no /dev/kvm\nreadyz check passed\n"},
 	{UNFIT, "/readyz/km", false, {NULL}, 503, "[-]km unfit: DeviceMissing: no /dev/kvm\n"},
 	{UNFIT, "/readyz/version", false, {NULL}, 200, "ok\n"},
 	{UNFIT, "/readyz", false, {"km", NULL}, 200, "ok\n"},
-	{UNFIT_HELD, "/readyz", false, {NULL}, 503,
+	{UNFIT_HELD,
+	 "/readyz",
+	 false,
+	 {NULL},
+	 503,
 	 "[+]state ok\n[-]version failed: DeviceMissing: no /dev/kvm\n[+]report ok\n"
 	 "[-]km failed: DeviceMissing: no /dev/kvm\nreadyz check failed\n"},
 
-	{LANDING, "/readyz", false, {NULL}, 503,
+	{LANDING,
+	 "/readyz",
+	 false,
+	 {NULL},
+	 503,
 	 "[+]state ok\n[-]version failed: Starting\n[+]report ok\n[-]km failed: Starting\nreadyz check failed\n"},
 	{GONE, "/readyz", false, {NULL}, 200, "unfit: Absent\n"},
 	{GONE, "/readyz/km", false, {NULL}, 503, "[-]km unfit: Absent: not wanted\n"},
 
-	{OVERDUE, "/readyz", false, {NULL}, 503,
+	{OVERDUE,
+	 "/readyz",
+	 false,
+	 {NULL},
+	 503,
 	 "[-]state failed: StateOverdue: overdue by 7 s\n[-]version failed: StateOverdue\n[+]report ok\n"
 	 "[-]km failed: StateOverdue\nreadyz check failed\n"},
-	{OVERDUE, "/readyz", false, {"state", NULL}, 503,
+	{OVERDUE,
+	 "/readyz",
+	 false,
+	 {"state", NULL},
+	 503,
 	 "[+]state excluded: ok\n[-]version failed: StateOverdue\n[+]report ok\n[-]km failed: StateOverdue\n"
 	 "readyz check failed\n"},
 
-	{SILENT_SERVER, "/readyz", false, {NULL}, 503,
+	{SILENT_SERVER,
+	 "/readyz",
+	 false,
+	 {NULL},
+	 503,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[-]report failed: the API server does not answer: no route\n"
 	 "[+]km ok: km 1.2 runs\nreadyz check failed\n"},
-	{SILENT_SERVER, "/readyz", true, {"report", "nothing"}, 200,
+	{SILENT_SERVER,
+	 "/readyz",
+	 true,
+	 {"report", "nothing"},
+	 200,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report excluded: ok\n[+]km ok: km 1.2 runs\n"
 	 "warn: exclude names a check that is not here\nreadyz check passed\n"},
-	{ALONE, "/readyz", true, {NULL}, 200,
+	{ALONE,
+	 "/readyz",
+	 true,
+	 {NULL},
+	 200,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok: standalone\n[+]km ok: km 1.2 runs\n"
 	 "readyz check passed\n"},
 
 	/* Said, and no reason to be not ready. */
-	{GUARDED, "/readyz", true, {NULL}, 200,
+	{GUARDED,
+	 "/readyz",
+	 true,
+	 {NULL},
+	 200,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok\n[+]km ok: km 1.2 runs\n[+]policy ok: in force\n"
 	 "readyz check passed\n"},
 	{OPEN, "/readyz", false, {NULL}, 200, "ok\n"},
-	{OPEN, "/readyz", true, {NULL}, 200,
+	{OPEN,
+	 "/readyz",
+	 true,
+	 {NULL},
+	 200,
 	 "[+]state ok\n[+]version ok: 1.2 is current\n[+]report ok\n[+]km ok: km 1.2 runs\n"
 	 "[+]policy warning: not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
 	 "report.unguarded\nreadyz check passed\n"},
-	{OPEN, "/readyz/policy", false, {NULL}, 503,
+	{OPEN,
+	 "/readyz/policy",
+	 false,
+	 {NULL},
+	 503,
 	 "[-]policy warning: not in force: this token can change any node; apply manifests/base/policy.yaml, or set "
 	 "report.unguarded\n"},
-	{OPEN_EXPECTED, "/readyz/policy", true, {NULL}, 200,
+	{OPEN_EXPECTED,
+	 "/readyz/policy",
+	 true,
+	 {NULL},
+	 200,
 	 "[+]policy ok: not in force, as the config says (report.unguarded)\n"},
 	{PROVEN, "/readyz/policy", true, {NULL}, 200, "[+]policy ok: not known yet\n"},
 
 	/* A line break in a state makes no line. */
-	{HOSTILE, "/readyz", false, {NULL}, 503,
+	{HOSTILE,
+	 "/readyz",
+	 false,
+	 {NULL},
+	 503,
 	 "[+]state ok\n[-]version failed: KmFailed:  readyz check passed\n[+]report ok\n"
 	 "[+]km ok: x [+]state ok  [2J?\nreadyz check failed\n"},
 

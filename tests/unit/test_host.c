@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "../../installer/node/host/host.h"
-#include "kontain/node/node.h"
 #include "kontain/base/proc.h"
+#include "kontain/node/node.h"
 
 static void test_kernels(void **state)
 {
@@ -24,10 +24,20 @@ static void test_kernels(void **state)
 		const char *release;
 		bool is_new_enough;
 	} rows[] = {
-		{"5.8", true},   {"5.8.0-63-generic", true}, {"5.10.0-amd64", true}, {"6.1.0-18-cloud-amd64", true},
-		{"10.0", true},  {"6", true},		     {"5.7.19", false},	     {"5.4.0-150-generic", false},
-		{"4.15", false}, {"5", false},		     {"", false},	     {"linux", false},
-		{"-6.1", false}, {"5.80", true},
+		{"5.8", true},
+		{"5.8.0-63-generic", true},
+		{"5.10.0-amd64", true},
+		{"6.1.0-18-cloud-amd64", true},
+		{"10.0", true},
+		{"6", true},
+		{"5.7.19", false},
+		{"5.4.0-150-generic", false},
+		{"4.15", false},
+		{"5", false},
+		{"", false},
+		{"linux", false},
+		{"-6.1", false},
+		{"5.80", true},
 	};
 
 	(void)state;
@@ -47,16 +57,20 @@ static void test_rules(void **state)
 		const char *words;
 	} rows[] = {
 		{{FIT}, 0, KT_REASON_NONE, ""},
-		{{.kernel = "5.8.0", .xsave = true, .mmap_min_addr = 131072, .file_limit = UINT64_MAX}, 0,
-		 KT_REASON_NONE, ""},
+		{{.kernel = "5.8.0", .xsave = true, .mmap_min_addr = 131072, .file_limit = UINT64_MAX},
+		 0,
+		 KT_REASON_NONE,
+		 ""},
 		{{.kernel = "5.4.0", .xsave = true, .file_limit = 1024}, 0, KT_REASON_KERNEL_TOO_OLD, "Linux 5.4.0"},
 		{{.kernel = "6.1.0", .cpu_model = "Atom", .file_limit = 1024}, 0, KT_REASON_XSAVE_MISSING, "Atom"},
 		{{FIT}, -ENOENT, KT_REASON_PROC_MISSING, "/host/proc"},
-		{{.kernel = "6.1.0", .xsave = true, .mmap_min_addr = 131073, .file_limit = 1024}, 0,
-		 KT_REASON_MMAP_MIN_ADDR, "131073"},
+		{{.kernel = "6.1.0", .xsave = true, .mmap_min_addr = 131073, .file_limit = 1024},
+		 0,
+		 KT_REASON_MMAP_MIN_ADDR,
+		 "131073"},
 		{{.kernel = "6.1.0", .xsave = true, .file_limit = 1023}, 0, KT_REASON_FILE_LIMIT, "1023"},
 		{{.kernel = "4.4", .file_limit = 1}, -ENOENT, KT_REASON_KERNEL_TOO_OLD, "4.4"},
-		 /* the first that breaks */
+		/* the first that breaks */
 	};
 
 	(void)state;
@@ -92,9 +106,15 @@ static void test_rows(void **state)
 		{"lockdown", KT_RUNG_NOTE, KT_REASON_NONE, "integrity"},
 		{"modules", KT_RUNG_NOTE, KT_REASON_NONE, "kvm loaded"},
 	};
-	struct kt_state_host host = {.kernel = "4.4", .xsave = true, .file_limit = 12, .cpu_model = "Atom",
-				     .hypervisor = "Microsoft Hv", .confidential = "tdx", .selinux = "enforcing",
-				     .lockdown = "integrity", .modules = "kvm loaded"};
+	struct kt_state_host host = {.kernel = "4.4",
+				     .xsave = true,
+				     .file_limit = 12,
+				     .cpu_model = "Atom",
+				     .hypervisor = "Microsoft Hv",
+				     .confidential = "tdx",
+				     .selinux = "enforcing",
+				     .lockdown = "integrity",
+				     .modules = "kvm loaded"};
 	struct kt_host_facts facts = {.host = "/host", .state = &host, .proc_code = -ENOENT};
 	struct kt_checks checks = {.count = 0};
 
@@ -201,7 +221,7 @@ static void test_decoy_proc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernels),	  cmocka_unit_test(test_rules),	     cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_kernels),   cmocka_unit_test(test_rules),      cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_this_host), cmocka_unit_test(test_file_limit), cmocka_unit_test(test_decoy_proc),
 	};
 

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "kontain/contract/jsonbound.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/jsonbound.h"
 #include "kontain/contract/state.h"
 #include "kube/report.h"
 
@@ -48,8 +48,17 @@ static void test_the_count(void **context)
 		const char *text;
 		size_t signs;
 	} rows[] = {
-		{"", 0}, {"1", 0}, {"[]", 1}, {"[1,2]", 2}, {"{\"a\":[{}]}", 4}, {"\"[{,:\"", 0},
-		{"[\"\\\"[[[\",1]", 2}, {"[\"\\\\\",[]]", 3}, {"[\"", 1}, {"[\"\\", 1}, {"\\\"[", 0},
+		{"", 0},
+		{"1", 0},
+		{"[]", 1},
+		{"[1,2]", 2},
+		{"{\"a\":[{}]}", 4},
+		{"\"[{,:\"", 0},
+		{"[\"\\\"[[[\",1]", 2},
+		{"[\"\\\\\",[]]", 3},
+		{"[\"", 1},
+		{"[\"\\", 1},
+		{"\\\"[", 0},
 	};
 
 	(void)context;
@@ -67,9 +76,17 @@ static const struct {
 	const char *head, *unit, *tail;
 	size_t signs; /* of a unit */
 } dense[] = {
-	{"[", "{},", "0]", 2},	   {"[", "[],", "0]", 2},	   {"[", "1,", "0]", 1},     {"[", "\"\",", "0]", 1},
-	{"[", "{\"\":{}},", "0]", 4}, {"[", "{\"\":1},", "0]", 3},    {"[", "[[]],", "0]", 3},  {"[", "{\"\":\"\"},", "0]", 3},
-	{"{", "\"%u\":1,", "\"\":0}", 2}, {"{", "\"%u\":{},", "\"\":0}", 3}, {"{", "\"%u\":\"\",", "\"\":0}", 2},
+	{"[", "{},", "0]", 2},
+	{"[", "[],", "0]", 2},
+	{"[", "1,", "0]", 1},
+	{"[", "\"\",", "0]", 1},
+	{"[", "{\"\":{}},", "0]", 4},
+	{"[", "{\"\":1},", "0]", 3},
+	{"[", "[[]],", "0]", 3},
+	{"[", "{\"\":\"\"},", "0]", 3},
+	{"{", "\"%u\":1,", "\"\":0}", 2},
+	{"{", "\"%u\":{},", "\"\":0}", 3},
+	{"{", "\"%u\":\"\",", "\"\":0}", 2},
 	{"{", "\"%u\":[{}],", "\"\":0}", 4},
 };
 
@@ -83,8 +100,8 @@ static char *write_dense(size_t row, size_t signs)
 	for (size_t i = 0; i < units; i++) {
 		const char *rest = strstr(dense[row].unit, "%u");
 
-		size += rest ? (size_t)sprintf(text + size, "\"%zu%s", i, rest + 2)
-			     : (size_t)sprintf(text + size, "%s", dense[row].unit);
+		size += rest ? (size_t)sprintf(text + size, "\"%zu%s", i, rest + 2) :
+			       (size_t)sprintf(text + size, "%s", dense[row].unit);
 	}
 	sprintf(text + size, "%s", dense[row].tail);
 	return text;

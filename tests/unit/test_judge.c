@@ -29,8 +29,11 @@ static struct kt_km_end end_of(const struct row *row)
 		.timed_out = row->timed_out,
 		.exit_status = row->status < 0 ? -1 : row->status,
 		.signal = row->status < 0 ? -row->status : 0,
-		.child = {.output = (char *)row->output, .output_size = strlen(row->output),
-			  .errors = (char *)row->errors, .errors_size = strlen(row->errors), .duration_ms = 77},
+		.child = {.output = (char *)row->output,
+			  .output_size = strlen(row->output),
+			  .errors = (char *)row->errors,
+			  .errors_size = strlen(row->errors),
+			  .duration_ms = 77},
 	};
 }
 
@@ -55,45 +58,57 @@ static void test_payload(void **state)
 		{"no newline", false, 42, LINE ".kontain.KVM", "", KT_REASON_KM_GARBLED, ""},
 		{"two lines", false, 42, LINE ".kontain.KVM\nmore\n", "", KT_REASON_KM_GARBLED, ""},
 		{"no release", false, 42, "kontain-proof integer \n", "", KT_REASON_KM_GARBLED, ""},
-		{"bytes that are no text", false, 42, "\x7f" "ELF\x01\xff", "", KT_REASON_KM_GARBLED, "?ELF??"},
+		{"bytes that are no text", false, 42,
+		 "\x7f"
+		 "ELF\x01\xff",
+		 "", KT_REASON_KM_GARBLED, "?ELF??"},
 		{"words before it", false, 42, "hello\n" LINE ".kontain.KVM\n", "", KT_REASON_KM_GARBLED, ""},
 		{"a release that is too long", false, 42,
-		 LINE "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", "",
-		 KT_REASON_KM_GARBLED, ""},
+		 LINE
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+		 "", KT_REASON_KM_GARBLED, ""},
 		{"wrong status", false, 0, LINE ".kontain.KVM\n", "", KT_REASON_KM_EXIT_WRONG,
 		 "the integer program exited with 42 but km reported 0"},
 		{"ended at once", false, 0, "", "", KT_REASON_KM_EXIT_WRONG, "km reported 0; output: none"},
 		{"another status", false, 77, "", "", KT_REASON_KM_EXIT_WRONG, "km reported 77"},
 		{"wrong sums", false, 43, "", "", KT_REASON_KM_EXIT_WRONG, "its sums came out wrong (status 43)"},
-		{"43 behind the line", false, 43, LINE ".kontain.KVM\n", "", KT_REASON_KM_EXIT_WRONG, "42 but km reported 43"},
+		{"43 behind the line", false, 43, LINE ".kontain.KVM\n", "", KT_REASON_KM_EXIT_WRONG,
+		 "42 but km reported 43"},
 		{"no uname", false, 44, "", "", KT_REASON_KM_EXIT_WRONG, "call of uname failed (status 44)"},
 		{"no write", false, 45, "", "", KT_REASON_KM_EXIT_WRONG, "call of write failed (status 45)"},
 		/* what 1, 2 and 3 mean, only km's words say */
 		{"no device", false, 1, "", "km: Can't open default device file.: Permission denied\n",
 		 KT_REASON_KM_DEVICE_FAILED, "program to its end: it cannot open its device; output: km: Can't open"},
-		{"no virtual machine", false, 1, "", "KVM: create VM failed: Invalid argument\n", KT_REASON_KM_DEVICE_FAILED,
+		{"no virtual machine", false, 1, "", "KVM: create VM failed: Invalid argument\n",
+		 KT_REASON_KM_DEVICE_FAILED,
 		 "status 1 and did not run the integer program to its end: it cannot use KVM; output: KVM: create VM"},
 		{"not even integer code", false, 1, "", "KVM: internal error, suberr 0x1 VCPU 0 RIP 0x1\n",
-		 KT_REASON_KM_DEVICE_FAILED, "KVM stopped the guest with an internal error; output: KVM: internal error"},
+		 KT_REASON_KM_DEVICE_FAILED,
+		 "KVM stopped the guest with an internal error; output: KVM: internal error"},
 		{"another holds it", false, 1, "", "KVM: create VM failed: Device or resource busy\n", KT_REASON_BUSY,
 		 "something else holds what it needs"},
 		{"no memory", false, 1, "", "KVM: no memory for reserved pages: Cannot allocate memory\n",
 		 KT_REASON_KM_OUT_OF_RESOURCES, "it gets no memory"},
-		{"usage", false, 1, "", "Failed to determine payload name or find .km file for x\nUsage: km [options]\n\t-v\n",
+		{"usage", false, 1, "",
+		 "Failed to determine payload name or find .km file for x\nUsage: km [options]\n\t-v\n",
 		 KT_REASON_KM_FAILED, "it does not find the program; output: Failed to determine payload name or find"},
-		{"words that nobody knows", false, 1, "", "oh\ndear\n", KT_REASON_KM_FAILED, "its end; output: oh dear"},
+		{"words that nobody knows", false, 1, "", "oh\ndear\n", KT_REASON_KM_FAILED,
+		 "its end; output: oh dear"},
 		{"no words", false, 1, "", "", KT_REASON_KM_FAILED, "its end; output: none"},
 		{"words of another status", false, 3, "", "KVM: create VM failed: Invalid argument\n",
 		 KT_REASON_KM_DEVICE_FAILED, "status 3"},
-		{"words on stdout are the payload's", false, 1, "KVM: create VM failed\n", "", KT_REASON_KM_FAILED, "output: KVM"},
+		{"words on stdout are the payload's", false, 1, "KVM: create VM failed\n", "", KT_REASON_KM_FAILED,
+		 "output: KVM"},
 		{"no payload", false, 2, "", "open /payload failed: No such file or directory\n", KT_REASON_KM_FAILED,
 		 "it cannot open the program or its interpreter; output: open /payload failed"},
-		{"2 without words", false, 2, "", "", KT_REASON_KM_FAILED, "status 2 and did not run the integer program"},
+		{"2 without words", false, 2, "", "", KT_REASON_KM_FAILED,
+		 "status 2 and did not run the integer program"},
 		{"kernel", false, 3, "", "Kernel 4.4.0 is too old. The oldest supported kernel is 4.15\n",
 		 KT_REASON_KM_KERNEL_TOO_OLD, "it finds this kernel too old; output: Kernel 4.4.0"},
-		{"3 without words", false, 3, "", "closing vcpu fd: Bad file descriptor\n", KT_REASON_KM_FAILED, "closing vcpu"},
-		{"a status beyond km's, with its words", false, 4, "", "KVM: create VM failed\n", KT_REASON_KM_EXIT_WRONG,
-		 "km reported 4"},
+		{"3 without words", false, 3, "", "closing vcpu fd: Bad file descriptor\n", KT_REASON_KM_FAILED,
+		 "closing vcpu"},
+		{"a status beyond km's, with its words", false, 4, "", "KVM: create VM failed\n",
+		 KT_REASON_KM_EXIT_WRONG, "km reported 4"},
 		{"assertion, as a shell says it", false, 134, "", "assert\n", KT_REASON_KM_ABORTED,
 		 "aborted with status 134 (SIGABRT)"},
 		{"assertion", false, -SIGABRT, "", "a\nb", KT_REASON_KM_ABORTED, "aborted by signal 6 (SIGABRT)"},
@@ -106,7 +121,8 @@ static void test_payload(void **state)
 		{"killed with the line said", false, -SIGKILL, LINE ".kontain.KVM\n", "", KT_REASON_KM_KILLED,
 		 "from outside by signal 9"},
 		{"told to end", false, -SIGTERM, "", "", KT_REASON_KM_KILLED, "signal 15"},
-		{"a status that only looks like a signal", false, 137, "", "", KT_REASON_KM_EXIT_WRONG, "km reported 137"},
+		{"a status that only looks like a signal", false, 137, "", "", KT_REASON_KM_EXIT_WRONG,
+		 "km reported 137"},
 		{"hung", true, -9, "", "", KT_REASON_KM_HUNG, "77 ms"},
 		{"hung after the line", true, -9, LINE ".kontain.KVM\n", "", KT_REASON_KM_HUNG, ""},
 	};
@@ -147,19 +163,27 @@ static void test_own(void **state)
 		 "Hello, world"},
 		{{"status", false, 7, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "exited with 7"},
 		 "Hello, world"},
-		{{"status of its own", false, 1, "", "no", KT_REASON_SELF_TEST_FAILED, "exited with 1; output: no"}, ""},
-		{{"a file of the bundle is missing", false, 2, "", "open /x failed: No such file\n", KT_REASON_SELF_TEST_FAILED,
-		  "exited with 2: it cannot open the program or its interpreter; output: open /x"}, ""},
+		{{"status of its own", false, 1, "", "no", KT_REASON_SELF_TEST_FAILED, "exited with 1; output: no"},
+		 ""},
+		{{"a file of the bundle is missing", false, 2, "", "open /x failed: No such file\n",
+		  KT_REASON_SELF_TEST_FAILED,
+		  "exited with 2: it cannot open the program or its interpreter; output: open /x"},
+		 ""},
 		{{"usage", false, 1, "", "Usage: km [options]\n", KT_REASON_SELF_TEST_FAILED, "these arguments"}, ""},
 		{{"KVM's trouble", false, 1, "", "KVM: vcpu run failed: Bad address\n", KT_REASON_KM_DEVICE_FAILED,
-		  "self-test tests/hello_test.km exited with 1: it cannot use KVM"}, ""},
+		  "self-test tests/hello_test.km exited with 1: it cannot use KVM"},
+		 ""},
 		{{"the node's trouble", false, 1, "", "KVM: create VCPU 0 failed: Cannot allocate memory\n",
-		  KT_REASON_KM_OUT_OF_RESOURCES, "it gets no memory"}, ""},
+		  KT_REASON_KM_OUT_OF_RESOURCES, "it gets no memory"},
+		 ""},
 		{{"a status of its own, and words", false, 9, "", "KVM: create VM failed\n", KT_REASON_SELF_TEST_FAILED,
-		  "exited with 9; output: KVM"}, ""},
+		  "exited with 9; output: KVM"},
+		 ""},
 		{{"killed", false, -9, "", "", KT_REASON_KM_KILLED, "self-test: km was ended from outside"}, ""},
-		{{"crashed", false, -11, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "signal 11"}, "Hello, world"},
-		{{"hung", true, -9, "Hello, world\n", "", KT_REASON_KM_HUNG, "self-test: km did not end"}, "Hello, world"},
+		{{"crashed", false, -11, "Hello, world\n", "", KT_REASON_SELF_TEST_FAILED, "signal 11"},
+		 "Hello, world"},
+		{{"hung", true, -9, "Hello, world\n", "", KT_REASON_KM_HUNG, "self-test: km did not end"},
+		 "Hello, world"},
 	};
 
 	(void)state;
@@ -184,11 +208,12 @@ static void test_emulation(void **state)
 		 KT_REASON_NONE, "12:00 km_vcpu_run KVM: internal error, suberr 0x1 VCPU 0"},
 		{"with a core", false, -SIGABRT, "", words, KT_REASON_NONE, words},
 		{"with a core, as a shell says it", false, 134, "", words, KT_REASON_NONE, words},
-		{"a blank behind it", false, 1, "", "KVM: internal error, suberr 0x1VCPU 0 RIP 0x1 CR2 0x0 ", KT_REASON_NONE,
-		 "KVM: internal error, suberr 0x1VCPU 0 RIP 0x1 CR2 0x0"},
+		{"a blank behind it", false, 1, "", "KVM: internal error, suberr 0x1VCPU 0 RIP 0x1 CR2 0x0 ",
+		 KT_REASON_NONE, "KVM: internal error, suberr 0x1VCPU 0 RIP 0x1 CR2 0x0"},
 		{"no words", false, 1, "", "", KT_REASON_KM_FAILED, ""},
 		{"an abort without words", false, -SIGABRT, "", "assertion\n", KT_REASON_KM_ABORTED, ""},
-		{"another internal error", false, 1, "", "KVM: internal error, suberr 0x3\n", KT_REASON_KM_DEVICE_FAILED, ""},
+		{"another internal error", false, 1, "", "KVM: internal error, suberr 0x3\n",
+		 KT_REASON_KM_DEVICE_FAILED, ""},
 		{"and another", false, 1, "", "KVM: internal error, suberr 0x11\n", KT_REASON_KM_DEVICE_FAILED, ""},
 		{"on stdout", false, 1, words, "", KT_REASON_KM_FAILED, ""},
 		{"another signal", false, -SIGSEGV, "", words, KT_REASON_KM_CRASHED, ""},
@@ -208,7 +233,8 @@ static void test_emulation(void **state)
 			fail_msg("%s", rows[i].what);
 		if (rows[i].reason == KT_REASON_NONE)
 			assert_string_equal(line, rows[i].words);
-		else if (kt_judge_payload(&end, "sse2", HOST, hypervisor, release, &err) == 0 || err.reason != rows[i].reason)
+		else if (kt_judge_payload(&end, "sse2", HOST, hypervisor, release, &err) == 0 ||
+			 err.reason != rows[i].reason)
 			fail_msg("%s: %s: %s", rows[i].what, kt_reason_name(err.reason), err.text);
 	}
 }
@@ -216,8 +242,9 @@ static void test_emulation(void **state)
 /* The sentence's end behind "output: ", of a km that ended with 1. */
 static void words_of(const char *errors, size_t size, struct kt_error *err, const char **ret_words)
 {
-	struct kt_km_end end = {.exit_status = 1, .child = {.output = (char *)"out", .output_size = 3,
-	 .errors = (char *)errors, .errors_size = size}};
+	struct kt_km_end end = {
+		.exit_status = 1,
+		.child = {.output = (char *)"out", .output_size = 3, .errors = (char *)errors, .errors_size = size}};
 	char hypervisor[8], release[96];
 
 	assert_true(kt_judge_payload(&end, "integer", HOST, hypervisor, release, err) < 0);
@@ -233,7 +260,7 @@ static void test_last_words(void **state)
 	static const char tail[] = "x\033[1m\t\t\n y\0z\xff\n";
 	static const struct {
 		const char *what;
-		size_t before;      /* bytes of 'a' before the text */
+		size_t before; /* bytes of 'a' before the text */
 		const char *text;
 		const char *words;
 	} rows[] = {

@@ -1,9 +1,9 @@
 /* links: kt_node kt_contract kt_base */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,8 @@
 
 #include "../../installer/node/kvm/device.h"
 #include "../../installer/node/kvm/guest.h"
-#include "kontain/node/node.h"
 #include "kontain/base/own.h"
+#include "kontain/node/node.h"
 
 static char folder[] = "/tmp/kt-kvm-XXXXXX";
 static char node[sizeof(folder) + 8];
@@ -212,9 +212,11 @@ static void guest_is(struct vm *vm, const struct kt_guest_program *program, unsi
 		fail_msg("%s: %s", kt_reason_name(err.reason), err.text);
 }
 
-#define PROGRAM(text, mode) \
-	{.name = "the test", .is_long = (mode), .code = (const unsigned char *)(text), .size = sizeof(text) - 1, \
-	 .told = 0x2345, .told_size = 2}
+#define PROGRAM(text, mode)                                                                   \
+	{                                                                                     \
+		.name = "the test", .is_long = (mode), .code = (const unsigned char *)(text), \
+		.size = sizeof(text) - 1, .told = 0x2345, .told_size = 2                      \
+	}
 #define OUT_2345 "\xba\x4d\x4b\xb8\x45\x23\xef" /* real mode: mov $0x4b4d, %dx; mov $0x2345, %ax; out %ax, %dx */
 
 static void test_guest_real(void **state)
@@ -229,8 +231,8 @@ static void test_guest_long(void **state)
 
 static void test_guest_hangs(void **state)
 {
-	static const struct kt_guest_program at_once = PROGRAM("\xeb\xfe", false), later = PROGRAM(OUT_2345 "\xeb\xfe",
-	 false);
+	static const struct kt_guest_program at_once = PROGRAM("\xeb\xfe", false),
+					     later = PROGRAM(OUT_2345 "\xeb\xfe", false);
 	struct itimerval timer;
 	struct sigaction action;
 
@@ -253,11 +255,11 @@ static void test_guest_hangs_in_long_mode(void **state)
 static void test_guest_says_something_else(void **state)
 {
 	static const struct kt_guest_program programs[] = {
-		PROGRAM("\xf4", false),					   /* nothing */
-		PROGRAM("\xba\x4d\x4b\xb8\x46\x23\xef\xf4", false),	   /* another number */
-		PROGRAM("\xba\x4e\x4b\xb8\x45\x23\xef\xf4", false),	   /* to another port */
-		PROGRAM("\xba\x4d\x4b\xb8\x45\x23\xee\xf4", false),	   /* one byte of it */
-		PROGRAM(OUT_2345 OUT_2345 "\xf4", false),		   /* twice */
+		PROGRAM("\xf4", false),                             /* nothing */
+		PROGRAM("\xba\x4d\x4b\xb8\x46\x23\xef\xf4", false), /* another number */
+		PROGRAM("\xba\x4e\x4b\xb8\x45\x23\xef\xf4", false), /* to another port */
+		PROGRAM("\xba\x4d\x4b\xb8\x45\x23\xee\xf4", false), /* one byte of it */
+		PROGRAM(OUT_2345 OUT_2345 "\xf4", false),           /* twice */
 	};
 
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
@@ -275,7 +277,8 @@ static void test_guest_forgets_its_memory(void **state)
 /* movdqa %xmm1, %xmm0 in long mode, which every emulator of KVM's knows: the vector registers are on, or they are
  * not. */
 #define MOVDQA "\x66\x0f\x6f\xc1"
-#define OUT_LONG "\x66\xba\x4d\x4b\x66\xb8\x45\x23\x66\xef\xf4" /* mov $0x4b4d, %dx; mov $0x2345, %ax; out %ax, %dx; hlt */
+#define OUT_LONG \
+	"\x66\xba\x4d\x4b\x66\xb8\x45\x23\x66\xef\xf4" /* mov $0x4b4d, %dx; mov $0x2345, %ax; out %ax, %dx; hlt */
 
 static void test_vector_registers(void **state)
 {

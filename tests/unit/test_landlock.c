@@ -53,13 +53,13 @@ static int renames(const char *from, const char *to)
 	return rename(old, in_root(to)) < 0 ? errno : 0;
 }
 
-#define EXPECT(what, wanted)                                                                        \
-	do {                                                                                        \
-		int got_ = (what);                                                                  \
-		if (got_ != (wanted)) {                                                             \
+#define EXPECT(what, wanted)                                                                                    \
+	do {                                                                                                    \
+		int got_ = (what);                                                                              \
+		if (got_ != (wanted)) {                                                                         \
 			fprintf(stderr, "%s: %s, and should be %s\n", #what, strerror(got_), strerror(wanted)); \
-			return 1;                                                                   \
-		}                                                                                   \
+			return 1;                                                                               \
+		}                                                                                               \
 	} while (0)
 
 static int confine(struct kt_landlock *set)
@@ -123,7 +123,8 @@ static int tcp_in_child(void)
 	KT_OWN(kt_close_fd) int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	KT_OWN(kt_close_fd) int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	KT_OWN(kt_close_fd) int binder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, second = address;
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+			   second = address;
 	socklen_t size = sizeof(address);
 
 	if (bind(server, (void *)&address, size) < 0 || listen(server, 1) < 0 ||
@@ -214,8 +215,8 @@ static int make_root(void **state)
 
 static int remove_root(void **state)
 {
-	static const char *const names[] = {"read/file", "read/link", "one", "other", "above/file", "read", "write",
-					    "above"};
+	static const char *const names[] = {"read/file",  "read/link", "one",   "other",
+					    "above/file", "read",      "write", "above"};
 	int r = 0;
 
 	(void)state;

@@ -60,8 +60,9 @@ static void test_json_line(void **state)
 	(void)state;
 	json_lines(text, sizeof(text), KT_LOG_INFO, speak_plain);
 	assert_memory_equal(text, "{\"time\":\"20", 11);
-	assert_non_null(strstr(text, "Z\",\"level\":\"info\",\"program\":\"tester\",\"event\":\"landed\",\"version\":\"1.2\","
-				     "\"reason\":\"Ready\"}\n{\"time\""));
+	assert_non_null(strstr(text,
+			       "Z\",\"level\":\"info\",\"program\":\"tester\",\"event\":\"landed\",\"version\":\"1.2\","
+			       "\"reason\":\"Ready\"}\n{\"time\""));
 	assert_null(strstr(text, "hidden"));
 	assert_null(strstr(text, "err\":"));
 	assert_non_null(strstr(text, "\"level\":\"error\",\"program\":\"tester\",\"event\":\"bare\"}\n"));
@@ -86,7 +87,8 @@ static char huge[100000];
 static void speak_huge(void)
 {
 	memset(huge, '\n', sizeof(huge) - 1);
-	kt_log(KT_LOG_ERROR, "huge", "a", huge, "b", huge, "c", huge, "d", huge, "e", huge, "f", huge, "g", "last", NULL);
+	kt_log(KT_LOG_ERROR, "huge", "a", huge, "b", huge, "c", huge, "d", huge, "e", huge, "f", huge, "g", "last",
+	       NULL);
 }
 
 /* Whatever comes, a line is one line and closed. */

@@ -12,13 +12,19 @@
 #include <jansson.h>
 
 #include "../../installer/bundle/lookup.h"
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/manifest.h"
 
 #define SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-#define FILE_(name) {.path = name, .mode = 0644, .sha256 = SHA}
-#define LINK_(name, target) {.path = name, .link = target}
+#define FILE_(name)                                       \
+	{                                                 \
+		.path = name, .mode = 0644, .sha256 = SHA \
+	}
+#define LINK_(name, target)                  \
+	{                                    \
+		.path = name, .link = target \
+	}
 
 static char *self_test[] = {(char *)"tests/hello_test.km", (char *)"Hello", NULL};
 
@@ -39,8 +45,11 @@ static const struct kt_file extra_files[] = {{.path = "tests/hello_test.km", .mo
 /* Its lists are its own, its self-test is borrowed: drop() it. */
 static void fill(struct kt_manifest *manifest)
 {
-	*manifest = (struct kt_manifest){.version = "0.10.3", .arch = "x86_64", .component_count = 2,
-					 .self_test_argv = self_test, .self_test_expect = (char *)"Hello, world"};
+	*manifest = (struct kt_manifest){.version = "0.10.3",
+					 .arch = "x86_64",
+					 .component_count = 2,
+					 .self_test_argv = self_test,
+					 .self_test_expect = (char *)"Hello, world"};
 	component_fill(&manifest->components[0], "km", km_files, 2);
 	component_fill(&manifest->components[1], "extras", extra_files, 1);
 }
@@ -51,17 +60,16 @@ static void drop(struct kt_manifest *manifest)
 		kt_filelist_done(&manifest->components[i].list);
 }
 
-static const char wanted[] =
-	"{\n"
-	"  \"apiVersion\": \"kontain.app/v1\",\n"
-	"  \"kind\": \"Bundle\",\n"
-	"  \"version\": \"0.10.3\",\n"
-	"  \"arch\": \"x86_64\",\n"
-	"  \"components\": [\n"
-	"    {\"name\": \"km\", \"version\": \"1.0\",\n"
-	"     \"digest\": \"" SHA "\"}\n"
-	"  ]\n"
-	"}\n";
+static const char wanted[] = "{\n"
+			     "  \"apiVersion\": \"kontain.app/v1\",\n"
+			     "  \"kind\": \"Bundle\",\n"
+			     "  \"version\": \"0.10.3\",\n"
+			     "  \"arch\": \"x86_64\",\n"
+			     "  \"components\": [\n"
+			     "    {\"name\": \"km\", \"version\": \"1.0\",\n"
+			     "     \"digest\": \"" SHA "\"}\n"
+			     "  ]\n"
+			     "}\n";
 
 static void test_what_is_written(void **state)
 {
@@ -166,7 +174,8 @@ static const struct {
 	{"\"version\": \"1.0\"", "\"version\": \"-1\"", "components[0]: version"},
 	{"\"version\": \"1.0\"", "\"verse\": \"1.0\"", "components[0]: key \"verse\""},
 	{"\"digest\": \"e3b0", "\"digest\": \"E3b0", "is not 64 lower-case"},
-	{"\"digest\": \"" SHA "\"}", "\"digest\": \"" SHA "\", \"files\": []}", "components[0]: key \"files\" is not known"},
+	{"\"digest\": \"" SHA "\"}", "\"digest\": \"" SHA "\", \"files\": []}",
+	 "components[0]: key \"files\" is not known"},
 	{"\"selfTest\"", "\"extras\": [], \"selfTest\"", "key \"extras\" is not known"},
 	{SHA, "a7", "digest \"a7\" is not 64"},
 	{"\"argv\": [\"tests/hello_test.km\"", "\"argv\": [1", "argv must be strings"},
@@ -215,7 +224,8 @@ static void test_other_machines(void **state)
 static void test_with_its_lists(void **state)
 {
 	/* km is a link, or (its second alone) is not there */
-	static const struct kt_file no_km[] = {{.path = "km", .link = "krun"}, {.path = "krun", .mode = 0755, .sha256 = SHA}};
+	static const struct kt_file no_km[] = {{.path = "km", .link = "krun"},
+					       {.path = "krun", .mode = 0755, .sha256 = SHA}};
 	static char *other_test[] = {(char *)"bin/sub/link", NULL};
 	struct kt_manifest manifest;
 	struct kt_error err = {0};
@@ -319,7 +329,6 @@ static void test_out_of_memory(void **state)
 
 	drop(&good);
 
-
 	json_set_alloc_funcs(scarce_malloc, free);
 	for (unsigned n = 0; n < 10000 && r < 0; n++) {
 		allocations_left = n;
@@ -334,9 +343,9 @@ static void test_out_of_memory(void **state)
 static void test_where_paths_lead(void **state)
 {
 	static const struct kt_file runtime[] = {LINK_("libc.musl-x86_64.so.1", "./libc.so"), FILE_("libc.so"),
-					   LINK_("loop", "pool"), LINK_("pool", "loop")};
+						 LINK_("loop", "pool"), LINK_("pool", "loop")};
 	static const struct kt_file alpine[] = {LINK_("abs", "/opt/kontain/runtime/libc.so"), FILE_("lib/real.so"),
-					  LINK_("usr/lib", "../lib"), LINK_("usr/up", "../..")};
+						LINK_("usr/lib", "../lib"), LINK_("usr/up", "../..")};
 	static const struct {
 		const char *path;
 		enum kt_lead lead;

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "../../installer/jobs/jobs.h"
-#include "kontain/contract/message.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/message.h"
 
 static void test_request(void **state)
 {
@@ -37,7 +37,8 @@ static void test_every_job_can_be_asked_for(void **state)
 		struct kt_request request = {.timeout_ms = kt_jobs[i].timeout_max_ms}, read;
 		struct kt_error err = {.code = 0};
 
-		assert_true((size_t)snprintf(request.job, sizeof(request.job), "%s", kt_jobs[i].name) < sizeof(request.job));
+		assert_true((size_t)snprintf(request.job, sizeof(request.job), "%s", kt_jobs[i].name) <
+			    sizeof(request.job));
 		if (kt_jobs[i].takes_version)
 			memset(request.version, 'v', sizeof(request.version) - 1);
 
@@ -155,8 +156,13 @@ static void test_config(void **state)
 static void test_reply(void **state)
 {
 	struct kt_reply reply = {.error.reason = KT_REASON_NONE,
-				 .ended = {.pid = 7, .exit_status = -1, .signal = 9, .timed_out = true, .duration_ms = 12,
-					   .output = "{\"proof\": \"\\n\"}", .errors = "no\x01\xff\n"},
+				 .ended = {.pid = 7,
+					   .exit_status = -1,
+					   .signal = 9,
+					   .timed_out = true,
+					   .duration_ms = 12,
+					   .output = "{\"proof\": \"\\n\"}",
+					   .errors = "no\x01\xff\n"},
 				 .cpu_us = 5000000000,
 				 .is_verifying = true,
 				 .stuck = {.child = 8, .pid = 9, .program = "km", .since = 1767225600},
@@ -171,7 +177,8 @@ static void test_reply(void **state)
 	assert_int_equal(read.error.reason, KT_REASON_NONE);
 	assert_string_equal(read.ended.output, reply.ended.output);
 	assert_string_equal(read.ended.errors, "no??\n");
-	assert_true(read.ended.timed_out && read.ended.signal == 9 && read.ended.exit_status == -1 && read.is_verifying);
+	assert_true(read.ended.timed_out && read.ended.signal == 9 && read.ended.exit_status == -1 &&
+		    read.is_verifying);
 	assert_true(read.cpu_us == reply.cpu_us && read.stuck.since == reply.stuck.since && read.stuck.pid == 9);
 	assert_string_equal(read.root, "/opt/kontain");
 }

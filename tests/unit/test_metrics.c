@@ -24,8 +24,12 @@ static void fill(struct kt_state *state)
 	strcpy(state->versions.desired, "1.3");
 	strcpy(state->versions.current, "1.2");
 	memset(state->versions.km_digest, 'a', 64);
-	state->rounds = (struct kt_state_rounds){.count = 7, .duration_ms = 1034, .cpu_us = 2000017, .ready_changes = 5,
-						 .held_back = 2, .stuck_pid = 77};
+	state->rounds = (struct kt_state_rounds){.count = 7,
+						 .duration_ms = 1034,
+						 .cpu_us = 2000017,
+						 .ready_changes = 5,
+						 .held_back = 2,
+						 .stuck_pid = 77};
 	state->store.installs_ok = 3;
 	state->store.mismatches = 4;
 	state->store.verify_interval_s = 21600;
@@ -63,8 +67,12 @@ static const struct kt_metrics_request_count requests[] = {
 static void test_a_proven_node(void **context)
 {
 	struct kt_state state;
-	struct kt_metrics_input input = {.state = &state, .has_age = true, .age_s = 12, .request_count = 3,
-					 .requests = requests, .is_policy_known = true};
+	struct kt_metrics_input input = {.state = &state,
+					 .has_age = true,
+					 .age_s = 12,
+					 .request_count = 3,
+					 .requests = requests,
+					 .is_policy_known = true};
 
 	(void)context;
 	fill(&state);
@@ -78,8 +86,10 @@ static void test_a_proven_node(void **context)
 	assert_line(text, "kontaind_build_info{version=\"" KONTAIN_VERSION "\"} 1", true);
 	assert_line(text, "kontaind_ready 1", true);
 	assert_line(text, "kontaind_kvm_available{reason=\"Ready\"} 1", true);
-	assert_line(text, "kontaind_version_info{version=\"1.2\",digest=\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-			  "aaaaaaaaaaaaaaaaaaaa\"} 1", true);
+	assert_line(text,
+		    "kontaind_version_info{version=\"1.2\",digest=\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		    "aaaaaaaaaaaaaaaaaaaa\"} 1",
+		    true);
 	assert_line(text, "kontaind_installs_total{result=\"ok\"} 3", true);
 	assert_line(text, "kontaind_installs_total{result=\"failed\"} 18446744073709551615", true);
 	assert_line(text, "kontaind_store_mismatches_total 4", true);
@@ -202,8 +212,8 @@ static void test_the_format_holds_whatever_is_said(void **context)
 	static const struct kt_metrics_request_count odd[] = {
 		{"GET", "a\"b\\c\nd\xff", 1}, {"GET", "", 2}, {"PATCH", "200", 3}};
 	struct kt_state state;
-	struct kt_metrics_input input = {.state = &state, .has_age = true, .age_s = 1, .request_count = 3,
-					 .requests = odd};
+	struct kt_metrics_input input = {
+		.state = &state, .has_age = true, .age_s = 1, .request_count = 3, .requests = odd};
 
 	(void)context;
 	fill(&state);

@@ -72,8 +72,10 @@ static void test_vendors(void **state)
 
 static void test_description(void **state)
 {
-	struct kt_modules modules = {.kvm = KT_MODULE_BUILTIN, .vendor = KT_MODULE_MISSING,
-				     .irqbypass = KT_MODULE_LOADED, .vendor_name = "kvm_amd"};
+	struct kt_modules modules = {.kvm = KT_MODULE_BUILTIN,
+				     .vendor = KT_MODULE_MISSING,
+				     .irqbypass = KT_MODULE_LOADED,
+				     .vendor_name = "kvm_amd"};
 	char text[128];
 
 	(void)state;
@@ -157,8 +159,12 @@ static void release_put(const struct host *host, const char *file, const void *b
  * prefix and values; the prefix is the name, and the one value its file and what it needs (libkmod-index.c of kmod). */
 static void index_put(const struct host *host)
 {
-	static const char index[] = "\xb0\x07\xf4\x57" "\0\x02\0\x01" "\xc0\0\0\x0c"
-				    "kvm_intel\0" "\0\0\0\x01" "\0\0\0\0"
+	static const char index[] = "\xb0\x07\xf4\x57"
+				    "\0\x02\0\x01"
+				    "\xc0\0\0\x0c"
+				    "kvm_intel\0"
+				    "\0\0\0\x01"
+				    "\0\0\0\0"
 				    "kernel/arch/x86/kvm/kvm-intel.ko:";
 
 	release_put(host, "modules.dep.bin", index, sizeof(index));

@@ -79,8 +79,8 @@ static void test_refused(void **state)
 
 static void test_taken(void **state)
 {
-	const char *argv[] = {"install", "--bundle", "/b", "--root=/r", "--host", "/", "--output", "json",
-			      "-q",      "--force",  "--dry-run", "--config", "c.yaml", NULL};
+	const char *argv[] = {"install", "--bundle", "/b",      "--root=/r", "--host",   "/",      "--output",
+			      "json",    "-q",       "--force", "--dry-run", "--config", "c.yaml", NULL};
 	struct kt_options options;
 	struct kt_error err = {.code = 0};
 
@@ -145,10 +145,18 @@ static void test_near(void **state)
 		const char *typed, *word;
 		bool is_near;
 	} rows[] = {
-		{"instal", "install", true},   {"isntall", "install", true}, {"intall", "install", true},
-		{"installl", "install", true}, {"rolback", "rollback", true}, {"satus", "status", true},
-		{"foo", "run", false},         {"install", "uninstall", true}, {"un", "run", true},
-		{"", "run", false},            {"pun", "pin", true},          {"frobnicate", "rollback", false},
+		{"instal", "install", true},
+		{"isntall", "install", true},
+		{"intall", "install", true},
+		{"installl", "install", true},
+		{"rolback", "rollback", true},
+		{"satus", "status", true},
+		{"foo", "run", false},
+		{"install", "uninstall", true},
+		{"un", "run", true},
+		{"", "run", false},
+		{"pun", "pin", true},
+		{"frobnicate", "rollback", false},
 		{"a-word-that-is-longer-than-any-command-there-is", "install", false},
 	};
 

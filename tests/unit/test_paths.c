@@ -118,15 +118,11 @@ static void test_links_to_tools(void **state)
 		const char *component, *path, *target;
 		bool is_good;
 	} rows[] = {
-		{"km", "krun", "../tools/krun", true},
-		{"km", "a/krun", "../../tools/a/krun", true},
-		{"km", "krun", "../tools/other", false},
-		{"km", "krun", "../tools/../krun", false},
-		{"km", "krun", "../tools/", false},
-		{"km", "krun", "../../tools/krun", false},
+		{"km", "krun", "../tools/krun", true},     {"km", "a/krun", "../../tools/a/krun", true},
+		{"km", "krun", "../tools/other", false},   {"km", "krun", "../tools/../krun", false},
+		{"km", "krun", "../tools/", false},        {"km", "krun", "../../tools/krun", false},
 		{"km", "a/krun", "../tools/a/krun", true}, /* a file of bin/tools */
-		{"km", "krun", "../lib/krun", false},
-		{"lib", "krun", "../tools/krun", false},
+		{"km", "krun", "../lib/krun", false},      {"lib", "krun", "../tools/krun", false},
 		{"tools", "krun", "../tools/krun", false},
 	};
 
@@ -212,7 +208,8 @@ static void test_names_that_are_shown(void **state)
 	char shown[KT_SHOWN_MAX], path[1000];
 
 	(void)state;
-	assert_string_equal(kt_path_show("a\x1b[31m\xff\n\xc2\x9b\xc3\xa4", shown), "a\\x1b[31m\\xff\\x0a\\xc2\\x9b\xc3\xa4");
+	assert_string_equal(kt_path_show("a\x1b[31m\xff\n\xc2\x9b\xc3\xa4", shown),
+			    "a\\x1b[31m\\xff\\x0a\\xc2\\x9b\xc3\xa4");
 	memset(path, 'a', sizeof(path));
 	path[155] = '\xc3';
 	path[156] = '\xa4';
@@ -225,12 +222,9 @@ static void test_names_that_are_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_links),
-		cmocka_unit_test(test_links_to_tools),
-		cmocka_unit_test(test_names_that_are_kept),
-		cmocka_unit_test(test_files_together),
-		cmocka_unit_test(test_names_that_are_shown),
+		cmocka_unit_test(test_paths),          cmocka_unit_test(test_links),
+		cmocka_unit_test(test_links_to_tools), cmocka_unit_test(test_names_that_are_kept),
+		cmocka_unit_test(test_files_together), cmocka_unit_test(test_names_that_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

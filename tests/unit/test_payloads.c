@@ -191,8 +191,9 @@ static void test_native(void **state)
 		memset(host, 'r', sizeof(host));
 		host[length] = '\0';
 		run = payload_run(payload_at(i % 2), &(struct answers){.release = length > 0 ? host : NULL});
-		assert_int_equal(judged(payload_at(i % 2), &run, length > 0 ? host : kernel.release, hypervisor, release),
-				 KT_REASON_KM_PRETENDS);
+		assert_int_equal(
+			judged(payload_at(i % 2), &run, length > 0 ? host : kernel.release, hypervisor, release),
+			KT_REASON_KM_PRETENDS);
 		assert_string_equal(hypervisor, "");
 	}
 }

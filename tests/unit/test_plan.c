@@ -17,38 +17,36 @@
 /* What a row changes of a node on which version 1 is current, proven and asked for. */
 enum twist {
 	AS_IS = 0,
-	ASK_2 = 1 << 0,          /* a bundle of version 2 is asked for */
-	EMPTY = 1 << 1,          /* nothing is landed */
-	NO_STORE = 1 << 2,       /* there is no root yet */
-	READ_ONLY = 1 << 3,      /* the store cannot be written */
+	ASK_2 = 1 << 0,     /* a bundle of version 2 is asked for */
+	EMPTY = 1 << 1,     /* nothing is landed */
+	NO_STORE = 1 << 2,  /* there is no root yet */
+	READ_ONLY = 1 << 3, /* the store cannot be written */
 	FOREIGN = 1 << 4,
 	NO_KVM = 1 << 5,
 	OLD_KERNEL = 1 << 6,
 	BROKEN_BUNDLE = 1 << 7,
-	FAILED_BEFORE = 1 << 8,  /* version 2 failed here and is remembered */
-	JUST_FAILED = 1 << 9,    /* the last attempt failed of a full disk */
+	FAILED_BEFORE = 1 << 8, /* version 2 failed here and is remembered */
+	JUST_FAILED = 1 << 9,   /* the last attempt failed of a full disk */
 	DAMAGED = 1 << 10,
-	KM_ABORTS = 1 << 11,     /* the proof of the current set fails */
+	KM_ABORTS = 1 << 11, /* the proof of the current set fails */
 	ABSENT = 1 << 12,
 	NOT_ASKED = 1 << 13,
 	STRICT = 1 << 14,        /* unfitNodes: notReady */
 	OTHER_CONTENT = 1 << 15, /* version 1 is asked for with another manifest */
 	NOT_OURS = 1 << 16,
-	ADOPTABLE = 1 << 18,     /* with FOREIGN: an earlier installer's folders */
-	HELD = 1 << 19,          /* a person rolled back from what is asked for */
-	LOST = 1 << 20,          /* with DAMAGED: a file of it */
-	EMULATED = 1 << 17,      /* the last attempt met a KVM that emulates */
+	ADOPTABLE = 1 << 18, /* with FOREIGN: an earlier installer's folders */
+	HELD = 1 << 19,      /* a person rolled back from what is asked for */
+	LOST = 1 << 20,      /* with DAMAGED: a file of it */
+	EMULATED = 1 << 17,  /* the last attempt met a KVM that emulates */
 };
 
 static void base_make(struct kt_desired *desired, struct kt_observed *observed)
 {
 	*desired = (struct kt_desired){.asked = true, .version = "1", .manifest_sha256 = SHA_1};
-	*observed = (struct kt_observed){.store_open = true,
-					 .inventory = {.current = "1",
-						       .manifest_sha256 = SHA_1,
-						       .is_ours = true,
-						       .is_whole = true},
-					 .proof.ran = true};
+	*observed = (struct kt_observed){
+		.store_open = true,
+		.inventory = {.current = "1", .manifest_sha256 = SHA_1, .is_ours = true, .is_whole = true},
+		.proof.ran = true};
 	kt_verdict_set(&observed->probe.kvm.verdict, true, KT_REASON_READY, "a guest runs");
 	kt_verdict_set(&observed->probe.host.verdict, true, KT_REASON_READY, "as km needs it");
 	kt_verdict_set(&observed->proof.verdict, true, KT_REASON_READY, "payloads run");
@@ -145,12 +143,14 @@ static const struct {
 
 	/* a fault of the version asked for holds the rollout; the old one serves */
 	{"it failed here before", ASK_2 | FAILED_BEFORE, NOTHING, true, KT_REASON_READY, false, KT_REASON_KM_ABORTED},
-	{"the bundle is broken", ASK_2 | BROKEN_BUNDLE, NOTHING, true, KT_REASON_READY, false, KT_REASON_BUNDLE_INVALID},
+	{"the bundle is broken", ASK_2 | BROKEN_BUNDLE, NOTHING, true, KT_REASON_READY, false,
+	 KT_REASON_BUNDLE_INVALID},
 	{"broken, and nothing there", BROKEN_BUNDLE | NO_STORE, NOTHING, false, KT_REASON_BUNDLE_INVALID, false,
 	 KT_REASON_BUNDLE_INVALID},
 	{"first version fails", EMPTY | ASK_2 | FAILED_BEFORE, NOTHING, false, KT_REASON_KM_ABORTED, false,
 	 KT_REASON_KM_ABORTED},
-	{"the version that served aborts", KM_ABORTS, NOTHING, false, KT_REASON_KM_ABORTED, false, KT_REASON_KM_ABORTED},
+	{"the version that served aborts", KM_ABORTS, NOTHING, false, KT_REASON_KM_ABORTED, false,
+	 KT_REASON_KM_ABORTED},
 
 	/* causes of the node's own are settled */
 	{"no KVM, nothing there", NO_KVM | NO_STORE, NOTHING, false, KT_REASON_DEVICE_MISSING, true,
@@ -184,12 +184,13 @@ static const struct {
 	{"rolled back, then KVM went", ASK_2 | HELD | NO_KVM, NOTHING, false, KT_REASON_DEVICE_MISSING, true,
 	 KT_REASON_ROLLED_BACK},
 	{"held, and current all the same", HELD, NOTHING, true, KT_REASON_READY, true, KT_REASON_READY},
-	{"held, and nothing to keep", ASK_2 | HELD | EMPTY, LAND, false, KT_REASON_NO_VERSION, false, KT_REASON_STARTING},
+	{"held, and nothing to keep", ASK_2 | HELD | EMPTY, LAND, false, KT_REASON_NO_VERSION, false,
+	 KT_REASON_STARTING},
 
 	{"damaged", DAMAGED, LAND, false, KT_REASON_STORE_DAMAGED, false, KT_REASON_STARTING},
 	{"a file of it is lost", DAMAGED | LOST, LAND, false, KT_REASON_STORE_FILE_LOST, false, KT_REASON_STARTING},
-	{"a file of it is lost, nothing asked", DAMAGED | LOST | NOT_ASKED, NOTHING, false, KT_REASON_STORE_FILE_LOST, false,
-	 KT_REASON_STORE_FILE_LOST},
+	{"a file of it is lost, nothing asked", DAMAGED | LOST | NOT_ASKED, NOTHING, false, KT_REASON_STORE_FILE_LOST,
+	 false, KT_REASON_STORE_FILE_LOST},
 	{"a file of it is lost, and the repair meets a full disk", DAMAGED | LOST | JUST_FAILED, LAND, false,
 	 KT_REASON_STORE_FILE_LOST, true, KT_REASON_DISK_FULL},
 	{"a file of it is lost, an upgrade waits for KVM", DAMAGED | LOST | ASK_2 | NO_KVM, NOTHING, false,
@@ -263,8 +264,8 @@ static void test_no_landing_without_ground(void **state)
 		twist(twists, &desired, &observed);
 		kt_plan(&desired, &observed, &plan);
 		if (plan.step == KT_STEP_LAND)
-			assert_false(twists & (READ_ONLY | FOREIGN | NO_KVM | OLD_KERNEL | BROKEN_BUNDLE | FAILED_BEFORE |
-					       ABSENT | NOT_ASKED));
+			assert_false(twists & (READ_ONLY | FOREIGN | NO_KVM | OLD_KERNEL | BROKEN_BUNDLE |
+					       FAILED_BEFORE | ABSENT | NOT_ASKED));
 		if (plan.step == KT_STEP_REMOVE)
 			assert_true((twists & ABSENT) && observed.inventory.is_ours);
 	}

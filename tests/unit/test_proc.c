@@ -2,8 +2,8 @@
 /* The door to /proc and /sys: real ones are read, whatever only looks like one is not there. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

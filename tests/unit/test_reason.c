@@ -41,7 +41,7 @@ static void test_unknown_numbers_and_names(void **state)
 {
 	(void)state;
 	assert_string_equal(kt_reason_name(KT_REASON_COUNT), "Internal");
-	assert_string_equal(kt_reason_name((enum kt_reason)-1), "Internal");
+	assert_string_equal(kt_reason_name((enum kt_reason) - 1), "Internal");
 	assert_string_equal(kt_reason_name((enum kt_reason)100000), "Internal");
 	assert_int_equal(kt_reason_find("NoSuchReason"), KT_REASON_COUNT);
 	assert_int_equal(kt_reason_find(""), KT_REASON_COUNT);

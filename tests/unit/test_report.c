@@ -36,8 +36,8 @@ static void fill(struct kt_state *state)
 static void decide(const struct kt_state *state, const struct kt_error *why, bool absent, bool legacy,
 		   struct kt_report *ret_report)
 {
-	struct kt_report_input input = {.state = state, .why = why, .boot_id = BOOT, .desired_absent = absent,
-					.legacy_label = legacy};
+	struct kt_report_input input = {
+		.state = state, .why = why, .boot_id = BOOT, .desired_absent = absent, .legacy_label = legacy};
 
 	kt_report_decide(&input, ret_report);
 }
@@ -52,30 +52,30 @@ static const struct {
 	bool hold, is_absent;
 	const char *km, *hypervisor, *sandbox, *km_version;
 } decisions[] = {
-	{true, true, true, false, false, KT_REASON_READY, KT_REASON_READY,
-	 KT_CONDITION_TRUE, false, false, "true", "kvm", "", "0.9"},
-	{true, true, true, false, true, KT_REASON_READY, KT_REASON_READY,
-	 KT_CONDITION_TRUE, false, false, "true", "kvm", "kontain", "0.9"},
+	{true, true, true, false, false, KT_REASON_READY, KT_REASON_READY, KT_CONDITION_TRUE, false, false, "true",
+	 "kvm", "", "0.9"},
+	{true, true, true, false, true, KT_REASON_READY, KT_REASON_READY, KT_CONDITION_TRUE, false, false, "true",
+	 "kvm", "kontain", "0.9"},
 	/* an upgrade that failed takes nothing from the version that serves */
-	{true, true, false, false, false, KT_REASON_READY, KT_REASON_KM_ABORTED,
-	 KT_CONDITION_TRUE, false, false, "true", "kvm", "", "0.9"},
-	{true, false, true, false, true, KT_REASON_DEVICE_MISSING, KT_REASON_DEVICE_MISSING,
-	 KT_CONDITION_FALSE, false, false, "false", "", "", "0.9"},
-	{true, false, false, false, false, KT_REASON_STARTING, KT_REASON_STARTING,
-	 KT_CONDITION_UNKNOWN, true, false, "false", "", "", "0.9"},
-	{false, false, false, false, true, KT_REASON_STATE_OVERDUE, KT_REASON_NONE,
-	 KT_CONDITION_UNKNOWN, false, false, "false", "", "", ""},
+	{true, true, false, false, false, KT_REASON_READY, KT_REASON_KM_ABORTED, KT_CONDITION_TRUE, false, false,
+	 "true", "kvm", "", "0.9"},
+	{true, false, true, false, true, KT_REASON_DEVICE_MISSING, KT_REASON_DEVICE_MISSING, KT_CONDITION_FALSE, false,
+	 false, "false", "", "", "0.9"},
+	{true, false, false, false, false, KT_REASON_STARTING, KT_REASON_STARTING, KT_CONDITION_UNKNOWN, true, false,
+	 "false", "", "", "0.9"},
+	{false, false, false, false, true, KT_REASON_STATE_OVERDUE, KT_REASON_NONE, KT_CONDITION_UNKNOWN, false, false,
+	 "false", "", "", ""},
 	/* absent: said first, before the installer has removed anything, and whatever it says or does not say */
-	{true, true, false, true, false, KT_REASON_READY, KT_REASON_STARTING,
-	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
-	{true, false, false, true, true, KT_REASON_KM_FAILED, KT_REASON_IN_USE,
-	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
-	{true, false, false, true, false, KT_REASON_STARTING, KT_REASON_STARTING,
-	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
-	{false, false, false, true, false, KT_REASON_STATE_OVERDUE, KT_REASON_NONE,
-	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
-	{true, false, true, true, false, KT_REASON_ABSENT, KT_REASON_ABSENT,
-	 KT_CONDITION_UNKNOWN, false, true, "", "", "", ""},
+	{true, true, false, true, false, KT_REASON_READY, KT_REASON_STARTING, KT_CONDITION_UNKNOWN, false, true, "", "",
+	 "", ""},
+	{true, false, false, true, true, KT_REASON_KM_FAILED, KT_REASON_IN_USE, KT_CONDITION_UNKNOWN, false, true, "",
+	 "", "", ""},
+	{true, false, false, true, false, KT_REASON_STARTING, KT_REASON_STARTING, KT_CONDITION_UNKNOWN, false, true, "",
+	 "", "", ""},
+	{false, false, false, true, false, KT_REASON_STATE_OVERDUE, KT_REASON_NONE, KT_CONDITION_UNKNOWN, false, true,
+	 "", "", "", ""},
+	{true, false, true, true, false, KT_REASON_ABSENT, KT_REASON_ABSENT, KT_CONDITION_UNKNOWN, false, true, "", "",
+	 "", ""},
 	{true, false, true, false, false, KT_REASON_ABSENT, KT_REASON_ABSENT, /* another's config: no consent of ours */
 	 KT_CONDITION_FALSE, false, false, "false", "", "", "0.9"},
 };
@@ -111,7 +111,13 @@ static void test_labels_are_valid_values(void **context)
 	static const struct {
 		const char *text, *label;
 	} rows[] = {
-		{"1.2", "1.2"}, {"1.2-", "1.2"}, {"1.2._-", "1.2"}, {"", ""}, {"-1", ""}, {"a b", ""}, {"\xc3\xa4", ""},
+		{"1.2", "1.2"},
+		{"1.2-", "1.2"},
+		{"1.2._-", "1.2"},
+		{"", ""},
+		{"-1", ""},
+		{"a b", ""},
+		{"\xc3\xa4", ""},
 		{"a123456789b123456789c123456789d123456789e123456789f123456789xyz",
 		 "a123456789b123456789c123456789d123456789e123456789f123456789xyz"},
 	};
@@ -226,10 +232,10 @@ static void view_of(const char *labels, const char *annotations, const char *mor
 
 #define DIGEST "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define LABELS "\"kontain.app/km\":\"true\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\""
-#define NOTES \
+#define NOTES                                                                                \
 	"\"kontain.app/km-digest\":\"" DIGEST "\",\"kontain.app/previous-version\":\"1.1\"," \
 	"\"kontain.app/upgrade-state\":\"done\""
-#define CONDITION(status, reason, message, moved, beaten) \
+#define CONDITION(status, reason, message, moved, beaten)                                   \
 	",{\"type\":\"kontain.app/KMReady\",\"status\":\"" status "\",\"reason\":\"" reason \
 	"\",\"message\":\"" message "\",\"lastTransitionTime\":\"" moved "\",\"lastHeartbeatTime\":\"" beaten "\"}"
 #define SENTENCE "km 0.9 runs payloads (boot " BOOT ")"
@@ -248,12 +254,10 @@ static const struct {
 	{"none there", false, false, false, "\"team\":\"blue\"", "", "", "",
 	 "{\"metadata\":{\"labels\":{" LABELS "},\"annotations\":{" NOTES "}}}"},
 	{"one differs", false, false, false,
-	 "\"kontain.app/km\":\"false\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"",
-	 NOTES, "", "",
-	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":\"true\"}}}"},
+	 "\"kontain.app/km\":\"false\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"", NOTES,
+	 "", "", "{\"metadata\":{\"labels\":{\"kontain.app/km\":\"true\"}}}"},
 	{"empty is not absent", false, false, false,
-	 "\"kontain.app/km\":\"\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"",
-	 NOTES, "", "",
+	 "\"kontain.app/km\":\"\",\"kontain.app/km-version\":\"0.9\",\"kontain.app/hypervisor\":\"kvm\"", NOTES, "", "",
 	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":\"true\"}}}"},
 	{"taken back", false, true, false, LABELS ",\"team\":\"blue\"", NOTES, "", "",
 	 "{\"metadata\":{\"labels\":{\"kontain.app/km\":null,\"kontain.app/km-version\":null,"
@@ -323,8 +327,8 @@ static void test_meta_patches(void **context)
 	}
 }
 
-#define STAMP      "2026-01-01T00:00:00Z"
-#define NEW(moved) \
+#define STAMP "2026-01-01T00:00:00Z"
+#define NEW(moved)                                                                                                 \
 	"{\"status\":{\"conditions\":[{\"type\":\"kontain.app/KMReady\",\"status\":\"True\",\"reason\":\"Ready\"," \
 	"\"message\":\"" SENTENCE "\",\"lastTransitionTime\":\"" moved "\",\"lastHeartbeatTime\":\"" STAMP "\"}]}}"
 
@@ -481,7 +485,7 @@ static void test_sentences(void **context)
 		const char *a, *b;
 		bool same;
 	} rows[] = {
-		{"", "", true}, {"a", "a", true}, {"a", "b", false}, {"overdue by 3 s", "overdue by 12 s", true},
+		{"", "", true},  {"a", "a", true},    {"a", "b", false},   {"overdue by 3 s", "overdue by 12 s", true},
 		{"1", "", true}, {"a1b", "ab", true}, {"a", "a b", false}, {"a 1", "a 1 b", false},
 	};
 

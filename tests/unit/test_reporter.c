@@ -95,7 +95,7 @@ static void merge(json_t *into, const json_t *patch)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)patch, key, value) {
+	json_object_foreach ((json_t *)patch, key, value) {
 		if (json_is_null(value)) {
 			json_object_del(into, key);
 		} else if (json_is_object(value)) {
@@ -118,7 +118,7 @@ static json_t *condition_of(const struct world *world)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(conditions_of(world->node), i, row)
+	json_array_foreach (conditions_of(world->node), i, row)
 		if (strcmp(json_string_value(json_object_get(row, "type")), KT_CONDITION_TYPE) == 0)
 			return row;
 	return NULL;
@@ -131,7 +131,7 @@ static void patch_condition(struct world *world, const json_t *patch)
 	json_t *row;
 
 	assert_non_null(change);
-	json_array_foreach(conditions, i, row)
+	json_array_foreach (conditions, i, row)
 		if (strcmp(json_string_value(json_object_get(row, "type")), KT_CONDITION_TYPE) == 0) {
 			json_array_remove(conditions, i);
 			break;
@@ -233,8 +233,8 @@ static int64_t wait_of(const struct world *world)
 
 static const char *label(const struct world *world, const char *name)
 {
-	return json_string_value(json_object_get(
-		json_object_get(json_object_get(world->node, "metadata"), "labels"), name));
+	return json_string_value(
+		json_object_get(json_object_get(json_object_get(world->node, "metadata"), "labels"), name));
 }
 
 static const char *condition(const struct world *world, const char *field)
@@ -627,8 +627,8 @@ static void test_what_stays_refused_is_asked_once_a_heartbeat(void **context)
 		first = refused_for_an_hour(world, rows[i].code, rows[i].verb);
 		later = refused_for_an_hour(world, rows[i].code, rows[i].verb);
 		if (first > rows[i].most + 40 || later > rows[i].most)
-			fail_msg("%ld to %s: %u requests in the first hour, %u in the second", rows[i].code, rows[i].verb,
-				 first, later);
+			fail_msg("%ld to %s: %u requests in the first hour, %u in the second", rows[i].code,
+				 rows[i].verb, first, later);
 		/* The right comes back: all is reported a heartbeat later. */
 		run_for(world, 301000);
 		assert_true(reported(world));
@@ -703,8 +703,12 @@ static void test_node_names(void **context)
 		const char *name;
 		bool valid;
 	} rows[] = {
-		{"a", true}, {"node-1.example.com", true}, {"1", true}, {"", false}, {"-a", false}, {".a", false},
-		{"a..b", false}, {"A", false}, {"a/b", false}, {"a?x=y", false}, {"../x", false}, {"a b", false},
+		{"a", true},     {"node-1.example.com", true},
+		{"1", true},     {"", false},
+		{"-a", false},   {".a", false},
+		{"a..b", false}, {"A", false},
+		{"a/b", false},  {"a?x=y", false},
+		{"../x", false}, {"a b", false},
 		{"a%2f", false}, {"\xc3\xa4", false},
 	};
 	char long_name[300];

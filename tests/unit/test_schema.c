@@ -74,10 +74,10 @@ static bool properties_match(const json_t *rules, const json_t *value, char *pat
 	json_t *member;
 	size_t i, length = strlen(path);
 
-	json_array_foreach(required, i, member)
+	json_array_foreach (required, i, member)
 		if (!json_object_get(value, json_string_value(member)))
 			return refuse(path, json_string_value(member));
-	json_object_foreach((json_t *)value, key, member) {
+	json_object_foreach ((json_t *)value, key, member) {
 		json_t *rule = json_object_get(properties, key);
 
 		sprintf(path + length, ".%s", key);
@@ -97,7 +97,7 @@ static bool any_matches(const json_t *list, const json_t *value, char *path, boo
 	json_t *item;
 
 	is_loud = false; /* that one of them does not match says nothing yet */
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (by_rule ? is_valid(item, value, path) : json_equal(item, value))
 			matches = true;
 	is_loud = was_loud;
@@ -109,7 +109,7 @@ static bool items_match(const json_t *rule, const json_t *value, char *path)
 	size_t i;
 	json_t *item;
 
-	json_array_foreach(value, i, item)
+	json_array_foreach (value, i, item)
 		if (!is_valid(rule, item, path))
 			return false;
 	return true;
@@ -159,7 +159,7 @@ static bool is_valid(const json_t *rules, const json_t *value, char *path)
 	json_t *wanted;
 
 	assert_true(json_is_object(rules));
-	json_object_foreach((json_t *)rules, keyword, wanted)
+	json_object_foreach ((json_t *)rules, keyword, wanted)
 		if (!keyword_matches(rules, keyword, wanted, value, path))
 			return refuse(path, keyword);
 	return true;
@@ -241,7 +241,7 @@ static size_t objects_check(const json_t *rules)
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		left_out += json_object_get(properties, optional[i]) != NULL;
 	assert_int_equal(json_object_size(properties) - left_out, json_array_size(required));
-	json_object_foreach(properties, key, member)
+	json_object_foreach (properties, key, member)
 		count += 1 + objects_check(member);
 	return count;
 }
@@ -295,8 +295,10 @@ static void test_reader_and_schema_refuse_the_same(void **unused)
 		{"host", "lockdown", "\"of a level of its own\""},
 		{NULL, "checks", "{}"},
 		{NULL, "checks", "[{}]"},
-		{NULL, "checks", "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":\"fine\",\"reason\":\"\"}]"},
-		{NULL, "checks", "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":\"failed\",\"reason\":\"Bad\"}]"},
+		{NULL, "checks",
+		 "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":\"fine\",\"reason\":\"\"}]"},
+		{NULL, "checks",
+		 "[{\"name\":\"n\",\"value\":\"\",\"message\":\"\",\"result\":\"failed\",\"reason\":\"Bad\"}]"},
 	};
 
 	(void)unused;

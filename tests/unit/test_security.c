@@ -21,8 +21,8 @@ static void test_selinux_words(void **state)
 		bool is_known;
 		const char *word;
 	} rows[] = {
-		{"1", true, "enforcing"}, {"0", true, "permissive"}, {NULL, true, "disabled"}, {NULL, false, "absent"},
-		{"", true, "unknown"},	  {"2", true, "unknown"},    {"1\n1", true, "unknown"},
+		{"1", true, "enforcing"}, {"0", true, "permissive"}, {NULL, true, "disabled"},  {NULL, false, "absent"},
+		{"", true, "unknown"},    {"2", true, "unknown"},    {"1\n1", true, "unknown"},
 	};
 
 	(void)state;
@@ -33,10 +33,11 @@ static void test_selinux_words(void **state)
 /* A tree that says everything, but in plain files: nothing in it is believed. */
 static void test_decoys(void **state)
 {
-	static const char *const folders[] = {"", "/sys", "/sys/fs", "/sys/fs/selinux", "/sys/kernel",
-					      "/sys/kernel/security", "/proc"};
+	static const char *const folders[] = {
+		"", "/sys", "/sys/fs", "/sys/fs/selinux", "/sys/kernel", "/sys/kernel/security", "/proc"};
 	static const char *const files[][2] = {
-		{"/sys/fs/selinux/enforce", "1"}, {"/sys/kernel/security/lockdown", "none [integrity]"},
+		{"/sys/fs/selinux/enforce", "1"},
+		{"/sys/kernel/security/lockdown", "none [integrity]"},
 		{"/proc/filesystems", "nodev\tselinuxfs"},
 	};
 	char root[] = "/tmp/kt-security-XXXXXX", path[128], word[KT_SECURITY_MAX];

@@ -20,7 +20,7 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 
-#define SHA  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 struct place {
 	char path[32];
@@ -156,7 +156,8 @@ static void test_hostile_lines(void **state)
 
 static void test_each_part_of_a_stamp_counts(void **state)
 {
-	const struct stat plain = {.st_ino = 5, .st_size = 6, .st_mode = S_IFREG | 0644, .st_mtim = {7, 8}, .st_ctim = {9, 10}};
+	const struct stat plain = {
+		.st_ino = 5, .st_size = 6, .st_mode = S_IFREG | 0644, .st_mtim = {7, 8}, .st_ctim = {9, 10}};
 	struct stat twists[] = {plain, plain, plain, plain, plain, plain, plain, plain, plain, plain};
 
 	(void)state;
@@ -232,12 +233,8 @@ static void test_reading(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_round_trip),
-		TEST(test_what_is_another_s),
-		TEST(test_what_is_spoilt),
-		TEST(test_hostile_lines),
-		TEST(test_each_part_of_a_stamp_counts),
-		TEST(test_a_tick_is_awaited),
+		TEST(test_round_trip),    TEST(test_what_is_another_s),           TEST(test_what_is_spoilt),
+		TEST(test_hostile_lines), TEST(test_each_part_of_a_stamp_counts), TEST(test_a_tick_is_awaited),
 		TEST(test_reading),
 	};
 

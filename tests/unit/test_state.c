@@ -36,24 +36,48 @@ static void fill(struct kt_state *state)
 	strcpy(state->versions.list[1], "1.1");
 	strcpy(state->versions.km_version, "0.9");
 	memset(state->versions.km_digest, 'a', 64);
-	state->kvm = (struct kt_state_kvm){.probed = true, .device = "/dev/kvm", .api_version = 12, .real_mode = true,
-					   .long_mode = true, .duration_us = 1234};
+	state->kvm = (struct kt_state_kvm){.probed = true,
+					   .device = "/dev/kvm",
+					   .api_version = 12,
+					   .real_mode = true,
+					   .long_mode = true,
+					   .duration_us = 1234};
 	kt_verdict_set(&state->kvm.verdict, true, KT_REASON_READY, "a guest ran");
-	state->host = (struct kt_state_host){.probed = true, .kernel = "6.1.0", .cpu_vendor = "AuthenticAMD",
-					     .cpu_model = "EPYC", .hypervisor = "KVMKVMKVM", .xsave = true,
-					     .mmap_min_addr = 65536, .file_limit = UINT64_MAX, .modules = "kvm builtin",
-					     .confidential = "none", .selinux = "absent", .lockdown = "none"};
+	state->host = (struct kt_state_host){.probed = true,
+					     .kernel = "6.1.0",
+					     .cpu_vendor = "AuthenticAMD",
+					     .cpu_model = "EPYC",
+					     .hypervisor = "KVMKVMKVM",
+					     .xsave = true,
+					     .mmap_min_addr = 65536,
+					     .file_limit = UINT64_MAX,
+					     .modules = "kvm builtin",
+					     .confidential = "none",
+					     .selinux = "absent",
+					     .lockdown = "none"};
 	kt_verdict_set(&state->host.verdict, true, KT_REASON_READY, "fit");
-	state->proof = (struct kt_state_proof){.ran = true, .integer_ok = true, .sse_ok = true, .dynamic_ok = KT_ANSWER_NO,
-					       .hypervisor = "kvm", .release = "6.1.0.kontain.KVM", .duration_ms = 7, .at = 1767225599};
+	state->proof = (struct kt_state_proof){.ran = true,
+					       .integer_ok = true,
+					       .sse_ok = true,
+					       .dynamic_ok = KT_ANSWER_NO,
+					       .hypervisor = "kvm",
+					       .release = "6.1.0.kontain.KVM",
+					       .duration_ms = 7,
+					       .at = 1767225599};
 	kt_verdict_set(&state->proof.verdict, true, KT_REASON_READY, "both payloads ran");
-	state->store = (struct kt_state_store){.found = true, .root = "/opt/kontain", .filesystem = "ext4",
-					       .journalling = true, .installs_ok = 3, .installs_failed = 1,
-					       .upgrade.state = KT_UPGRADE_DONE, .verified_at = 1767225000,
-					       .verify_interval_s = 21600, .mismatches = 2,
-					       .last_mismatch = "StoreFileLost: versions/km/1/km is missing",
-					       .kept = {2, {{".kept-1-versions-km-1", "process 7 (km) runs from it"},
-							    {".kept-1-sets-1", ""}}}};
+	state->store = (struct kt_state_store){
+		.found = true,
+		.root = "/opt/kontain",
+		.filesystem = "ext4",
+		.journalling = true,
+		.installs_ok = 3,
+		.installs_failed = 1,
+		.upgrade.state = KT_UPGRADE_DONE,
+		.verified_at = 1767225000,
+		.verify_interval_s = 21600,
+		.mismatches = 2,
+		.last_mismatch = "StoreFileLost: versions/km/1/km is missing",
+		.kept = {2, {{".kept-1-versions-km-1", "process 7 (km) runs from it"}, {".kept-1-sets-1", ""}}}};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
 	kt_rung_pass(kt_checks_add(&state->checks, "kernel"));
 }
@@ -170,7 +194,8 @@ static void test_dirty_text_is_cleaned(void **state)
 
 	(void)state;
 	fill(&written);
-	kt_verdict_set(&written.node, false, KT_REASON_KM_FAILED, "%s", "a\x1b[31m\xff\xc3\n\t\"\\\x7f \xc3\xa4 \xed\xa0\x80");
+	kt_verdict_set(&written.node, false, KT_REASON_KM_FAILED, "%s",
+		       "a\x1b[31m\xff\xc3\n\t\"\\\x7f \xc3\xa4 \xed\xa0\x80");
 
 	KT_OWN(kt_free_mem) char *text = kt_state_print(&written);
 
@@ -327,8 +352,8 @@ static void test_largest_state_is_readable(void **state)
 
 	(void)state;
 	fill(&large);
-	struct kt_verdict *verdicts[] = {&large.node, &large.rollout, &large.kvm.verdict, &large.host.verdict,
-					 &large.proof.verdict, &large.store.verdict};
+	struct kt_verdict *verdicts[] = {&large.node,         &large.rollout,       &large.kvm.verdict,
+					 &large.host.verdict, &large.proof.verdict, &large.store.verdict};
 
 	for (size_t i = 0; i < 6; i++)
 		memset(verdicts[i]->message, '"', sizeof(verdicts[i]->message) - 1);
@@ -372,9 +397,9 @@ static void test_believable(void **state)
 		told.next_update_boot_s = told.observed_boot_s + (uint64_t)rows[i].promised;
 		/* Times for people have no say. */
 		told.next_update_by = told.observed_at - 7200 * (int64_t)(i % 3);
-		assert_int_equal(kt_state_believable(&told, rows[i].boot_id, told.observed_boot_s + (uint64_t)rows[i].now,
-						     &err),
-				 rows[i].wanted);
+		assert_int_equal(
+			kt_state_believable(&told, rows[i].boot_id, told.observed_boot_s + (uint64_t)rows[i].now, &err),
+			rows[i].wanted);
 		if (rows[i].wanted < 0)
 			assert_int_equal(err.reason, rows[i].reason);
 	}
@@ -386,8 +411,16 @@ static void test_versions(void **state)
 		const char *version;
 		bool is_valid;
 	} rows[] = {
-		{"1", true},      {"v0.9.1-rc.1_x", true}, {"", false},     {".1", false},  {"-1", false},
-		{"1/2", false},   {"..", false},           {"1 2", false},  {"1\n", false}, {"\xc3\xa4", false},
+		{"1", true},
+		{"v0.9.1-rc.1_x", true},
+		{"", false},
+		{".1", false},
+		{"-1", false},
+		{"1/2", false},
+		{"..", false},
+		{"1 2", false},
+		{"1\n", false},
+		{"\xc3\xa4", false},
 		{"123456789012345678901234567890123456789012345678901234567890123", true},
 		{"1234567890123456789012345678901234567890123456789012345678901234", false},
 	};
@@ -450,9 +483,21 @@ static void test_upgrade(void **state)
 		const char *text;
 		bool is_taken;
 	} rows[] = {
-		{"none", true},       {"done", true},         {"failed:1.0", true}, {"held:1.0", true}, {"failed:", true},
-		{longest, true},      {"", false},            {"Done", false},      {"done:", false},   {"failed", false},
-		{"failed:/", false},  {"failed:1:2", false},  {"doned", false},     {"held:a b", false}, {"don", false},
+		{"none", true},
+		{"done", true},
+		{"failed:1.0", true},
+		{"held:1.0", true},
+		{"failed:", true},
+		{longest, true},
+		{"", false},
+		{"Done", false},
+		{"done:", false},
+		{"failed", false},
+		{"failed:/", false},
+		{"failed:1:2", false},
+		{"doned", false},
+		{"held:a b", false},
+		{"don", false},
 		{"failed:0123456789-123456789-123456789-123456789-123456789-1234567890-xy", false},
 	};
 

@@ -17,11 +17,20 @@
 
 static void test_probe(void **state)
 {
-	struct kt_probe probe = {
-		.kvm = {.probed = true, .device = "/dev/kvm", .api_version = 12, .long_mode = true},
-		.host = {.probed = true, .kernel = "6.1", .mmap_min_addr = 4096, .confidential = "sev",
-			 .selinux = "enforcing", .lockdown = "integrity"},
-	}, read;
+	struct kt_probe probe =
+				{
+					.kvm = {.probed = true,
+						.device = "/dev/kvm",
+						.api_version = 12,
+						.long_mode = true},
+					.host = {.probed = true,
+						 .kernel = "6.1",
+						 .mmap_min_addr = 4096,
+						 .confidential = "sev",
+						 .selinux = "enforcing",
+						 .lockdown = "integrity"},
+				},
+			read;
 	struct kt_error hung = {.code = ETIMEDOUT, .reason = KT_REASON_GUEST_HUNG, .text = "the guest did not end"};
 	struct kt_error err = {0};
 
@@ -97,8 +106,13 @@ static void test_checks(void **state)
 
 static void test_proof(void **state)
 {
-	struct kt_state_proof proof = {.ran = true, .integer_ok = true, .emulated = true, .hypervisor = "kvm",
-				       .release = "6.1.kontain.KVM", .duration_ms = 3, .at = 1767225600};
+	struct kt_state_proof proof = {.ran = true,
+				       .integer_ok = true,
+				       .emulated = true,
+				       .hypervisor = "kvm",
+				       .release = "6.1.kontain.KVM",
+				       .duration_ms = 3,
+				       .at = 1767225600};
 	struct kt_state_proof read;
 	struct kt_error err = {0};
 
@@ -127,7 +141,8 @@ static void test_error(void **state)
 		"{\"error\":{\"code\":5,\"reason\":\"IoError\"}}",
 		"{\"error\":null}",
 	};
-	struct kt_error failure = {.code = ENOSPC, .reason = KT_REASON_DISK_FULL, .text = "cannot stage: 5 bytes short"};
+	struct kt_error failure = {
+		.code = ENOSPC, .reason = KT_REASON_DISK_FULL, .text = "cannot stage: 5 bytes short"};
 	struct kt_error read = {0}, err = {0};
 
 	(void)state;

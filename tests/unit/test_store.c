@@ -92,7 +92,8 @@ static void test_failures_are_remembered(void **state)
 	}
 	assert_int_equal(recalled.reason, KT_REASON_KM_SILENT);
 	assert_ptr_equal(strstr(recalled.text, "km ended by signal 6 (failed 6 times from 20"), recalled.text);
-	assert_non_null(strstr(recalled.text, "Z; the agent tries again after a reboot or with another kernel, installer"));
+	assert_non_null(
+		strstr(recalled.text, "Z; the agent tries again after a reboot or with another kernel, installer"));
 	assert_non_null(strstr(recalled.text, "to try now, run kontain-installer install)"));
 	assert_int_equal(kt_store_forget_failures(&fixture->store), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
@@ -176,16 +177,35 @@ static void test_notes_that_are_not_believed(void **state)
 	static const struct {
 		const char *from, *to;
 	} edits[] = {
-		{"kontain-failure 2", "kontain-failure 1"}, {"kontain-failure 2", "kontain-failure 20"},
-		{"KmSilent", "KmHung"}, {"KmSilent", "Ready"}, {"KmSilent", "None"}, {"KmSilent", "kmsilent"}, {"KmSilent", ""},
-		{KONTAIN_VERSION "\n", KONTAIN_VERSION "1\n"}, {"\n" KONTAIN_VERSION, "\n0.0.9"}, {KONTAIN_VERSION "\n", ""},
-		{"3 1000 1200", "3 1000 1119"}, {"3 1000 1200", "2 1000 1200"}, {"3 1000 1200", "0 1000 1200"},
-		{"3 1000 1200", "3 1200 1000"}, {"3 1000 1200", "3 1000"}, {"3 1000 1200", "3 1000 1200 "},
-		{"3 1000 1200", " 3 1000 1200"}, {"3 1000 1200", "3  1000 1200"}, {"3 1000 1200", "+3 1000 1200"},
-		{"3 1000 1200", "3 -1000 1200"}, {"3 1000 1200", "3 1000 1200 1"}, {"3 1000 1200", "3 1000 0x4b0"},
-		{"3 1000 1200", "3 1000 1000000000000000000000"}, {"3 1000 1200", "3\t1000\t1200"}, {"3 1000 1200", ""},
-		{"km ended by signal 6\n", "km ended by signal 6"}, {"km ended by signal 6\n", "km ended by signal 6\n\n"},
-		{"km ended by signal 6\n", "km ended by signal 6\nmore\n"}, {"km ended by signal 6\n", ""},
+		{"kontain-failure 2", "kontain-failure 1"},
+		{"kontain-failure 2", "kontain-failure 20"},
+		{"KmSilent", "KmHung"},
+		{"KmSilent", "Ready"},
+		{"KmSilent", "None"},
+		{"KmSilent", "kmsilent"},
+		{"KmSilent", ""},
+		{KONTAIN_VERSION "\n", KONTAIN_VERSION "1\n"},
+		{"\n" KONTAIN_VERSION, "\n0.0.9"},
+		{KONTAIN_VERSION "\n", ""},
+		{"3 1000 1200", "3 1000 1119"},
+		{"3 1000 1200", "2 1000 1200"},
+		{"3 1000 1200", "0 1000 1200"},
+		{"3 1000 1200", "3 1200 1000"},
+		{"3 1000 1200", "3 1000"},
+		{"3 1000 1200", "3 1000 1200 "},
+		{"3 1000 1200", " 3 1000 1200"},
+		{"3 1000 1200", "3  1000 1200"},
+		{"3 1000 1200", "+3 1000 1200"},
+		{"3 1000 1200", "3 -1000 1200"},
+		{"3 1000 1200", "3 1000 1200 1"},
+		{"3 1000 1200", "3 1000 0x4b0"},
+		{"3 1000 1200", "3 1000 1000000000000000000000"},
+		{"3 1000 1200", "3\t1000\t1200"},
+		{"3 1000 1200", ""},
+		{"km ended by signal 6\n", "km ended by signal 6"},
+		{"km ended by signal 6\n", "km ended by signal 6\n\n"},
+		{"km ended by signal 6\n", "km ended by signal 6\nmore\n"},
+		{"km ended by signal 6\n", ""},
 	};
 	struct fixture *fixture = ready(state);
 	struct kt_error recalled;
@@ -205,8 +225,10 @@ static void test_notes_that_are_not_believed(void **state)
 		const char *at = strstr(good, edits[i].from);
 
 		assert_non_null(at);
-		(void)snprintf(bad, sizeof(bad), "%.*s%s%s", (int)(at - good), good, edits[i].to, at + strlen(edits[i].from));
-		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, bad, strlen(bad), 0644, NULL), 0);
+		(void)snprintf(bad, sizeof(bad), "%.*s%s%s", (int)(at - good), good, edits[i].to,
+			       at + strlen(edits[i].from));
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, bad, strlen(bad), 0644, NULL),
+				 0);
 		if (kt_store_recall_failure(&fixture->store, SHA, &recalled) != 0)
 			fail_msg("%s -> %s", edits[i].from, edits[i].to);
 	}

@@ -86,7 +86,7 @@ static void test_pointers(void **state)
 		const char *target;
 		const char *version;
 	} rows[] = {
-		{"sets/1.0", "1.0"}, {"sets/", NULL},        {"sets/../etc", NULL}, {"/opt/kontain/sets/1.0", NULL},
+		{"sets/1.0", "1.0"}, {"sets/", NULL},        {"sets/../etc", NULL},  {"/opt/kontain/sets/1.0", NULL},
 		{"sets/1.0/", NULL}, {"versions/1.0", NULL}, {"sets/.hidden", NULL},
 	};
 	char path[32], version[KT_VERSION_MAX];
@@ -110,8 +110,8 @@ static void test_way(void **state)
 		bool make;
 		bool is_ok;
 	} rows[] = {
-		{"a", false, true},      {"d/e/f", true, true},   {"d/e/g", false, true}, {"d/h", false, true},
-		{"i", false, true},      {"x/y", false, false},   {"x/y", true, true},    {"link/y", true, false},
+		{"a", false, true},        {"d/e/f", true, true},  {"d/e/g", false, true}, {"d/h", false, true},
+		{"i", false, true},        {"x/y", false, false},  {"x/y", true, true},    {"link/y", true, false},
 		{"../out/y", true, false}, {"d/e/f", false, true}, {"j", false, true},
 	};
 	char path[32];
@@ -126,8 +126,8 @@ static void test_way(void **state)
 
 		assert_int_equal(kt_way_enter(&way, rows[i].path, rows[i].make, &name) >= 0, rows[i].is_ok);
 		if (rows[i].is_ok)
-			assert_string_equal(name, strrchr(rows[i].path, '/') ? strrchr(rows[i].path, '/') + 1 :
-									       rows[i].path);
+			assert_string_equal(name,
+					    strrchr(rows[i].path, '/') ? strrchr(rows[i].path, '/') + 1 : rows[i].path);
 	}
 	place_remove(path);
 }

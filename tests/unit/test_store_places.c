@@ -52,7 +52,8 @@ static char names[][KT_PLACE_MAX] = {"versions/km/0.10.3", "sets/0.10.3", ".kept
 
 static void test_places_of_mounts(void **state)
 {
-	static const struct kt_places places = {.names = names, .name_count = 3, .device = "8:1", .fs_root = "/opt/kontain"};
+	static const struct kt_places places = {
+		.names = names, .name_count = 3, .device = "8:1", .fs_root = "/opt/kontain"};
 	static const struct {
 		const char *device, *root;
 		const char *place; /* NULL: none */
@@ -81,7 +82,8 @@ static void test_places_of_mounts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct kt_mount_line line = {.id = 7, .parent = 1, .device = rows[i].device, .root = rows[i].root, .point = "/x"};
+		struct kt_mount_line line = {
+			.id = 7, .parent = 1, .device = rows[i].device, .root = rows[i].root, .point = "/x"};
 		struct kt_mounts mounts = {.lines = &line, .count = 1};
 		const char *place = kt_places_of_mount(&places, &mounts, 0);
 
@@ -95,8 +97,8 @@ static void test_places_of_mounts(void **state)
 /* The store's root is its filesystem's: a copy of the mount on which it lies is no use of it, another mount is. */
 static void test_mounts_of_a_root_of_its_own(void **state)
 {
-	static const struct kt_places places = {.names = names, .name_count = 3, .device = "8:2", .fs_root = "",
-						.above = "8:1 /opt/kontain"};
+	static const struct kt_places places = {
+		.names = names, .name_count = 3, .device = "8:2", .fs_root = "", .above = "8:1 /opt/kontain"};
 	static struct kt_mount_line lines[] = {
 		{1, 0, "8:1", "/", "/"},
 		{2, 1, "8:2", "/", "/opt/kontain"},      /* the store's own */
@@ -105,7 +107,7 @@ static void test_mounts_of_a_root_of_its_own(void **state)
 		{5, 4, "8:2", "/", "/host/opt/kontain"}, /* and with it the store's mount */
 		{6, 3, "8:2", "/", "/opt/kontain"},      /* the pod's own */
 		{7, 3, "8:2", "/sets", "/s"},
-		{8, 99, "8:2", "/", "/opt/kontain"},     /* on what this process does not see */
+		{8, 99, "8:2", "/", "/opt/kontain"}, /* on what this process does not see */
 	};
 	static const char *const wanted[] = {NULL, NULL, NULL, NULL, NULL, ".", "sets", "."};
 	struct kt_mounts mounts = {.lines = lines, .count = sizeof(lines) / sizeof(lines[0])};

@@ -43,14 +43,16 @@ static int setup(void **state)
 	if (!mkdtemp(place.path))
 		return -1;
 	place.dir = open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	run(&place, "umask 022; chmod 755 .; mkdir -p bin/d/e bin/f; printf km >bin/km; chmod 755 bin/km; printf '' >'bin/a b'; "
+	run(&place, "umask 022; chmod 755 .; mkdir -p bin/d/e bin/f; printf km >bin/km; chmod 755 bin/km; printf '' "
+		    ">'bin/a b'; "
 		    "printf x >bin/d/e/x; printf y >bin/d-y; ln -s d/e bin/l; printf z >bin/f/z");
 
 	KT_OWN(kt_close_fd) int bin = openat(place.dir, "bin", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (kt_tree_scan(bin, "lib", true, NULL, NULL, &place.list, &err) < 0)
 		fail_msg("%s", err.text);
-	place.own = (struct kt_file){.path = ".files", .sha256 = place.list.digest, .size_bytes = place.list.size, .mode = 0644};
+	place.own = (struct kt_file){
+		.path = ".files", .sha256 = place.list.digest, .size_bytes = place.list.size, .mode = 0644};
 
 	size_t size;
 	KT_OWN(kt_free_mem) char *text = kt_filelist_print(place.list.files, place.list.count, &size);
@@ -72,7 +74,8 @@ static int teardown(void **state)
 
 static struct kt_tree tree_of(const struct place *place)
 {
-	return (struct kt_tree){.dir = place->dir, .prefix = "bin/", .list = &place->list, .own = &place->own, .own_count = 1};
+	return (struct kt_tree){
+		.dir = place->dir, .prefix = "bin/", .list = &place->list, .own = &place->own, .own_count = 1};
 }
 
 struct found {
@@ -104,7 +107,8 @@ static void test_a_list_is_made(void **state)
 	assert_int_equal(place->list.count, 6);
 	for (size_t i = 0; i < 6; i++)
 		assert_string_equal(place->list.files[i].path, paths[i]);
-	assert_string_equal(place->list.files[4].sha256, "1f34503f65b4a355a94ee54da8e34541007cc66ec548c61b8dafbea21a1a0787"); /* by sha256sum */
+	assert_string_equal(place->list.files[4].sha256,
+			    "1f34503f65b4a355a94ee54da8e34541007cc66ec548c61b8dafbea21a1a0787"); /* by sha256sum */
 	assert_int_equal(place->list.files[4].mode, 0755);
 	assert_string_equal(place->list.files[5].link, "d/e");
 }
@@ -116,8 +120,8 @@ static void test_whole(void **state)
 
 	for (enum kt_depth depth = KT_DEPTH_STAT; depth <= KT_DEPTH_ALL; depth++) {
 		struct found found = {.count = 0};
-		struct kt_tree_check check = {.depth = depth, .is_any_owner = geteuid() != 0, .visit = found_visit,
-					      .context = &found};
+		struct kt_tree_check check = {
+			.depth = depth, .is_any_owner = geteuid() != 0, .visit = found_visit, .context = &found};
 
 		assert_int_equal(kt_tree_check(&tree, &check), 0);
 		if (found.count > 0)
@@ -135,31 +139,35 @@ static const struct {
 } rows[] = {
 	{"rm bin/km", "here/bin/km is missing", KT_REASON_STORE_FILE_LOST, false, false},
 	{"rm -r bin/d", "here/bin/d/e/x is missing", KT_REASON_STORE_FILE_LOST, false, false},
-	{"mv bin/d bin/q; ln -s q bin/d", "here/bin/q is there and was not landed", KT_REASON_STORE_FILE_CHANGED, false, false},
+	{"mv bin/d bin/q; ln -s q bin/d", "here/bin/q is there and was not landed", KT_REASON_STORE_FILE_CHANGED, false,
+	 false},
 	{"rm bin/l", "here/bin/l is missing", KT_REASON_STORE_FILE_LOST, false, false},
 	{"rm .files", "here/.files is missing", KT_REASON_STORE_FILE_LOST, false, false},
-	{"printf kM >bin/km", "here/bin/km has another content than was landed", KT_REASON_STORE_FILE_CHANGED, false, true},
-	{"printf K >.files; truncate -s $(stat -c %s .files) .files", "here/.files has another size", KT_REASON_STORE_FILE_CHANGED,
-	 false, false},
-	{"echo >>bin/d/e/x", "here/bin/d/e/x has another size than was landed", KT_REASON_STORE_FILE_CHANGED, false, false},
+	{"printf kM >bin/km", "here/bin/km has another content than was landed", KT_REASON_STORE_FILE_CHANGED, false,
+	 true},
+	{"printf K >.files; truncate -s $(stat -c %s .files) .files", "here/.files has another size",
+	 KT_REASON_STORE_FILE_CHANGED, false, false},
+	{"echo >>bin/d/e/x", "here/bin/d/e/x has another size than was landed", KT_REASON_STORE_FILE_CHANGED, false,
+	 false},
 	{"ln -sfn .. bin/l", "here/bin/l is not the link that was landed", KT_REASON_STORE_FILE_CHANGED, false, false},
 	{"rm bin/l; printf x >bin/l", "here/bin/l is not the link", KT_REASON_STORE_FILE_CHANGED, false, false},
 	{"rm bin/km; ln -s x bin/km", "here/bin/km is not a regular file", KT_REASON_STORE_FILE_CHANGED, false, false},
 	{"rm bin/km; mkfifo bin/km", "here/bin/km is not a regular file", KT_REASON_STORE_FILE_CHANGED, false, false},
-	{"chmod 4755 bin/km", "here/bin/km has another mode than was landed: 4755, expected 0755", KT_REASON_STORE_FILE_CHANGED,
-	 true, false},
+	{"chmod 4755 bin/km", "here/bin/km has another mode than was landed: 4755, expected 0755",
+	 KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"chmod 000 bin/d/e/x", "here/bin/d/e/x has another mode", KT_REASON_STORE_FILE_CHANGED, true, false},
-	{"chmod 775 bin/d", "here/bin/d has another mode than was landed: 0775, expected 0755", KT_REASON_STORE_FILE_CHANGED,
-	 true, false},
+	{"chmod 775 bin/d", "here/bin/d has another mode than was landed: 0775, expected 0755",
+	 KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"chmod 1755 .", "here has another mode than was landed: 1755", KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"chown 7 bin/km", "here/bin/km belongs to user 7, expected root", KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"chown 7 bin/d/e", "here/bin/d/e belongs to user 7, expected root", KT_REASON_STORE_FILE_CHANGED, true, false},
-	{"touch bin/d/libevil.so", "here/bin/d/libevil.so is there and was not landed", KT_REASON_STORE_FILE_CHANGED, false,
-	 false},
+	{"touch bin/d/libevil.so", "here/bin/d/libevil.so is there and was not landed", KT_REASON_STORE_FILE_CHANGED,
+	 false, false},
 	{"touch evil", "here/evil is there and was not landed", KT_REASON_STORE_FILE_CHANGED, false, false},
-	{"mkdir -p bin/d/e/q; touch bin/d/e/q/r", "here/bin/d/e/q is there and was not landed", KT_REASON_STORE_FILE_CHANGED, false,
+	{"mkdir -p bin/d/e/q; touch bin/d/e/q/r", "here/bin/d/e/q is there and was not landed",
+	 KT_REASON_STORE_FILE_CHANGED, false, false},
+	{"mkdir -p bin/q/r", "here/bin/q is an empty folder that was not landed", KT_REASON_STORE_FILE_CHANGED, true,
 	 false},
-	{"mkdir -p bin/q/r", "here/bin/q is an empty folder that was not landed", KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"mkdir -p bi", "here/bi is an empty folder", KT_REASON_STORE_FILE_CHANGED, true, false},
 };
 
@@ -224,8 +232,8 @@ static void learn(const struct place *place, bool is_staged, struct kt_seen *ret
 	KT_OWN(kt_free_mem) char *body = NULL;
 	size_t body_size = 0, size = 0;
 	FILE *notes = open_memstream(&body, &body_size);
-	struct kt_tree_check check = {.depth = KT_DEPTH_ALL, .is_any_owner = geteuid() != 0, .is_staged = is_staged,
-				      .notes = notes};
+	struct kt_tree_check check = {
+		.depth = KT_DEPTH_ALL, .is_any_owner = geteuid() != 0, .is_staged = is_staged, .notes = notes};
 	struct kt_seen head = {.read_at = 1};
 
 	assert_int_equal(kt_tree_check(&tree, &check), 0);
@@ -243,10 +251,18 @@ static void learn(const struct place *place, bool is_staged, struct kt_seen *ret
 static void test_what_is_known(void **state)
 {
 	static const char *const hows[] = {
-		"printf kM >bin/km",	   "touch bin/f/z",	"chmod 600 'bin/a b'",	  "touch bin/d/e/new",
-		"ln -sfn .. bin/l",	   "touch -h bin/l",	"rm bin/d-y",		  "touch .files",
-		"touch -r bin/km r; printf kM >bin/km; touch -r r bin/km; rm r; touch -d @1 .", "mkdir bin/d/q; rmdir bin/d/q",
-		"chmod 700 bin; chmod 755 bin", "cp -p bin/km bin/kn; mv bin/kn bin/km",
+		"printf kM >bin/km",
+		"touch bin/f/z",
+		"chmod 600 'bin/a b'",
+		"touch bin/d/e/new",
+		"ln -sfn .. bin/l",
+		"touch -h bin/l",
+		"rm bin/d-y",
+		"touch .files",
+		"touch -r bin/km r; printf kM >bin/km; touch -r r bin/km; rm r; touch -d @1 .",
+		"mkdir bin/d/q; rmdir bin/d/q",
+		"chmod 700 bin; chmod 755 bin",
+		"cp -p bin/km bin/kn; mv bin/kn bin/km",
 	};
 
 	for (size_t i = 0; i < sizeof(hows) / sizeof(hows[0]); i++) {
@@ -279,8 +295,11 @@ static void test_only_what_changed_is_read(void **state)
 	const struct kt_tree tree = tree_of(place);
 	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
 	struct found found = {.count = 0};
-	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED, .is_any_owner = geteuid() != 0, .seen = &seen,
-				      .visit = found_visit, .context = &found};
+	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED,
+				      .is_any_owner = geteuid() != 0,
+				      .seen = &seen,
+				      .visit = found_visit,
+				      .context = &found};
 	char *was = (char *)(uintptr_t)place->list.files[4].sha256;
 	char *other = (char *)(uintptr_t)place->list.files[3].sha256;
 
@@ -338,12 +357,8 @@ static void test_trees_that_make_no_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_list_is_made),
-		TEST(test_whole),
-		TEST(test_differences),
-		TEST(test_an_end_is_an_answer),
-		TEST(test_what_is_known),
-		TEST(test_only_what_changed_is_read),
+		TEST(test_a_list_is_made),          TEST(test_whole),         TEST(test_differences),
+		TEST(test_an_end_is_an_answer),     TEST(test_what_is_known), TEST(test_only_what_changed_is_read),
 		TEST(test_trees_that_make_no_list),
 	};
 

@@ -13,7 +13,10 @@
 
 #include "../../installer/agent/uevent.h"
 
-#define MESSAGE(name, text, ours) {name, text, sizeof(text) - 1, ours}
+#define MESSAGE(name, text, ours)                  \
+	{                                          \
+		name, text, sizeof(text) - 1, ours \
+	}
 
 static const struct {
 	const char *name;
@@ -31,10 +34,12 @@ static const struct {
 	MESSAGE("it goes", "remove@/devices/virtual/misc/kontain\0ACTION=remove\0DEVNAME=kontain\0", true),
 	MESSAGE("no more than that", "add@\0DEVNAME=kvm\0", true),
 	MESSAGE("a virtual machine was made",
-		"change@/devices/virtual/misc/kvm\0ACTION=change\0DEVNAME=kvm\0CREATED=1\0COUNT=1\0EVENT=create\0", false),
+		"change@/devices/virtual/misc/kvm\0ACTION=change\0DEVNAME=kvm\0CREATED=1\0COUNT=1\0EVENT=create\0",
+		false),
 	MESSAGE("no action", "DEVNAME=kvm\0", false),
 	MESSAGE("a loop device", "add@/devices/virtual/block/loop0\0ACTION=add\0DEVNAME=loop0\0", false),
-	MESSAGE("a module without a device", "add@/module/kvm\0ACTION=add\0DEVPATH=/module/kvm\0SUBSYSTEM=module\0", false),
+	MESSAGE("a module without a device", "add@/module/kvm\0ACTION=add\0DEVPATH=/module/kvm\0SUBSYSTEM=module\0",
+		false),
 	MESSAGE("a longer name", "add@\0DEVNAME=kvm2\0", false),
 	MESSAGE("another key", "add@\0XDEVNAME=kvm\0", false),
 	MESSAGE("cut within the name", "add@\0DEVNAME=kvm", false),

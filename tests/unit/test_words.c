@@ -41,16 +41,20 @@ static void test_messages(void **state)
 		{AT "KVM: exit. reason=1 (KVM_EXIT_EXCEPTION)VCPU 0", DEVICE, NULL},
 		{AT "KVM_EXIT_FAIL_ENTRY\n== KVM_GET_REGS ==\n" AT "KVM: fail entry 0x80000021VCPU 0\n", DEVICE,
 		 AT "KVM: fail entry 0x80000021VCPU 0"},
-		{AT "KVM: create VCPU 0 failed: Invalid argument\n" AT "VCPU init failed\n" AT "Failed to get main vcpu", DEVICE,
-		 AT "KVM: create VCPU 0 failed: Invalid argument"},
+		{AT "KVM: create VCPU 0 failed: Invalid argument\n" AT "VCPU init failed\n" AT
+		    "Failed to get main vcpu",
+		 DEVICE, AT "KVM: create VCPU 0 failed: Invalid argument"},
 		{AT "Problem getting guest memory, wanted 0x100000, got 0x7f0000", DEVICE, NULL},
-		{AT "Kernel 4.4.0-210-generic is too old. The oldest supported kernel is 4.15", KT_REASON_KM_KERNEL_TOO_OLD, NULL},
+		{AT "Kernel 4.4.0-210-generic is too old. The oldest supported kernel is 4.15",
+		 KT_REASON_KM_KERNEL_TOO_OLD, NULL},
 		{AT "Unexpected kernel version format next", FAILED, NULL},
 		{AT "Cannot determine kernel version.: Function not implemented", FAILED, NULL},
-		{"Failed to determine payload name or find .km file for /payload\nkm: Kontain Monitor - runs 'payload-file'\n"
-		 "Usage: km [options] payload-file[.km]\n", FAILED, "Failed to determine payload name or find .km file for /payload"},
-		{"km: invalid option -- 'k'\nkm: Kontain Monitor\nUsage: km [options] payload-file\n\t--version\n", FAILED,
-		 "Usage: km [options] payload-file"},
+		{"Failed to determine payload name or find .km file for /payload\nkm: Kontain Monitor - runs "
+		 "'payload-file'\n"
+		 "Usage: km [options] payload-file[.km]\n",
+		 FAILED, "Failed to determine payload name or find .km file for /payload"},
+		{"km: invalid option -- 'k'\nkm: Kontain Monitor\nUsage: km [options] payload-file\n\t--version\n",
+		 FAILED, "Usage: km [options] payload-file"},
 		{AT "open /opt/kontain/runtime/libc.so failed: No such file or directory", FAILED, NULL},
 		{AT "/payload is not an ELF object", FAILED, NULL},
 		{AT "elf_begin() failed: invalid file descriptor", FAILED, NULL},
@@ -60,7 +64,8 @@ static void test_messages(void **state)
 		/* what passes */
 		{AT "KVM: create VM failed: Device or resource busy", KT_REASON_BUSY, NULL},
 		{AT "KVM: create VM failed: Resource busy", KT_REASON_BUSY, NULL},
-		{AT "KVM: create VM failed: Cannot allocate memory\n", RESOURCE, AT "KVM: create VM failed: Cannot allocate memory"},
+		{AT "KVM: create VM failed: Cannot allocate memory\n", RESOURCE,
+		 AT "KVM: create VM failed: Cannot allocate memory"},
 		{AT "KVM: vcpu run failedVCPU 0 RIP 0x1 RSP 0x2 CR2 0x0 : Cannot allocate memory", RESOURCE, NULL},
 		{AT "No memory to load elf: Out of memory", RESOURCE, NULL},
 		{AT "Failed to get main vcpu: Resource temporarily unavailable", RESOURCE, NULL},
@@ -69,7 +74,8 @@ static void test_messages(void **state)
 		{"a\n" AT "words that nobody knows: Cannot allocate memory\nb", RESOURCE,
 		 AT "words that nobody knows: Cannot allocate memory"},
 		/* in another line than the words, it is another's */
-		{AT "a warning: Cannot allocate memory\n" AT "KVM: API version mismatch\n", DEVICE, AT "KVM: API version mismatch"},
+		{AT "a warning: Cannot allocate memory\n" AT "KVM: API version mismatch\n", DEVICE,
+		 AT "KVM: API version mismatch"},
 		/* and only at its end */
 		{AT "KVM: Cannot allocate memory for nothing", DEVICE, NULL},
 		/* nothing that we know */

@@ -9,12 +9,12 @@
 #include "kontain/base/error.h"
 
 struct kt_child_spec {
-	const char *const *argv;  /* borrowed; argv[0] is the path to execute, NULL-terminated */
-	unsigned timeout_ms;      /* then SIGKILL to its process group */
-	size_t output_max;        /* bytes kept of each of stdout and stderr; the rest is read and dropped */
-	const char *input;        /* borrowed: what it reads from stdin; NULL: /dev/null */
+	const char *const *argv; /* borrowed; argv[0] is the path to execute, NULL-terminated */
+	unsigned timeout_ms;     /* then SIGKILL to its process group */
+	size_t output_max;       /* bytes kept of each of stdout and stderr; the rest is read and dropped */
+	const char *input;       /* borrowed: what it reads from stdin; NULL: /dev/null */
 	size_t input_size;
-	bool passes_errors;       /* all that it writes to stderr goes to ours, too, as it comes */
+	bool passes_errors; /* all that it writes to stderr goes to ours, too, as it comes */
 	/* Runs in the child between fork and exec; non-zero stops it with exit 127. May be NULL. */
 	int (*prepare)(void *context);
 	void *context;
@@ -22,14 +22,14 @@ struct kt_child_spec {
 
 struct kt_child_result {
 	bool timed_out;
-	bool stuck;          /* killed, but did not go within a second: it is in the kernel */
+	bool stuck; /* killed, but did not go within a second: it is in the kernel */
 	pid_t pid;
-	int exit_status;     /* -1 when ended by a signal */
-	int signal;          /* 0 when it exited */
+	int exit_status; /* -1 when ended by a signal */
+	int signal;      /* 0 when it exited */
 	unsigned duration_ms;
-	char *output;        /* owned, NUL-terminated */
+	char *output; /* owned, NUL-terminated */
 	size_t output_size;
-	char *errors;        /* owned, NUL-terminated: what it wrote to stderr */
+	char *errors; /* owned, NUL-terminated: what it wrote to stderr */
 	size_t errors_size;
 };
 

@@ -12,8 +12,8 @@ int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context);
 /* A walk over sorted paths of one tree: the parent's descriptor is kept from path to path, so that each directory is
  * walked once by openat2 and the rest are single names below a descriptor. */
 struct kt_way {
-	int dir; /* borrowed */
-	int at;  /* owned: parent of the last path; -1 before the first and while that is dir itself */
+	int dir;           /* borrowed */
+	int at;            /* owned: parent of the last path; -1 before the first and while that is dir itself */
 	char parent[1152]; /* a bundle's longest path, and a folder before it */
 };
 void kt_way_init(struct kt_way *way, int dir);

@@ -6,9 +6,9 @@
 #include "kontain/contract/reason.h"
 
 struct kt_error {
-	int code;              /* positive errno */
+	int code; /* positive errno */
 	enum kt_reason reason;
-	char text[512];        /* what happened, to which path or object, what to do */
+	char text[512]; /* what happened, to which path or object, what to do */
 };
 
 /* Fills err (which may be NULL) and returns -code. */

@@ -29,14 +29,20 @@ struct kt_filter_rule {
 };
 
 /* Of an int: the kernel takes its 32 bits, whatever stands above them. */
-#define KT_FILTER_IS(number, number_wanted) {KT_FILTER_MASK, number, number_wanted, UINT32_MAX}
+#define KT_FILTER_IS(number, number_wanted)                       \
+	{                                                         \
+		KT_FILTER_MASK, number, number_wanted, UINT32_MAX \
+	}
 
 struct kt_filter_table {
 	const struct kt_filter_rule *rules; /* borrowed */
 	size_t count;
 };
 
-#define KT_FILTER_TABLE(rules) {rules, sizeof(rules) / sizeof((rules)[0])}
+#define KT_FILTER_TABLE(rules)                            \
+	{                                                 \
+		rules, sizeof(rules) / sizeof((rules)[0]) \
+	}
 
 /* What a C library does for a program that reads files, waits, and tells the time; nothing that makes a process, a
  * socket, or a change to a file system. */

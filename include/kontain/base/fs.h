@@ -33,8 +33,7 @@ int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, m
 
 /* Whole or not at all: temporary name beside it (.partial-<name>, cleared first: callers hold the lock of what they
  * write), write, fsync, rename, fsync of the directory. name has no slash. dir is not O_PATH. */
-int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode,
-		       struct kt_error *err);
+int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode, struct kt_error *err);
 
 /* Makes `name` in dir a symbolic link to target in one step (temporary link, rename); no sync. */
 int kt_fs_replace_link(int dir, const char *name, const char *target, struct kt_error *err);

@@ -25,7 +25,7 @@ enum kt_landlock_right {
 struct kt_landlock {
 	int ruleset; /* owned; -1: the kernel has none */
 	int abi;
-	uint64_t files; /* rights that are asked about */
+	uint64_t files;                  /* rights that are asked about */
 	char text[KT_LANDLOCK_TEXT_MAX]; /* "ABI 4", or why there is none: for the log */
 };
 
@@ -51,7 +51,6 @@ extern const size_t kt_landlock_sanitizer_count;
 
 /* From here on, for good. NoNewPrivs is set before, as by a filter (kontain/base/filter.h). */
 int kt_landlock_enforce(struct kt_landlock *set, struct kt_error *err);
-
 
 void kt_landlock_done(struct kt_landlock *set); /* for KT_OWN */
 

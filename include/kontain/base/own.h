@@ -23,11 +23,11 @@ static inline int kt_take_fd(int *fd)
 }
 
 /* Hands a pointer over; the variable is NULL afterwards. */
-#define kt_take_ptr(pointer)                  \
-	({                                    \
+#define kt_take_ptr(pointer)                     \
+	({                                       \
 		__auto_type taken_ = *(pointer); \
-		*(pointer) = NULL;            \
-		taken_;                       \
+		*(pointer) = NULL;               \
+		taken_;                          \
 	})
 
 #endif

@@ -5,10 +5,10 @@
 #include "kontain/contract/manifest.h"
 
 struct kt_bundle {
-	int dir;                 /* owned */
+	int dir; /* owned */
 	char path[4096];
 	struct kt_manifest manifest;
-	char *manifest_bytes;    /* owned: as read, for the set's copy */
+	char *manifest_bytes; /* owned: as read, for the set's copy */
 	size_t manifest_size;
 };
 

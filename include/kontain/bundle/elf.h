@@ -13,8 +13,8 @@
 
 /* What a file says of itself; strings point into the bytes (borrowed). Of an object file (ET_REL) the type alone. */
 struct kt_elf {
-	uint16_t type;        /* ET_REL 1, ET_EXEC 2, ET_DYN 3, ET_CORE 4 (elf(5)) */
-	bool is_executable_dyn; /* ET_DYN with an entry point */
+	uint16_t type;           /* ET_REL 1, ET_EXEC 2, ET_DYN 3, ET_CORE 4 (elf(5)) */
+	bool is_executable_dyn;  /* ET_DYN with an entry point */
 	const char *interpreter; /* PT_INTERP or NULL */
 	const char *runpath;     /* DT_RUNPATH, else DT_RPATH, or NULL */
 	size_t needed_count;

@@ -59,8 +59,9 @@ struct kt_seen {
 	size_t count;
 	char digest[KT_DIGEST_HEX];    /* of the component's list; of the set's manifest */
 	char km_digest[KT_DIGEST_HEX]; /* "" for none */
-	char contract[KT_DIGEST_HEX];  /* among which others it kept the ELF contract (kt_elf_surroundings); "" for none */
-	char *body;                    /* into text */
+	char contract
+		[KT_DIGEST_HEX]; /* among which others it kept the ELF contract (kt_elf_surroundings); "" for none */
+	char *body;              /* into text */
 };
 struct kt_seen_file {
 	const char *path; /* borrowed */
@@ -85,10 +86,10 @@ bool kt_tree_is_as_seen(int dir, struct kt_seen *seen);
 
 /* Where a list's files lie. */
 struct kt_tree {
-	int dir;                       /* borrowed: the folder that paths begin in */
-	const char *prefix;            /* before each path: "bin/" in a version of km, else "" */
-	const struct kt_filelist *list;/* borrowed; NULL: only own */
-	const struct kt_file *own;     /* what lies there beside it: the list itself; borrowed */
+	int dir;                        /* borrowed: the folder that paths begin in */
+	const char *prefix;             /* before each path: "bin/" in a version of km, else "" */
+	const struct kt_filelist *list; /* borrowed; NULL: only own */
+	const struct kt_file *own;      /* what lies there beside it: the list itself; borrowed */
 	size_t own_count;
 	bool (*is_other)(const char *name); /* a name at the top that is another's; NULL: none is */
 };
@@ -104,7 +105,7 @@ enum kt_flaw {
 	KT_FLAW_TYPE,
 	KT_FLAW_SIZE,
 	KT_FLAW_CONTENT,
-	KT_FLAW_LINK,     /* a link with another target */
+	KT_FLAW_LINK, /* a link with another target */
 	KT_FLAW_MODE,
 	KT_FLAW_OWNER,    /* not root's: only who may write counts, so the group does not */
 	KT_FLAW_EXTRA,    /* a name that is not in the list */
@@ -115,10 +116,10 @@ enum kt_flaw {
 struct kt_difference {
 	const char *path; /* below the tree; borrowed. "" for the tree itself */
 	enum kt_flaw flaw;
-	bool is_folder;   /* of MODE and OWNER: a directory's, which is 0755 */
+	bool is_folder;             /* of MODE and OWNER: a directory's, which is 0755 */
 	const struct kt_file *file; /* NULL for directories and names */
-	unsigned found;   /* mode or user ID, for texts */
-	int code;         /* errno of UNREADABLE */
+	unsigned found;             /* mode or user ID, for texts */
+	int code;                   /* errno of UNREADABLE */
 };
 /* StoreFileLost, StoreFileChanged or StoreDamaged. */
 enum kt_reason kt_difference_reason(const struct kt_difference *difference);
@@ -130,17 +131,17 @@ typedef int kt_difference_visit(void *context, const struct kt_difference *diffe
 
 struct kt_tree_check {
 	enum kt_depth depth;
-	bool is_any_owner;        /* whose it is does not count: a bundle that somebody made */
-	bool is_staged;           /* this process made it just now: kt_stamp_await_tick */
-	struct kt_seen *seen;     /* borrowed, and walked; NULL: nothing is known */
-	const uint64_t *stamps;   /* borrowed: what is known of the list's files by their number; NULL */
-	uint64_t read_max_bytes;  /* of what has changed; the rest is left is_unread. 0: no limit */
+	bool is_any_owner;       /* whose it is does not count: a bundle that somebody made */
+	bool is_staged;          /* this process made it just now: kt_stamp_await_tick */
+	struct kt_seen *seen;    /* borrowed, and walked; NULL: nothing is known */
+	const uint64_t *stamps;  /* borrowed: what is known of the list's files by their number; NULL */
+	uint64_t read_max_bytes; /* of what has changed; the rest is left is_unread. 0: no limit */
 	kt_difference_visit *visit;
 	void *context;
-	FILE *notes;              /* borrowed: the lines of a kt_seen are written there; NULL */
+	FILE *notes; /* borrowed: the lines of a kt_seen are written there; NULL */
 	/* answers */
 	size_t note_count;
-	bool is_unread;           /* something is not known by its digest, or under another stamp than it has */
+	bool is_unread; /* something is not known by its digest, or under another stamp than it has */
 };
 /* 0, visit's answer, or -ENOMEM. */
 int kt_tree_check(const struct kt_tree *tree, struct kt_tree_check *check);

@@ -12,7 +12,7 @@ enum kt_rung_result {
 	KT_RUNG_UNREACHED, /* a rung before it broke */
 	KT_RUNG_OK,
 	KT_RUNG_FAILED,
-	KT_RUNG_NOTE,      /* a fact that no verdict depends on */
+	KT_RUNG_NOTE, /* a fact that no verdict depends on */
 };
 
 struct kt_rung {

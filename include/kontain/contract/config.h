@@ -13,20 +13,20 @@
 #define KT_CONFIG_FILES_MAX 16
 
 struct kt_config {
-	bool desired_absent;      /* desired: present | absent */
-	bool unfit_not_ready;     /* unfitNodes: settled | notReady */
+	bool desired_absent;  /* desired: present | absent */
+	bool unfit_not_ready; /* unfitNodes: settled | notReady */
 	size_t root_count;
 	char roots[KT_CONFIG_ROOTS_MAX][KT_CONFIG_PATH_MAX]; /* absolute, normalised */
-	unsigned store_keep;        /* versions beside current and previous, 0..1000 */
-	unsigned verify_interval_s; /* 60..604800 */
+	unsigned store_keep;                                 /* versions beside current and previous, 0..1000 */
+	unsigned verify_interval_s;                          /* 60..604800 */
 	bool allow_emulated;
 	unsigned proof_interval_s; /* 5..3600 */
 	unsigned proof_timeout_s;  /* 1..60 */
 	bool load_modules;
-	unsigned heartbeat_s;      /* 30..3600 */
-	unsigned start_delay_s;    /* 0..300 */
+	unsigned heartbeat_s;   /* 30..3600 */
+	unsigned start_delay_s; /* 0..300 */
 	bool legacy_label;
-	bool unguarded;           /* no admission policy is expected */
+	bool unguarded; /* no admission policy is expected */
 };
 
 /* The values of an empty file. */

@@ -21,7 +21,7 @@ struct kt_file {
 	const char *link;   /* a symbolic link's target, NULL for a file */
 	const char *sha256; /* NULL for a link */
 	uint64_t size_bytes;
-	uint32_t mode;      /* 0644 or 0755 */
+	uint32_t mode; /* 0644 or 0755 */
 };
 
 struct kt_filelist {

@@ -34,8 +34,8 @@ struct kt_manifest {
 	char arch[16]; /* "x86_64" */
 	size_t component_count;
 	struct kt_component components[KT_COMPONENT_MAX];
-	char **self_test_argv;    /* owned, NULL-terminated; NULL when there is none; argv[0] is a path in the bundle */
-	char *self_test_expect;   /* owned; expected first line */
+	char **self_test_argv;  /* owned, NULL-terminated; NULL when there is none; argv[0] is a path in the bundle */
+	char *self_test_expect; /* owned; expected first line */
 };
 
 /* Known names in their order, NULL-terminated: km runtime alpine-lib lib shim tools extras. */

@@ -31,7 +31,7 @@ struct kt_order {
 	struct kt_request request;
 	char host[KT_PATH_BYTES_MAX]; /* prefix of host paths: "" or "/host" */
 	char dev[KT_CONFIG_PATH_MAX];
-	char root[KT_CONFIG_PATH_MAX]; /* of the store, chosen */
+	char root[KT_CONFIG_PATH_MAX];  /* of the store, chosen */
 	char bundle[KT_PATH_BYTES_MAX]; /* "": none */
 	bool quiet;
 	bool verbose;

@@ -83,10 +83,10 @@ enum kt_reason {
 };
 
 struct kt_reason_info {
-	const char *name; /* CamelCase, [A-Za-z]+ */
-	bool settled;     /* the node's own cause: must not hold up a rollout */
-	bool retry;       /* worth another attempt without a change of bundle, boot or kernel */
-	bool transient;   /* never remembered against a bundle */
+	const char *name;   /* CamelCase, [A-Za-z]+ */
+	bool settled;       /* the node's own cause: must not hold up a rollout */
+	bool retry;         /* worth another attempt without a change of bundle, boot or kernel */
+	bool transient;     /* never remembered against a bundle */
 	const char *remedy; /* one sentence, imperative; "" where nothing is to be done */
 };
 

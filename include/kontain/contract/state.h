@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kontain/contract/checks.h"
 #include "kontain/base/digest.h"
 #include "kontain/base/error.h"
+#include "kontain/contract/checks.h"
 
 #define KT_VERSION_MAX     64 /* [A-Za-z0-9][A-Za-z0-9._-]{0,62} and NUL: also a label value */
 #define KT_STATE_LIST_MAX  16
@@ -23,8 +23,8 @@ struct kt_verdict {
 };
 
 struct kt_state_versions {
-	char desired[KT_VERSION_MAX];  /* "" when none is asked for */
-	char current[KT_VERSION_MAX];  /* "" when none is landed */
+	char desired[KT_VERSION_MAX]; /* "" when none is asked for */
+	char current[KT_VERSION_MAX]; /* "" when none is landed */
 	char previous[KT_VERSION_MAX];
 	size_t list_count;
 	char list[KT_STATE_LIST_MAX][KT_VERSION_MAX];
@@ -42,12 +42,12 @@ enum kt_answer {
 struct kt_state_kvm {
 	bool probed;
 	struct kt_verdict verdict;
-	char device[64];        /* as the host names it: /dev/kvm, or that of Kontain's own module */
-	int api_version;        /* KVM_GET_API_VERSION; -1 when not asked */
-	bool real_mode;         /* a guest ran to its exit */
+	char device[64]; /* as the host names it: /dev/kvm, or that of Kontain's own module */
+	int api_version; /* KVM_GET_API_VERSION; -1 when not asked */
+	bool real_mode;  /* a guest ran to its exit */
 	bool long_mode;
 	enum kt_answer compiled_code; /* a guest ran SSE2 and rdtscp; NO: KVM emulates, and cannot. A fact */
-	bool nonroot_access;    /* the host's own node is open to others: a fact, not a condition */
+	bool nonroot_access;          /* the host's own node is open to others: a fact, not a condition */
 	unsigned duration_us;
 };
 
@@ -57,16 +57,16 @@ struct kt_state_host {
 	char kernel[65];
 	char cpu_vendor[16];
 	char cpu_model[64];
-	char hypervisor[16];    /* CPUID leaf 0x40000000's signature, "" on bare metal */
-	bool virt_flag;         /* svm or vmx: a hint, never a condition */
+	char hypervisor[16]; /* CPUID leaf 0x40000000's signature, "" on bare metal */
+	bool virt_flag;      /* svm or vmx: a hint, never a condition */
 	bool xsave;
 	uint64_t mmap_min_addr;
-	uint64_t file_limit;    /* without a limit JSON says 2^53-1, the largest integer that all readers keep */
-	char modules[128];      /* "kvm builtin, kvm_amd missing": what libkmod knows */
+	uint64_t file_limit; /* without a limit JSON says 2^53-1, the largest integer that all readers keep */
+	char modules[128];   /* "kvm builtin, kvm_amd missing": what libkmod knows */
 	/* facts, on which no verdict depends */
-	char confidential[16];  /* "none", or the kind of confidential guest that this machine is: sev, tdx ... */
-	char selinux[16];       /* enforcing, permissive, disabled, absent, unknown */
-	char lockdown[16];      /* none, integrity, confidentiality, absent, unknown */
+	char confidential[16]; /* "none", or the kind of confidential guest that this machine is: sev, tdx ... */
+	char selinux[16];      /* enforcing, permissive, disabled, absent, unknown */
+	char lockdown[16];     /* none, integrity, confidentiality, absent, unknown */
 };
 
 struct kt_state_proof {
@@ -74,12 +74,13 @@ struct kt_state_proof {
 	struct kt_verdict verdict;
 	bool integer_ok;
 	bool sse_ok;
-	enum kt_answer dynamic_ok; /* through runtime/libc.so; NONE: the set has none, or nothing can be said of it here */
-	bool emulated;          /* integer code ran, and KVM could not emulate an instruction of another program */
-	char hypervisor[8];     /* "kvm" or "kkm", from the release suffix; "" where that has no room for it */
-	char release[96];       /* what uname said under km */
+	enum kt_answer
+		dynamic_ok; /* through runtime/libc.so; NONE: the set has none, or nothing can be said of it here */
+	bool emulated;      /* integer code ran, and KVM could not emulate an instruction of another program */
+	char hypervisor[8]; /* "kvm" or "kkm", from the release suffix; "" where that has no room for it */
+	char release[96];   /* what uname said under km */
 	unsigned duration_ms;
-	int64_t at;             /* Unix seconds */
+	int64_t at; /* Unix seconds */
 };
 
 /* What was replaced or removed while somebody used it: its bytes stay until nobody does. */
@@ -114,29 +115,29 @@ bool kt_upgrade_parse(const char *text, struct kt_upgrade *ret_upgrade);
 struct kt_state_store {
 	bool found;
 	struct kt_verdict verdict;
-	char root[256];         /* as the host names it */
+	char root[256]; /* as the host names it */
 	char filesystem[16];
 	bool journalling;
-	uint64_t installs_ok;   /* since this agent's start */
+	uint64_t installs_ok; /* since this agent's start */
 	uint64_t installs_failed;
 	struct kt_upgrade upgrade;
-	int64_t verified_at;    /* Unix s: every byte of the current set was read then; 0: not since it was landed */
+	int64_t verified_at; /* Unix s: every byte of the current set was read then; 0: not since it was landed */
 	unsigned verify_interval_s;
-	uint64_t mismatches;    /* files found lost or changed, since this agent's start */
+	uint64_t mismatches;     /* files found lost or changed, since this agent's start */
 	char last_mismatch[320]; /* the last of them: "<Reason>: <place and what>", "" for none */
 	struct kt_state_kept kept;
 };
 
 /* How the agent goes round. All of it is 0 where there is none. */
 struct kt_state_rounds {
-	uint64_t count;           /* since this agent's start */
-	char cause[16];           /* of the last: "schedule", "device" ... see README */
-	unsigned duration_ms;     /* of the last */
-	unsigned cpu_us;          /* of the last, its children's included */
-	uint64_t ready_changes;   /* of node.ready, since this agent's start */
-	uint64_t held_back;       /* returns to ready that had to wait */
-	int64_t held_until;       /* Unix seconds; 0: nothing is held back */
-	unsigned stuck_pid;       /* a process that was killed and does not go; 0: none */
+	uint64_t count;         /* since this agent's start */
+	char cause[16];         /* of the last: "schedule", "device" ... see README */
+	unsigned duration_ms;   /* of the last */
+	unsigned cpu_us;        /* of the last, its children's included */
+	uint64_t ready_changes; /* of node.ready, since this agent's start */
+	uint64_t held_back;     /* returns to ready that had to wait */
+	int64_t held_until;     /* Unix seconds; 0: nothing is held back */
+	unsigned stuck_pid;     /* a process that was killed and does not go; 0: none */
 	int64_t stuck_since;
 };
 
@@ -148,14 +149,14 @@ struct kt_state {
 	/* The same for readers, in seconds of CLOCK_BOOTTIME of the boot named above, which goes on in a suspended machine. */
 	uint64_t observed_boot_s;
 	uint64_t next_update_boot_s;
-	struct kt_verdict node;     /* can this node run payloads? */
-	struct kt_verdict rollout;  /* ok = settled: is it done with the version asked for? */
+	struct kt_verdict node;    /* can this node run payloads? */
+	struct kt_verdict rollout; /* ok = settled: is it done with the version asked for? */
 	struct kt_state_versions versions;
 	struct kt_state_kvm kvm;
 	struct kt_state_host host;
 	struct kt_state_proof proof;
 	struct kt_state_store store;
-	struct kt_checks checks;    /* how kvm and host came to their verdicts, rung by rung */
+	struct kt_checks checks; /* how kvm and host came to their verdicts, rung by rung */
 	struct kt_state_rounds rounds;
 };
 

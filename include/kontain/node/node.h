@@ -30,10 +30,10 @@ void kt_node_probe(const struct kt_node_paths *paths, bool load_modules, kt_node
 		   struct kt_probe *ret_probe);
 
 struct kt_selftest {
-	const char *store_path;  /* the store as this process reaches it: /host/opt/kontain */
-	const char *version;     /* set to prove; NULL: through the live links, as pods see it */
-	const char *dev;         /* folder of the real device node */
-	unsigned timeout_ms;     /* for each payload */
+	const char *store_path; /* the store as this process reaches it: /host/opt/kontain */
+	const char *version;    /* set to prove; NULL: through the live links, as pods see it */
+	const char *dev;        /* folder of the real device node */
+	unsigned timeout_ms;    /* for each payload */
 	bool allow_emulated;
 	/* The set's own selfTest, from its manifest; NULL when it has none. Borrowed. own_argv is NULL-terminated and its
 	 * first word is a path in the bundle. */

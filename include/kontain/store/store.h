@@ -13,16 +13,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "kontain/base/error.h"
 #include "kontain/bundle/bundle.h"
 #include "kontain/bundle/elf.h"
-#include "kontain/base/error.h"
 #include "kontain/contract/state.h"
 
 struct kt_store {
-	int dir;                 /* owned: the root directory */
-	int lock;                /* owned: flock on .lock, -1 when not locked */
-	char root[256];          /* as the host names it: /opt/kontain */
-	char path[512];          /* as this process reaches it: /host/opt/kontain */
+	int dir;        /* owned: the root directory */
+	int lock;       /* owned: flock on .lock, -1 when not locked */
+	char root[256]; /* as the host names it: /opt/kontain */
+	char path[512]; /* as this process reaches it: /host/opt/kontain */
 	char filesystem[16];
 	bool journalling;
 };
@@ -51,15 +51,15 @@ struct kt_inventory {
 	char km_digest[KT_DIGEST_HEX];
 	size_t set_count;
 	char sets[KT_STATE_LIST_MAX][KT_VERSION_MAX]; /* newest first by mtime; capped */
-	char manifest_sha256[KT_DIGEST_HEX]; /* of the current set's manifest, "" when none */
-	bool is_ours;         /* made by us: .owner is there */
-	bool is_foreign;      /* something is there that we did not make: real bin/, runtime/ ... */
-	bool is_adoptable;    /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
-	bool is_whole;        /* current set: names, links, sizes, modes, owners as landed; what changed since it was read has its digest */
-	char damage[256];     /* first thing that is not */
+	char manifest_sha256[KT_DIGEST_HEX];          /* of the current set's manifest, "" when none */
+	bool is_ours;                                 /* made by us: .owner is there */
+	bool is_foreign;   /* something is there that we did not make: real bin/, runtime/ ... */
+	bool is_adoptable; /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
+	bool is_whole; /* current set: names, links, sizes, modes, owners as landed; what changed since it was read has its digest */
+	char damage[256];             /* first thing that is not */
 	enum kt_reason damage_reason; /* StoreFileLost, StoreFileChanged, StoreDamaged, ForeignInstallation */
-	int64_t verified_at;  /* Unix s: the current set was read to its last byte then, as by its landing; 0: never */
-	bool is_unread;       /* something of it is new or touched since: kt_store_verify is wanted */
+	int64_t verified_at; /* Unix s: the current set was read to its last byte then, as by its landing; 0: never */
+	bool is_unread;      /* something of it is new or touched since: kt_store_verify is wanted */
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
@@ -85,7 +85,8 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
 
 /* Takes a version that failed away again, of it what this landing staged anew and nothing else; not what is pinned or used.
  * InUse when it is current or previous. Lock held. */
-int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged, struct kt_error *err);
+int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged,
+			 struct kt_error *err);
 
 /* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds
  * nothing. */
@@ -96,7 +97,7 @@ struct kt_user {
 	/* "versions/km/0.10.3", "sets/0.10.3", ".kept-1-sets-0.10.3"; for a mount also "." (the root), "sets", "versions",
 	 * "versions/km"; "" for any: it may not be looked into */
 	char place[160];
-	const char *how;                   /* static: the words between program and place */
+	const char *how; /* static: the words between program and place */
 };
 struct kt_users {
 	struct kt_user *list; /* owned; the rows of a process follow each other */
@@ -130,17 +131,24 @@ int kt_store_pin(struct kt_store *store, const char *name, bool is_pinned, struc
 bool kt_pins_have(const struct kt_pins *pins, const char *place);
 
 /* What becomes of a set, and why. */
-enum kt_fate { KT_FATE_REMOVED, KT_FATE_CURRENT, KT_FATE_PREVIOUS, KT_FATE_NEWEST, KT_FATE_YOUNG, KT_FATE_IN_USE,
-	       KT_FATE_PINNED };
+enum kt_fate {
+	KT_FATE_REMOVED,
+	KT_FATE_CURRENT,
+	KT_FATE_PREVIOUS,
+	KT_FATE_NEWEST,
+	KT_FATE_YOUNG,
+	KT_FATE_IN_USE,
+	KT_FATE_PINNED
+};
 /* user: who holds it, for KT_FATE_IN_USE alone. */
 typedef void kt_prune_tell(void *context, const char *version, enum kt_fate fate, const struct kt_user *user);
 struct kt_prune {
-	unsigned keep_count;           /* sets that stay beside current and previous, the newest first */
-	unsigned long older_than_s;    /* what is younger stays; 0: whatever its age */
-	const char *spared;            /* a version that stays too, as one of the newest; NULL: none */
-	bool is_dry_run;               /* tell, change nothing */
+	unsigned keep_count;            /* sets that stay beside current and previous, the newest first */
+	unsigned long older_than_s;     /* what is younger stays; 0: whatever its age */
+	const char *spared;             /* a version that stays too, as one of the newest; NULL: none */
+	bool is_dry_run;                /* tell, change nothing */
 	struct kt_state_kept *ret_kept; /* what is kept aside after it; may be NULL */
-	kt_prune_tell *tell;           /* may be NULL */
+	kt_prune_tell *tell;            /* may be NULL */
 	void *context;
 };
 /* Removes sets, then the versions of components that no set names. What is pinned or used stays (ProcMissing when nobody
@@ -176,8 +184,8 @@ void kt_store_each_folder(const struct kt_store *store, kt_store_visit_folder *v
 /* Reads every byte of a set: digests, links, modes, the ELF contract. StoreFileLost, StoreFileChanged, StoreDamaged,
  * ElfInvalid ... name the first thing that is not as landed; all of it is read all the same. */
 struct kt_verify {
-	const char *version;   /* NULL: the current one */
-	bool is_strict;        /* findings are errors */
+	const char *version; /* NULL: the current one */
+	bool is_strict;      /* findings are errors */
 	/* What was read is noted in the store, so that inventories see a later edit by stat(2) alone, and the next landing
 	 * writes anew what was found wrong. Takes the lock for a moment; where that cannot be had nothing is noted. */
 	bool is_noted;

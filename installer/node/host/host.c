@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "../kvm/cpu.h"
+#include "../kvm/modules.h"
 #include "host.h"
-#include "kontain/node/node.h"
 #include "kontain/base/own.h"
 #include "kontain/base/proc.h"
-#include "../kvm/modules.h"
+#include "kontain/node/node.h"
 #include "security.h"
 
 /* km maps its payload from 2 MiB down to there; the kernel's own default is 65536. */
@@ -157,8 +157,8 @@ void kt_host_check(const struct kt_host_facts *facts, struct kt_checks *checks)
 	}
 	note(checks, "CPU", state->cpu_model[0] != '\0' ? state->cpu_model : state->cpu_vendor,
 	     state->virt_flag ? ", with svm or vmx" : ", without svm or vmx");
-	note(checks, "hypervisor", state->hypervisor[0] != '\0' ? kt_cpu_hypervisor_name(state->hypervisor)
-							       : "none: bare metal", "");
+	note(checks, "hypervisor",
+	     state->hypervisor[0] != '\0' ? kt_cpu_hypervisor_name(state->hypervisor) : "none: bare metal", "");
 	note(checks, "confidential guest", state->confidential, "");
 	note(checks, "SELinux", state->selinux, "");
 	note(checks, "lockdown", state->lockdown, "");

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "kontain/contract/checks.h"
 #include "kontain/base/error.h"
+#include "kontain/contract/checks.h"
 #include "kontain/contract/state.h"
 
 struct kt_host_facts {

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kontain/base/proc.h"
 #include "../kvm/refusal.h"
+#include "kontain/base/proc.h"
 
 #define FILESYSTEMS_MAX 4096
 

@@ -51,7 +51,8 @@ static int explain_cpu(const struct kt_absence *absence, struct kt_error *err)
 	if (cpu->hypervisor[0] != '\0')
 		return kt_fail(err, ENODEV, KT_REASON_NOT_OFFERED_BY_HYPERVISOR,
 			       "%s %s: the hypervisor (%s) that this machine runs on does not offer "
-			       "virtualization to its guests", absence->device, found(absence), cpu->hypervisor);
+			       "virtualization to its guests",
+			       absence->device, found(absence), cpu->hypervisor);
 	return kt_fail(err, ENODEV, KT_REASON_VIRTUALIZATION_DISABLED,
 		       "%s %s: virtualization is switched off in the firmware, or this CPU (%s) has none",
 		       absence->device, found(absence), cpu->model[0] != '\0' ? cpu->model : "unknown");
@@ -70,8 +71,8 @@ static int explain_modules(const struct kt_absence *absence, struct kt_error *er
 			       "%s %s: the module %s is there and not loaded, and this run loads none: modprobe %s",
 			       absence->device, found(absence), modules->vendor_name, modules->vendor_name);
 	kt_modules_describe(modules, states, sizeof(states));
-	return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s %s, and no KVM serves on %d:%d (%s)",
-		       absence->device, found(absence), KT_KVM_MAJOR, KT_KVM_MINOR, states);
+	return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s %s, and no KVM serves on %d:%d (%s)", absence->device,
+		       found(absence), KT_KVM_MAJOR, KT_KVM_MINOR, states);
 }
 
 int kt_absence_explain(const struct kt_absence *absence, struct kt_error *err)

@@ -14,12 +14,12 @@ enum kt_misc {
 };
 
 struct kt_absence {
-	const char *device;       /* borrowed; as the host names it */
-	bool has_node;            /* it is there, but no driver answers (ENODEV) */
+	const char *device; /* borrowed; as the host names it */
+	bool has_node;      /* it is there, but no driver answers (ENODEV) */
 	enum kt_misc misc;
 	struct kt_cpu cpu;
 	struct kt_modules modules;
-	bool has_loaded;          /* loading was tried: load says how it went (NONE: well), else what it would say */
+	bool has_loaded; /* loading was tried: load says how it went (NONE: well), else what it would say */
 	struct kt_error load;
 };
 

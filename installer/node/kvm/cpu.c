@@ -20,7 +20,7 @@ enum { EAX, EBX, ECX, EDX };
 #define LEAF_HV_ISOLATE 0x4000000c
 #define LEAF_EXTENDED   0x80000000
 #define LEAF_SEV        0x8000001f
-#define ECX_VMX         (1u << 5)  /* leaf 1, as the next three */
+#define ECX_VMX         (1u << 5) /* leaf 1, as the next three */
 #define ECX_XSAVE       (1u << 26)
 #define ECX_OSXSAVE     (1u << 27)
 #define ECX_HYPERVISOR  (1u << 31) /* always 0 in hardware */
@@ -34,9 +34,9 @@ static const struct {
 	const char *signature;
 	const char *name;
 } hypervisors[] = {
-	{"KVMKVMKVM", "KVM"},	     {"Microsoft Hv", "Hyper-V"},  {"VMwareVMware", "VMware"},
-	{"XenVMMXenVMM", "Xen"},     {"TCGTCGTCGTCG", "QEMU TCG"}, {"VBoxVBoxVBox", "VirtualBox"},
-	{"bhyve bhyve", "bhyve"},    {"prl hyperv", "Parallels"},  {"ACRNACRNACRN", "ACRN"},
+	{"KVMKVMKVM", "KVM"},       {"Microsoft Hv", "Hyper-V"},  {"VMwareVMware", "VMware"},
+	{"XenVMMXenVMM", "Xen"},    {"TCGTCGTCGTCG", "QEMU TCG"}, {"VBoxVBoxVBox", "VirtualBox"},
+	{"bhyve bhyve", "bhyve"},   {"prl hyperv", "Parallels"},  {"ACRNACRNACRN", "ACRN"},
 	{"Jailhouse", "Jailhouse"},
 };
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 struct kt_cpu {
-	char vendor[16];       /* AuthenticAMD, GenuineIntel, ... */
+	char vendor[16]; /* AuthenticAMD, GenuineIntel, ... */
 	char model[64];
 	char hypervisor[16];   /* signature of leaf 0x40000000; "" on bare metal, "unknown" where it does not say */
 	char confidential[16]; /* sev, sev-es, sev-snp, tdx, vbs: this machine is such a guest; else "none" */

@@ -17,7 +17,7 @@ static const struct {
 	const char *name;
 } types[] = {
 	{S_IFREG, "a regular file"}, {S_IFLNK, "a symbolic link"}, {S_IFDIR, "a folder"},
-	{S_IFBLK, "a block device"}, {S_IFIFO, "a fifo"},	   {S_IFSOCK, "a socket"},
+	{S_IFBLK, "a block device"}, {S_IFIFO, "a fifo"},          {S_IFSOCK, "a socket"},
 };
 
 void kt_device_name(const char *host, const char *dev, const char *node, char *name, size_t size)
@@ -52,8 +52,7 @@ static int code_explain(int code, const char *name, struct kt_error *err)
 		return kt_fail(err, ENOENT, KT_REASON_DEVICE_MISSING, "%s is not there", name);
 	case ENODEV:
 	case ENXIO:
-		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s exists but has no driver",
-			       name);
+		return kt_fail(err, ENODEV, KT_REASON_DEVICE_MISSING, "%s exists but has no driver", name);
 	case ELOOP:
 		return kt_fail(err, code, KT_REASON_NOT_CHAR_DEVICE, "%s became a symbolic link", name);
 	case EACCES:

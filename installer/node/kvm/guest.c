@@ -38,14 +38,14 @@
 /* Three unused pages below 4 GiB that Intel CPUs need to run real mode (KVM_SET_TSS_ADDR). */
 #define TSS_PLACE 0xfffbd000
 
-#define CR0_PE    (1u << 0)
-#define CR0_NE    (1u << 5)
-#define CR0_PG    (1u << 31)
-#define CR4_PAE   (1u << 5)
-#define CR4_OSFXSR     (1u << 9)
-#define CR4_OSXMMEXCPT (1u << 10)
-#define EFER_LME  (1u << 8)
-#define EFER_LMA  (1u << 10)
+#define CR0_PE             (1u << 0)
+#define CR0_NE             (1u << 5)
+#define CR0_PG             (1u << 31)
+#define CR4_PAE            (1u << 5)
+#define CR4_OSFXSR         (1u << 9)
+#define CR4_OSXMMEXCPT     (1u << 10)
+#define EFER_LME           (1u << 8)
+#define EFER_LMA           (1u << 10)
 #define PAGE_PRESENT_WRITE 0x3
 #define PAGE_LARGE         0x80 /* 2 MiB in a page directory */
 #define SELECTOR_CODE      0x08
@@ -101,22 +101,41 @@ static const unsigned char rdtscp_code[] = {
 };
 
 const struct kt_guest_program kt_guest_real = {
-	.name = "real mode", .code = real_code, .size = sizeof(real_code), .told = 0x2345, .told_size = 2,
+	.name = "real mode",
+	.code = real_code,
+	.size = sizeof(real_code),
+	.told = 0x2345,
+	.told_size = 2,
 };
 
 const struct kt_guest_program kt_guest_long = {
-	.name = "long mode", .is_long = true, .code = long_code, .size = sizeof(long_code), .told = 0x56677889,
-	.told_size = 4, .stored = 0x1223344556677889,
+	.name = "long mode",
+	.is_long = true,
+	.code = long_code,
+	.size = sizeof(long_code),
+	.told = 0x56677889,
+	.told_size = 4,
+	.stored = 0x1223344556677889,
 };
 
 const struct kt_guest_program kt_guest_sse2 = {
-	.name = "long mode with SSE2", .is_long = true, .uses_vectors = true, .code = sse2_code,
-	.size = sizeof(sse2_code), .told = 0x55667787, .told_size = 4, .stored = 0x1122334455667787,
+	.name = "long mode with SSE2",
+	.is_long = true,
+	.uses_vectors = true,
+	.code = sse2_code,
+	.size = sizeof(sse2_code),
+	.told = 0x55667787,
+	.told_size = 4,
+	.stored = 0x1122334455667787,
 };
 
 const struct kt_guest_program kt_guest_rdtscp = {
-	.name = "long mode with rdtscp", .is_long = true, .code = rdtscp_code, .size = sizeof(rdtscp_code),
-	.told = 0x74736370, .told_size = 4,
+	.name = "long mode with rdtscp",
+	.is_long = true,
+	.code = rdtscp_code,
+	.size = sizeof(rdtscp_code),
+	.told = 0x74736370,
+	.told_size = 4,
 };
 
 /* Those that a guest of ours could meet (linux/kvm.h). */
@@ -124,10 +143,14 @@ static const struct {
 	unsigned number;
 	const char *name;
 } exits[] = {
-	{KVM_EXIT_UNKNOWN, "UNKNOWN"},	       {KVM_EXIT_EXCEPTION, "EXCEPTION"},
-	{KVM_EXIT_IO, "IO"},		       {KVM_EXIT_HLT, "HLT"},
-	{KVM_EXIT_MMIO, "MMIO"},	       {KVM_EXIT_SHUTDOWN, "SHUTDOWN"},
-	{KVM_EXIT_FAIL_ENTRY, "FAIL_ENTRY"},   {KVM_EXIT_INTR, "INTR"},
+	{KVM_EXIT_UNKNOWN, "UNKNOWN"},
+	{KVM_EXIT_EXCEPTION, "EXCEPTION"},
+	{KVM_EXIT_IO, "IO"},
+	{KVM_EXIT_HLT, "HLT"},
+	{KVM_EXIT_MMIO, "MMIO"},
+	{KVM_EXIT_SHUTDOWN, "SHUTDOWN"},
+	{KVM_EXIT_FAIL_ENTRY, "FAIL_ENTRY"},
+	{KVM_EXIT_INTR, "INTR"},
 	{KVM_EXIT_INTERNAL_ERROR, "INTERNAL_ERROR"},
 };
 
@@ -268,10 +291,20 @@ static void enter_real(struct kvm_sregs *sregs)
 /* The first 2 MiB are mapped to themselves by one large page. */
 static void enter_long(struct kt_guest *guest, bool has_vectors, struct kvm_sregs *sregs)
 {
-	struct kvm_segment code = {.selector = SELECTOR_CODE, .limit = 0xffffffff,
-				   .type = 11 /* execute, read, accessed */, .present = 1, .s = 1, .l = 1, .g = 1};
-	struct kvm_segment data = {.selector = SELECTOR_DATA, .limit = 0xffffffff,
-				   .type = 3 /* read, write, accessed */, .present = 1, .s = 1, .db = 1, .g = 1};
+	struct kvm_segment code = {.selector = SELECTOR_CODE,
+				   .limit = 0xffffffff,
+				   .type = 11 /* execute, read, accessed */,
+				   .present = 1,
+				   .s = 1,
+				   .l = 1,
+				   .g = 1};
+	struct kvm_segment data = {.selector = SELECTOR_DATA,
+				   .limit = 0xffffffff,
+				   .type = 3 /* read, write, accessed */,
+				   .present = 1,
+				   .s = 1,
+				   .db = 1,
+				   .g = 1};
 
 	put64(guest, PLACE_PML4, PLACE_PDPT | PAGE_PRESENT_WRITE);
 	put64(guest, PLACE_PDPT, PLACE_PD | PAGE_PRESENT_WRITE);
@@ -356,9 +389,8 @@ static int exit_explain(const struct kvm_run *run, const char *name, struct kt_e
 	else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
 		(void)snprintf(more, sizeof(more), ", hardware reason 0x%" PRIx64,
 			       (uint64_t)run->fail_entry.hardware_entry_failure_reason);
-	return kt_fail(err, EPROTO, KT_REASON_GUEST_FAILED,
-		       "the guest in %s ended with unexpected KVM exit %u (%s%s)", name, run->exit_reason,
-		       word, more);
+	return kt_fail(err, EPROTO, KT_REASON_GUEST_FAILED, "the guest in %s ended with unexpected KVM exit %u (%s%s)",
+		       name, run->exit_reason, word, more);
 }
 
 /* Runs until the next exit. */
@@ -369,8 +401,8 @@ static int guest_step(struct kt_guest *guest, const char *name, int64_t until_ms
 		if (ioctl(guest->vcpu, KVM_RUN, 0UL) == 0)
 			return 0;
 		if (errno != EINTR && errno != EAGAIN)
-			return kvm_fail(err, errno, KT_REASON_GUEST_FAILED,
-					"the guest in %s does not run (KVM_RUN)", name);
+			return kvm_fail(err, errno, KT_REASON_GUEST_FAILED, "the guest in %s does not run (KVM_RUN)",
+					name);
 	} while (kt_clock_ms() < until_ms);
 	return kt_fail(err, ETIMEDOUT, KT_REASON_GUEST_HUNG, "the guest in %s did not end within %u ms", name,
 		       timeout_ms);

@@ -16,20 +16,20 @@ struct kt_guest {
 	unsigned char *memory; /* owned mapping */
 	struct kvm_run *run;   /* owned mapping */
 	size_t run_size;
-	bool has_rdtscp;       /* KVM offers it to its guests */
+	bool has_rdtscp; /* KVM offers it to its guests */
 };
 #define KT_GUEST_NONE ((struct kt_guest){.vm = -1, .vcpu = -1})
 
 /* Code that writes `told` to KT_GUEST_PORT and halts. */
 struct kt_guest_program {
 	const char *name;
-	bool is_long;         /* long mode, or real mode */
-	bool uses_vectors;    /* vector registers are switched on; long mode only */
+	bool is_long;      /* long mode, or real mode */
+	bool uses_vectors; /* vector registers are switched on; long mode only */
 	const unsigned char *code;
 	size_t size;
 	uint32_t told;
-	size_t told_size;     /* 1, 2 or 4: of the OUT */
-	uint64_t stored;      /* expected at KT_GUEST_DATA when it ends; long mode only */
+	size_t told_size; /* 1, 2 or 4: of the OUT */
+	uint64_t stored;  /* expected at KT_GUEST_DATA when it ends; long mode only */
 };
 #define KT_GUEST_PORT 0x4b4d
 #define KT_GUEST_DATA 0x5000

@@ -15,8 +15,8 @@
 #include <sys/sysmacros.h>
 
 #include "device.h"
-#include "kontain/node/node.h"
 #include "kontain/base/own.h"
+#include "kontain/node/node.h"
 
 #define IDENTITY_ASK    _IO(KVMIO, 0xff)
 #define IDENTITY_ANSWER 0x6b6b6d
@@ -70,8 +70,8 @@ int kt_kkm_find(const char *host, const char *dev, struct kt_kkm *ret_kkm, struc
 
 	if (fd < 0)
 		return kt_fail_errno(err, errno,
-				     errno == EACCES || errno == EPERM ? KT_REASON_PERMISSION_DENIED
-								       : KT_REASON_KKM_FAILED,
+				     errno == EACCES || errno == EPERM ? KT_REASON_PERMISSION_DENIED :
+									 KT_REASON_KKM_FAILED,
 				     "cannot open %s", name);
 	if (fstat(fd, &info) < 0 || !S_ISCHR(info.st_mode) || info.st_rdev != ret_kkm->number)
 		return kt_fail(err, ESTALE, KT_REASON_KKM_FAILED, "%s changed while it was opened", name);

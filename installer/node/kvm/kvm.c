@@ -34,12 +34,12 @@ struct ladder {
 	const struct kt_node_paths *paths;
 	bool load_modules;
 	struct kt_climb *climb; /* borrowed */
-	int kvm;               /* owned */
-	struct kt_guest guest; /* owned */
+	int kvm;                /* owned */
+	struct kt_guest guest;  /* owned */
 	struct kt_state_kvm *state;
-	mode_t mode;           /* of the node, 0 while it was not seen */
-	bool is_absent;        /* there is no KVM to climb on */
-	struct kt_rung *row;  /* of the rung that is climbed */
+	mode_t mode;         /* of the node, 0 while it was not seen */
+	bool is_absent;      /* there is no KVM to climb on */
+	struct kt_rung *row; /* of the rung that is climbed */
 };
 
 /* What km asks of KVM, and what our guests need (numbers: linux/kvm.h). */
@@ -48,7 +48,7 @@ static const struct {
 	int least;
 	const char *name;
 } capabilities[] = {
-	{KVM_CAP_USER_MEMORY, 1, "KVM_CAP_USER_MEMORY"},   /* KVM_SET_USER_MEMORY_REGION */
+	{KVM_CAP_USER_MEMORY, 1, "KVM_CAP_USER_MEMORY"}, /* KVM_SET_USER_MEMORY_REGION */
 	{KVM_CAP_NR_MEMSLOTS, KM_MEMORY_SLOTS, "KVM_CAP_NR_MEMSLOTS"},
 	{KVM_CAP_EXT_CPUID, 1, "KVM_CAP_EXT_CPUID"},       /* KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2 */
 	{KVM_CAP_XCRS, 1, "KVM_CAP_XCRS"},                 /* KVM_SET_XCRS: km switches XSAVE on for its payload */
@@ -314,8 +314,8 @@ static void note_access(const struct ladder *ladder, struct kt_checks *checks)
 		return;
 	rung->result = KT_RUNG_NOTE;
 	(void)snprintf(rung->value, sizeof(rung->value), "%s",
-		       ladder->state->nonroot_access ? "yes: the host's own node is open to others"
-						     : "no: pods need a node of their own, as the device plugin gives");
+		       ladder->state->nonroot_access ? "yes: the host's own node is open to others" :
+						       "no: pods need a node of their own, as the device plugin gives");
 }
 
 /* The verdict without KVM, whose absence is err: the module's, where its device is. What is missing below is then a
@@ -352,9 +352,13 @@ static bool kkm_serves(struct ladder *ladder, struct kt_error *err)
 void kt_kvm_climb(struct kt_climb *climb)
 {
 	struct kt_state_kvm *state = &climb->probe->kvm;
-	KT_OWN(ladder_done) struct ladder ladder = {.paths = climb->paths, .load_modules = climb->load_modules,
-						    .climb = climb, .kvm = -1, .guest = KT_GUEST_NONE,
-						    .state = state};
+	KT_OWN(ladder_done)
+	struct ladder ladder = {.paths = climb->paths,
+				.load_modules = climb->load_modules,
+				.climb = climb,
+				.kvm = -1,
+				.guest = KT_GUEST_NONE,
+				.state = state};
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	int64_t start = kt_clock_us();
 

@@ -7,10 +7,10 @@
 struct kt_climb {
 	const struct kt_node_paths *paths;
 	bool load_modules;
-	struct kt_probe *probe;      /* filled: kvm is set, the rungs are added to checks */
-	kt_node_announce *announce;  /* may be NULL */
+	struct kt_probe *probe;     /* filled: kvm is set, the rungs are added to checks */
+	kt_node_announce *announce; /* may be NULL */
 	void *context;
-	bool has_loaded;             /* set: it tried to load modules */
+	bool has_loaded; /* set: it tried to load modules */
 };
 
 void kt_kvm_climb(struct kt_climb *climb);

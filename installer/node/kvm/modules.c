@@ -38,13 +38,13 @@ static const struct {
 	const char *cpu_vendor;
 	const char *module;
 } vendors[] = {
-	{"AuthenticAMD", "kvm_amd"},  {"HygonGenuine", "kvm_amd"},
-	{"GenuineIntel", "kvm_intel"}, {"CentaurHauls", "kvm_intel"}, {"Shanghai", "kvm_intel"},
+	{"AuthenticAMD", "kvm_amd"},   {"HygonGenuine", "kvm_amd"}, {"GenuineIntel", "kvm_intel"},
+	{"CentaurHauls", "kvm_intel"}, {"Shanghai", "kvm_intel"},
 };
 
 static const char *const state_names[] = {
 	[KT_MODULE_MISSING] = "missing", [KT_MODULE_BLOCKED] = "blocked", [KT_MODULE_AVAILABLE] = "not loaded",
-	[KT_MODULE_LOADING] = "loading", [KT_MODULE_LOADED] = "loaded",	  [KT_MODULE_BUILTIN] = "builtin",
+	[KT_MODULE_LOADING] = "loading", [KT_MODULE_LOADED] = "loaded",   [KT_MODULE_BUILTIN] = "builtin",
 };
 
 /* Each answer was seen on a real kernel (tests/vm), but for those marked; the first row that fits counts, and the last
@@ -64,12 +64,14 @@ static const struct {
 	 "is refused by a security module of the kernel: look at its log"},
 	{-EOPNOTSUPP, KT_REASON_VIRTUALIZATION_DISABLED, EOPNOTSUPP,
 	 "finds no hardware virtualization that it may use on this CPU"},
-	{-EIO, KT_REASON_VIRTUALIZATION_DISABLED, EIO, /* not seen: kvm_intel under a hypervisor that offers too little */
+	{-EIO, KT_REASON_VIRTUALIZATION_DISABLED,
+	 EIO, /* not seen: kvm_intel under a hypervisor that offers too little */
 	 "finds hardware virtualization on this CPU, but lacks features of it"},
 	{-ENOENT, KT_REASON_MODULE_MISSING, ENOENT,
 	 "is in the index of /lib/modules, but its file is not there: install the kernel's package anew"},
 	{SYMBOL_LACKING, KT_REASON_MODULE_MISSING, ENOENT,
-	 "wants symbols that nothing loaded has: a module that it needs is not there, or it was built for another kernel"},
+	 "wants symbols that nothing loaded has: a module that it needs is not there, or it was built for another "
+	 "kernel"},
 	{-ENOEXEC, KT_REASON_MODULE_MISSING, ENOEXEC, "is damaged, or was built for another kernel"},
 	{-EKEYREJECTED, KT_REASON_MODULE_BLOCKED, EKEYREJECTED,
 	 "has no signature that this kernel accepts: it was altered, or is not the distribution's"},
@@ -221,7 +223,8 @@ static enum kt_module_state module_state(const char *host, struct kmod_ctx *cont
 	if (!module)
 		return KT_MODULE_MISSING;
 	code = module_foresee(context, module, name);
-	if (code != RENAMED && !kmod_module_get_path(module)) /* one that is built in without parameters is not in sysfs */
+	if (code != RENAMED &&
+	    !kmod_module_get_path(module)) /* one that is built in without parameters is not in sysfs */
 		return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN ? KT_MODULE_BUILTIN : KT_MODULE_MISSING;
 	if (code == -ENOENT)
 		return KT_MODULE_MISSING;
@@ -294,7 +297,8 @@ static struct kmod_module *module_blame(const struct attempt *attempt, int code,
 
 	if (code >= 0 || is_general)
 		return kmod_module_ref(module);
-	kmod_list_foreach(one, needed) {
+	kmod_list_foreach(one, needed)
+	{
 		KT_OWN(module_drop) struct kmod_module *other = kmod_module_get_module(one);
 
 		if (!is_in_kernel(attempt->host, kmod_module_get_name(other)))
@@ -305,15 +309,18 @@ static struct kmod_module *module_blame(const struct attempt *attempt, int code,
 
 static int answer_explain(const struct attempt *attempt, int code, struct kmod_module *module, struct kt_error *err)
 {
-	const struct kt_modules_answer answer = {.code = code, .module = kmod_module_get_name(module),
-						 .has_file = has_file(module), .refusal = &attempt->refusal};
+	const struct kt_modules_answer answer = {.code = code,
+						 .module = kmod_module_get_name(module),
+						 .has_file = has_file(module),
+						 .refusal = &attempt->refusal};
 
 	return kt_modules_explain(&answer, err);
 }
 
 static int module_load(const struct attempt *attempt, struct kmod_module *module, struct kt_error *err)
 {
-	int code = kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST, NULL, install_refuse, NULL, NULL);
+	int code =
+		kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST, NULL, install_refuse, NULL, NULL);
 	KT_OWN(module_drop) struct kmod_module *about = module_blame(attempt, code, module);
 
 	return answer_explain(attempt, code, about, err);

@@ -45,10 +45,10 @@ void kt_refusal_read(const char *host, struct kt_refusal *ret_refusal)
 	struct kt_refusal refusal = {.lacks_capability = !is_capable()};
 	char text[128];
 
-	refusal.is_disabled = kt_proc_read(host, "sys/kernel/modules_disabled", text, sizeof(text)) > 0 &&
-			      strcmp(text, "1") == 0;
-	if (sys_read(host, "module/kernel/parameters/module_blacklist", refusal.blacklist,
-		     sizeof(refusal.blacklist)) < 0 ||
+	refusal.is_disabled =
+		kt_proc_read(host, "sys/kernel/modules_disabled", text, sizeof(text)) > 0 && strcmp(text, "1") == 0;
+	if (sys_read(host, "module/kernel/parameters/module_blacklist", refusal.blacklist, sizeof(refusal.blacklist)) <
+		    0 ||
 	    strcmp(refusal.blacklist, NOT_GIVEN) == 0)
 		refusal.blacklist[0] = '\0';
 	if (sys_read(host, "kernel/security/lockdown", text, sizeof(text)) > 0)
@@ -99,7 +99,7 @@ static bool is_so(const struct kt_refusal *refusal, const char *module)
 /* The first that applies is the cause; the last applies always. */
 static const struct {
 	bool (*applies)(const struct kt_refusal *refusal, const char *module);
-	bool is_certain; /* whoever asks, and whatever the module's file is like */
+	bool is_certain;  /* whoever asks, and whatever the module's file is like */
 	const char *text; /* behind the module's name */
 } causes[] = {
 	{is_incapable, false,
@@ -107,8 +107,10 @@ static const struct {
 	{is_disabled, true,
 	 "cannot be loaded any more: kernel.modules_disabled is 1 until the next boot; load it before that is set"},
 	{is_listed, true, "is named by module_blacklist= on the kernel command line"},
-	{is_locked_down, false, "has no signature, and the kernel is in lockdown: use the distribution's signed modules"},
-	{is_so, false, "is refused by the kernel, which does not say why: a user namespace or a seccomp filter may do it"},
+	{is_locked_down, false,
+	 "has no signature, and the kernel is in lockdown: use the distribution's signed modules"},
+	{is_so, false,
+	 "is refused by the kernel, which does not say why: a user namespace or a seccomp filter may do it"},
 };
 
 #define CAUSE_COUNT (sizeof(causes) / sizeof(causes[0]))

@@ -274,8 +274,8 @@ static int fail_line(const struct kt_km_end *end, const char *payload, struct kt
 			       payload);
 		return fail(end, KT_REASON_KM_SILENT, err, what);
 	}
-	(void)snprintf(what, sizeof(what), "the line that the %.64s program prints arrived altered (%zu bytes)", payload,
-		       end->child.output_size);
+	(void)snprintf(what, sizeof(what), "the line that the %.64s program prints arrived altered (%zu bytes)",
+		       payload, end->child.output_size);
 	return fail(end, KT_REASON_KM_GARBLED, err, what);
 }
 

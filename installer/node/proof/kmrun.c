@@ -278,8 +278,11 @@ int kt_km_run(const struct kt_view *view, const char *const argv[], unsigned tim
 	KT_OWN(kt_close_fd) int write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 16);
 	KT_OWN(kt_km_end_done) struct kt_km_end end = {.exit_status = -1};
 	struct run run = {.view = view, .argv = argv, .report = write_end};
-	const struct kt_child_spec spec = {.argv = argv, .timeout_ms = timeout_ms, .output_max = OUTPUT_MAX,
-					   .prepare = keeper_main, .context = &run};
+	const struct kt_child_spec spec = {.argv = argv,
+					   .timeout_ms = timeout_ms,
+					   .output_max = OUTPUT_MAX,
+					   .prepare = keeper_main,
+					   .context = &run};
 	int r;
 
 	(void)close(ends[1]);

@@ -1,12 +1,12 @@
 /* The bytes come by the assembler's .incbin, so that no file of ours has to be found at run time. */
 #include "payloads.h"
 
-#define EMBED(symbol, file)                       \
-	__asm__(".pushsection .rodata\n"          \
-		".balign 16\n"                    \
-		"kt_payload_" symbol "_start:\n"  \
-		".incbin \"" file "\"\n"          \
-		"kt_payload_" symbol "_end:\n"    \
+#define EMBED(symbol, file)                      \
+	__asm__(".pushsection .rodata\n"         \
+		".balign 16\n"                   \
+		"kt_payload_" symbol "_start:\n" \
+		".incbin \"" file "\"\n"         \
+		"kt_payload_" symbol "_end:\n"   \
 		".popsection\n")
 
 EMBED("integer", KT_PAYLOAD_INTEGER);

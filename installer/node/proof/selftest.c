@@ -11,8 +11,8 @@
 #include "judge.h"
 #include "kmrun.h"
 #include "kontain/base/clock.h"
-#include "kontain/node/node.h"
 #include "kontain/base/own.h"
+#include "kontain/node/node.h"
 #include "payloads.h"
 #include "view.h"
 
@@ -25,8 +25,12 @@ static const char *const component_folders[] = {"bin", "runtime", "alpine-lib", 
 static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, const char *wanted,
 		       struct kt_km_end *ret_end, struct kt_error *err)
 {
-	const struct kt_view view = {.store_path = test->store_path, .version = test->version, .dev = test->dev,
-				     .payload = payload->bytes, .payload_size = payload->size, .wanted = wanted};
+	const struct kt_view view = {.store_path = test->store_path,
+				     .version = test->version,
+				     .dev = test->dev,
+				     .payload = payload->bytes,
+				     .payload_size = payload->size,
+				     .wanted = wanted};
 	const char *const argv[] = {KT_VIEW_KM, "-k", "stderr", KT_VIEW_PAYLOAD, NULL};
 
 	return kt_km_run(&view, argv, test->timeout_ms, ret_end, err);
@@ -87,7 +91,8 @@ static void own_place(const char *path, char *place, size_t size)
 		(void)snprintf(place, size, KT_VIEW_STORE "/%s", path);
 		return;
 	}
-	(void)snprintf(place, size, KT_VIEW_STORE "/current/%s%s", strncmp(path, "tools/", 6) == 0 ? "" : "extras/", path);
+	(void)snprintf(place, size, KT_VIEW_STORE "/current/%s%s", strncmp(path, "tools/", 6) == 0 ? "" : "extras/",
+		       path);
 }
 
 /* What static programs have shown of km is not asked again: a bad end here is the runtime's, but for what is no
@@ -116,7 +121,8 @@ static int prove_dynamic(const struct kt_selftest *test, const char *host_releas
 		*err = how;
 		return r;
 	}
-	return kt_fail(err, EPROTO, KT_REASON_RUNTIME_FAILED, "the set's runtime/libc.so runs no program: %s", how.text);
+	return kt_fail(err, EPROTO, KT_REASON_RUNTIME_FAILED, "the set's runtime/libc.so runs no program: %s",
+		       how.text);
 }
 
 static int prove_own(const struct kt_selftest *test, struct kt_state_proof *proof, bool *ret_passed,
@@ -178,11 +184,11 @@ void kt_selftest_run(const struct kt_selftest *test, struct kt_state_proof *ret_
 		kt_verdict_fail(&proof.verdict, &err);
 	else if (proof.emulated)
 		kt_verdict_set(&proof.verdict, true, KT_REASON_READY, "emulated: %s ran under km (%s)%s%s",
-			       proof.sse_ok ? "not every instruction runs; integer and SSE2 code"
-					    : "integer code only; a program",
+			       proof.sse_ok ? "not every instruction runs; integer and SSE2 code" :
+					      "integer code only; a program",
 			       proof.release, dynamic, own);
 	else
-		kt_verdict_set(&proof.verdict, true, KT_REASON_READY,
-			       "integer and SSE2 code ran under km (%s)%s%s", proof.release, dynamic, own);
+		kt_verdict_set(&proof.verdict, true, KT_REASON_READY, "integer and SSE2 code ran under km (%s)%s%s",
+			       proof.release, dynamic, own);
 	*ret_proof = proof;
 }

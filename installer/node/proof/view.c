@@ -59,8 +59,8 @@ static const struct {
 
 /* What the view is made of. */
 struct sources {
-	int store;         /* owned */
-	char machine[32];  /* the node that guests run on, below the new root */
+	int store;        /* owned */
+	char machine[32]; /* the node that guests run on, below the new root */
 	dev_t number;
 };
 

@@ -17,7 +17,7 @@ struct kt_view {
 	const char *dev;        /* borrowed; where the real device node is */
 	const void *payload;    /* borrowed; NULL: none */
 	size_t payload_size;
-	const char *wanted;     /* borrowed; a path in the view that must be there; NULL: none */
+	const char *wanted; /* borrowed; a path in the view that must be there; NULL: none */
 };
 
 /* Builds the view and makes it this process's root. The caller has left its mount and PID namespaces. -ENOPKG when what

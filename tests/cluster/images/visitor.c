@@ -54,7 +54,8 @@ static void tell_path(const char *path)
 	if (lstat(path, &found) != 0)
 		printf("%s missing: %s\n", path, strerror(errno));
 	else if (S_ISLNK(found.st_mode))
-		printf("%s link %s %s\n", path, link_target(path, target), stat(path, &found) == 0 ? "leads" : "dangles");
+		printf("%s link %s %s\n", path, link_target(path, target),
+		       stat(path, &found) == 0 ? "leads" : "dangles");
 	else if (S_ISDIR(found.st_mode))
 		printf("%s folder %04o\n", path, found.st_mode & 07777);
 	else

@@ -46,7 +46,7 @@ static void missing_add(json_t *to, json_t *from, int depth)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(from, key, value) {
+	json_object_foreach (from, key, value) {
 		json_t *own = json_object_get(to, key);
 
 		if (json_is_object(own) && depth > 0)

@@ -123,9 +123,15 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t most, unsigne
 	if (size < BLOCK || octal(bytes + 148, 6) == 0)
 		return LLVMFuzzerMutate(bytes, size, most);
 	switch (seed % 4) {
-	case 0: size = LLVMFuzzerMutate(bytes, size, most); break;
-	case 1: size = blocks_mutate(bytes, size, most, choice); break;
-	default: field_mutate(bytes, size, choice); break;
+	case 0:
+		size = LLVMFuzzerMutate(bytes, size, most);
+		break;
+	case 1:
+		size = blocks_mutate(bytes, size, most, choice);
+		break;
+	default:
+		field_mutate(bytes, size, choice);
+		break;
 	}
 	if (seed / 4 % 8 != 0)
 		checksums_mend(bytes, size);

@@ -17,10 +17,10 @@
 #include "../../../installer/pack/layout.h"
 #include "../../../installer/pack/sources.h"
 #include "fuzz.h"
-#include "kontain/bundle/bundle.h"
-#include "kontain/bundle/elf.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/bundle.h"
+#include "kontain/bundle/elf.h"
 
 #define DEPTH          4
 #define FILE_BYTES_MAX (4 << 20) /* of one file: an archive of a few bytes may inflate to any size */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/contract/config.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/config.h"
 
 #define UNTOUCHED 0xa5
 

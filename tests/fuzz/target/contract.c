@@ -9,16 +9,24 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "kontain/bundle/elf.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/elf.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 /* The places: where the bytes go in turn. */
 static const char *const places[] = {
-	"bin/km", "bin/tool", "runtime/libc.so", "runtime/libx.so", "lib/liby.so.1", "lib/debug/liby.so.1.debug",
-	"alpine-lib/bin/program", "shim/shim", "tools/krun", "tests/payload.km",
+	"bin/km",
+	"bin/tool",
+	"runtime/libc.so",
+	"runtime/libx.so",
+	"lib/liby.so.1",
+	"lib/debug/liby.so.1.debug",
+	"alpine-lib/bin/program",
+	"shim/shim",
+	"tools/krun",
+	"tests/payload.km",
 };
 
 static struct kt_file km[] = {
@@ -43,7 +51,10 @@ static struct kt_file shim[] = {{.path = "shim", .mode = 0755}};
 static struct kt_file tools[] = {{.path = "krun", .mode = 0755}};
 static struct kt_file extras[] = {{.path = "tests/payload.km", .mode = 0755}};
 
-#define COMPONENT(of, rows) {.name = of, .version = "1", .list = {.count = COUNT(rows), .files = (rows)}}
+#define COMPONENT(of, rows)                                                                  \
+	{                                                                                    \
+		.name = of, .version = "1", .list = {.count = COUNT(rows), .files = (rows) } \
+	}
 static const struct kt_manifest manifest = {
 	.component_count = KT_COMPONENT_MAX,
 	.components = {COMPONENT("km", km), COMPONENT("runtime", runtime), COMPONENT("alpine-lib", alpine_lib),
@@ -60,9 +71,15 @@ static void good_file_make(const char *path)
 		Elf64_Ehdr head;
 		Elf64_Phdr load;
 	} file = {
-		.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_DYN,
-			 .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_entry = 64, .e_phoff = sizeof(Elf64_Ehdr),
-			 .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1},
+		.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+			 .e_type = ET_DYN,
+			 .e_machine = EM_X86_64,
+			 .e_version = EV_CURRENT,
+			 .e_entry = 64,
+			 .e_phoff = sizeof(Elf64_Ehdr),
+			 .e_ehsize = sizeof(Elf64_Ehdr),
+			 .e_phentsize = sizeof(Elf64_Phdr),
+			 .e_phnum = 1},
 		.load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = sizeof(file), .p_memsz = sizeof(file)},
 	};
 	KT_OWN(kt_close_fd) int fd = openat(top, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -110,7 +127,8 @@ static int check(bool strict, struct findings *findings, struct kt_error *err)
 /* What an accepted file cannot be, by the words of the contract. */
 static void accepted_check(const char *place, const struct kt_elf *elf)
 {
-	bool is_tool = strncmp(place, "bin/t", 5) == 0 || strncmp(place, "shim", 4) == 0 || strncmp(place, "tools", 5) == 0;
+	bool is_tool =
+		strncmp(place, "bin/t", 5) == 0 || strncmp(place, "shim", 4) == 0 || strncmp(place, "tools", 5) == 0;
 
 	if (strcmp(place, "bin/km") == 0)
 		FUZZ_REQUIRE((elf->type == ET_EXEC || elf->is_executable_dyn) &&

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/bundle/elf.h"
 #include "kontain/base/own.h"
+#include "kontain/bundle/elf.h"
 
 /* Begins and ends in the bytes. */
 static bool is_string_of(const char *text, const void *bytes, size_t size)

@@ -7,9 +7,9 @@
 
 #include "../../../installer/bundle/lookup.h"
 #include "fuzz.h"
+#include "kontain/base/own.h"
 #include "kontain/contract/filelist.h"
 #include "kontain/contract/manifest.h"
-#include "kontain/base/own.h"
 
 #define PAIRS_MAX 64 /* so that looking at each pair of paths stays quick */
 

@@ -32,8 +32,7 @@ static void payload_check(const struct kt_km_end *end)
 
 	FUZZ_REQUIRE((r == 0) == is_proof(end));
 	FUZZ_REQUIRE(memchr(release, '\0', sizeof(release)) && fuzz_is_one_line(release));
-	FUZZ_REQUIRE(r < 0 ? !hypervisor[0]
-			   : strcmp(hypervisor, "kvm") == 0 || strcmp(hypervisor, "kkm") == 0);
+	FUZZ_REQUIRE(r < 0 ? !hypervisor[0] : strcmp(hypervisor, "kvm") == 0 || strcmp(hypervisor, "kkm") == 0);
 	if (r < 0) {
 		fuzz_check_refusal(r, &err);
 		FUZZ_REQUIRE(fuzz_is_one_line(err.text));
@@ -71,8 +70,8 @@ static void emulation_check(const struct kt_km_end *end)
 	fuzz_taken++;
 	FUZZ_REQUIRE(memchr(words, '\0', sizeof(words)) && fuzz_is_one_line(words));
 	FUZZ_REQUIRE(memmem(end->child.errors, end->child.errors_size, says, sizeof(says) - 1));
-	FUZZ_REQUIRE(!end->timed_out && (end->signal == 6 || (end->exit_status >= 1 && end->exit_status <= 3) ||
-					 end->exit_status == 134));
+	FUZZ_REQUIRE(!end->timed_out &&
+		     (end->signal == 6 || (end->exit_status >= 1 && end->exit_status <= 3) || end->exit_status == 134));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -81,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		return 0;
 
 	const uint8_t *said = bytes + HEAD, *cut = memchr(said, 0xff, size - HEAD);
-	size_t output_size = cut ? (size_t)(cut - said) : size - HEAD, errors_size = cut ? size - HEAD - output_size - 1 : 0;
+	size_t output_size = cut ? (size_t)(cut - said) : size - HEAD,
+	       errors_size = cut ? size - HEAD - output_size - 1 : 0;
 	bool is_signal = bytes[0] & 1;
 	/* as kt_child_run keeps them: a NUL behind each */
 	KT_OWN(kt_free_mem) char *output = calloc(1, output_size + 1);

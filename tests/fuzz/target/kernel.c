@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../installer/node/kvm/refusal.h"
-#include "../../../installer/node/host/security.h"
 #include "../../../installer/agent/uevent.h"
+#include "../../../installer/node/host/security.h"
+#include "../../../installer/node/kvm/refusal.h"
 #include "fuzz.h"
 #include "kontain/base/own.h"
 
@@ -20,8 +20,7 @@ static bool is_ours(const char *bytes, size_t size)
 		length = strnlen(bytes + at, size - at);
 		if (at + length < size)
 			is_named = is_named || strcmp(bytes + at, "DEVNAME=kvm") == 0 ||
-				   strcmp(bytes + at, "DEVNAME=kontain") == 0 ||
-				   strcmp(bytes + at, "DEVNAME=kkm") == 0;
+				   strcmp(bytes + at, "DEVNAME=kontain") == 0 || strcmp(bytes + at, "DEVNAME=kkm") == 0;
 	}
 	return is_named;
 }

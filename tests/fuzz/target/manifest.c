@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/manifest.h"
 
 static bool is_hex_digest(const char *text)
 {

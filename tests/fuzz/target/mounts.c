@@ -93,7 +93,8 @@ static void line_take(const char *text, size_t size)
 	if (!kt_mount_line_parse(line, &mount))
 		return;
 	fuzz_taken++;
-	FUZZ_REQUIRE(is_in(mount.device, line, room) && is_in(mount.root, line, room) && is_in(mount.point, line, room));
+	FUZZ_REQUIRE(is_in(mount.device, line, room) && is_in(mount.root, line, room) &&
+		     is_in(mount.point, line, room));
 	FUZZ_REQUIRE(mount.device < mount.root && mount.root < mount.point);
 	round_trip(&mount);
 	place_check(&mount);

@@ -21,8 +21,8 @@ static void report_make(enum wish wish, struct kt_report *ret_report)
 {
 	bool is_ready = wish == READY || wish == LEGACY;
 	struct kt_state state;
-	const struct kt_report_input input = {.state = &state, .boot_id = BOOT, .desired_absent = wish == TAKEN_BACK,
-					      .legacy_label = wish == LEGACY};
+	const struct kt_report_input input = {
+		.state = &state, .boot_id = BOOT, .desired_absent = wish == TAKEN_BACK, .legacy_label = wish == LEGACY};
 
 	kt_state_init(&state);
 	kt_verdict_set(&state.node, is_ready, is_ready ? KT_REASON_READY : KT_REASON_KM_FAILED, "a sentence");
@@ -82,10 +82,10 @@ static void node_check(const json_t *node, const struct kt_report *report)
 	size_t i;
 
 	FUZZ_REQUIRE(report->absent ? !km : fuzz_is_same(km, report->value[KT_KEY_KM]));
-	FUZZ_REQUIRE(report->absent ? !value_of(node, "annotations", "kontain.app/km-digest")
-				    : fuzz_is_same(value_of(node, "annotations", "kontain.app/km-digest"),
+	FUZZ_REQUIRE(report->absent ? !value_of(node, "annotations", "kontain.app/km-digest") :
+				      fuzz_is_same(value_of(node, "annotations", "kontain.app/km-digest"),
 						   report->value[KT_KEY_KM_DIGEST]));
-	json_array_foreach((json_t *)conditions, i, condition) {
+	json_array_foreach ((json_t *)conditions, i, condition) {
 		const char *type = json_string_value(json_object_get(condition, "type"));
 
 		own = type && strcmp(type, KT_CONDITION_TYPE) == 0 ? condition : own;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/contract/message.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/message.h"
 #include "kontain/contract/statejson.h"
 
 static void probe_take(const char *bytes, size_t size)

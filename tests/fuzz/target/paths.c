@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kontain/contract/manifest.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/manifest.h"
 #include "kontain/contract/paths.h"
 #include "kontain/contract/state.h"
 

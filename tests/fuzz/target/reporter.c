@@ -49,12 +49,16 @@ static void wish(struct world *world, uint8_t kind)
 {
 	struct kt_state state;
 	struct kt_error why = {.reason = KT_REASON_STATE_MISSING, .text = "no state"};
-	const struct kt_report_input input = {.state = kind & 8 ? NULL : &state, .why = &why, .boot_id = BOOT,
-					      .desired_absent = kind & 4, .legacy_label = kind & 2};
+	const struct kt_report_input input = {.state = kind & 8 ? NULL : &state,
+					      .why = &why,
+					      .boot_id = BOOT,
+					      .desired_absent = kind & 4,
+					      .legacy_label = kind & 2};
 	struct kt_report report;
 
 	kt_state_init(&state);
-	kt_verdict_set(&state.node, kind & 1, kind & 1 ? KT_REASON_READY : KT_REASON_KM_FAILED, "sentence %u", kind >> 4);
+	kt_verdict_set(&state.node, kind & 1, kind & 1 ? KT_REASON_READY : KT_REASON_KM_FAILED, "sentence %u",
+		       kind >> 4);
 	kt_verdict_set(&state.rollout, true, kind & 4 ? KT_REASON_ABSENT : KT_REASON_READY, "done");
 	(void)snprintf(state.versions.km_version, sizeof(state.versions.km_version), "0.%u", kind >> 6);
 	kt_report_decide(&input, &report);
@@ -71,7 +75,8 @@ static void lie(struct world *world)
 	enum kt_reporter_step step = world->reporter.step;
 	bool was_retried = world->reporter.token_retried;
 	KT_OWN(kt_free_mem) char *body = json_dumps(world->node, JSON_COMPACT);
-	KT_OWN(kt_free_mem) char *own = strndup((const char *)world->bytes, length < world->size ? length : world->size);
+	KT_OWN(kt_free_mem)
+	char *own = strndup((const char *)world->bytes, length < world->size ? length : world->size);
 
 	FUZZ_REQUIRE(body && own);
 	reply.body = what & 0x40 ? body : own;

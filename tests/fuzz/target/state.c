@@ -17,14 +17,15 @@ static bool is_label_value(const char *text)
 	static const char outer[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 	size_t length = strlen(text);
 
-	return length == 0 || (length <= 63 && strchr(outer, text[0]) && strchr(outer, text[length - 1]) &&
-			       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == length);
+	return length == 0 ||
+	       (length <= 63 && strchr(outer, text[0]) && strchr(outer, text[length - 1]) &&
+		strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == length);
 }
 
 static void report_check(const struct kt_state *state, bool absent, bool legacy)
 {
-	const struct kt_report_input input = {.state = state, .boot_id = BOOT, .desired_absent = absent,
-					      .legacy_label = legacy};
+	const struct kt_report_input input = {
+		.state = state, .boot_id = BOOT, .desired_absent = absent, .legacy_label = legacy};
 	struct kt_report report;
 
 	kt_report_decide(&input, &report);

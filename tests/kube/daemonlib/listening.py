@@ -1,12 +1,10 @@
 """Where kontaind listens: every address of IPv4 and IPv6, and of whichever of them there is. Each case is a process in
 a network of its own, as a pod is."""
 import ctypes
-import os
 import socket
 import struct
 import subprocess
 
-import kontaind as k
 from checks import check, daemon, end
 
 CLONE_NEWNET = 0x40000000

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 
 import apiserver
 import kontaind as k

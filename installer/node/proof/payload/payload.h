@@ -42,8 +42,8 @@ static inline unsigned payload_append(char *line, unsigned used, const char *tex
 
 #define PAYLOAD_RELEASE_MAX (sizeof(((struct utsname *)0)->release) - 1)
 #define PAYLOAD_NAME_MAX    8
-#define PAYLOAD_LINE_MAX                                                                                 \
-	(sizeof(KT_PAYLOAD_WORD " ") + PAYLOAD_NAME_MAX + sizeof(" ") + PAYLOAD_RELEASE_MAX +             \
+#define PAYLOAD_LINE_MAX                                                                      \
+	(sizeof(KT_PAYLOAD_WORD " ") + PAYLOAD_NAME_MAX + sizeof(" ") + PAYLOAD_RELEASE_MAX + \
 	 sizeof(" " KT_PAYLOAD_AS_FIRST) + sizeof("\n"))
 
 /* km writes its suffix behind the release as far as the field goes. A release that fills it leaves no room, and what
