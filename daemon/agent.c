@@ -111,7 +111,7 @@ static void tell_report(struct agent *agent)
 	    !kt_report_is_same(confirmed, &reporter->want) ||
 	    (agent->has_told_report && kt_report_is_same(confirmed, &agent->told_report)))
 		return;
-	kt_log(KT_LOG_INFO, confirmed->absent ? "report taken back" : "reported", "node", reporter->node_name, "status",
+	kt_log(KT_LOG_INFO, confirmed->absent ? "report withdrawn" : "reported", "node", reporter->node_name, "status",
 	       confirmed->absent ? NULL : kt_condition_status_name(confirmed->status), "reason",
 	       confirmed->absent ? NULL : confirmed->reason, NULL);
 	agent->told_problem[0] = '\0';
@@ -403,7 +403,7 @@ static int open_all(struct agent *agent, struct kt_error *err)
 		return r;
 	kt_statefile_open(&agent->file, settings->state, &problem);
 	if (problem)
-		kt_log(KT_LOG_WARN, "no inotify, the state is looked at every second", "err", problem, NULL);
+		kt_log(KT_LOG_WARN, "inotify is unavailable; checking the state every second", "err", problem, NULL);
 	return 0;
 }
 

@@ -54,7 +54,7 @@ static int check_surroundings(const struct surroundings *around, struct kt_error
 	if (!around->node_name[0])
 		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "NODE_NAME is not set: %s", hint);
 	if (!kt_node_name_is_valid(around->node_name))
-		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "NODE_NAME is no name of a node: %.100s",
+		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "NODE_NAME is not a valid node name: %.100s",
 			       around->node_name);
 	if (!around->host[0] || !around->port[0])
 		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID,
@@ -64,7 +64,7 @@ static int check_surroundings(const struct surroundings *around, struct kt_error
 		    strlen(around->host) ||
 	    around->port[digits] || digits > 5)
 		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID,
-			       "KUBERNETES_SERVICE_HOST and _PORT are no address: %.100s %s", around->host,
+			       "KUBERNETES_SERVICE_HOST and _PORT are not a valid address: %.100s %s", around->host,
 			       around->port);
 	return 0;
 }

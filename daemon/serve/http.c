@@ -181,7 +181,7 @@ static void not_found(struct kt_http_reply *reply)
 static void not_allowed(struct kt_http_reply *reply)
 {
 	reply->code = MHD_HTTP_METHOD_NOT_ALLOWED;
-	reply->body = strdup("GET and HEAD alone are answered here\n");
+	reply->body = strdup("method not allowed; use GET or HEAD\n");
 }
 
 /* Takes the reply's body. */

@@ -36,7 +36,7 @@ static void print_head(FILE *out, const char *name, const char *type, const char
 
 static void print_build(FILE *out)
 {
-	print_head(out, "kontaind_build_info", "gauge", "The kontaind that answers here.");
+	print_head(out, "kontaind_build_info", "gauge", "Build information.");
 	fputs("kontaind_build_info{", out);
 	print_label(out, "version", KONTAIN_VERSION);
 	fputs("} 1\n", out);
@@ -133,7 +133,7 @@ static void print_installer(FILE *out, const struct kt_state *state)
 	print_store(out, &state->store);
 	if (!state->kvm.probed)
 		return;
-	print_head(out, "kontaind_probe_duration_seconds", "gauge", "What the last look at KVM took.");
+	print_head(out, "kontaind_probe_duration_seconds", "gauge", "Duration of the last KVM check.");
 	fprintf(out, "kontaind_probe_duration_seconds %u.%06u\n", state->kvm.duration_us / 1000000,
 		state->kvm.duration_us % 1000000);
 }
@@ -194,7 +194,8 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 	print_requests(out, input);
 	print_policy(out, input);
 	if (input->has_age) {
-		print_head(out, "kontaind_state_age_seconds", "gauge", "Since the installer last looked at the node.");
+		print_head(out, "kontaind_state_age_seconds", "gauge",
+			   "Time since the installer last checked the node.");
 		fprintf(out, "kontaind_state_age_seconds %" PRId64 "\n", input->age_s > 0 ? input->age_s : 0);
 	}
 }

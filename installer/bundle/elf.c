@@ -155,7 +155,7 @@ static int interpreter_read(struct reader *reader, const Elf64_Phdr *segment, st
 	    is_inside(reader, segment->p_offset, segment->p_filesz))
 		name = (const char *)reader->bytes + segment->p_offset;
 	if (!name || name[segment->p_filesz - 1] != '\0' || !*name)
-		return malformed(reader, "its interpreter is no name");
+		return malformed(reader, "its interpreter is not a file name");
 	elf->interpreter = name;
 	return 0;
 }
@@ -248,7 +248,7 @@ static int dynamic_read(struct reader *reader, const Elf64_Phdr *segment, struct
 	if (!dynamic.has_runpath && !dynamic.has_rpath)
 		return 0;
 	elf->runpath = table_string(table, dynamic.table_size, dynamic.has_runpath ? dynamic.runpath : dynamic.rpath);
-	return elf->runpath ? 0 : malformed(reader, "its RUNPATH is no string");
+	return elf->runpath ? 0 : malformed(reader, "its RUNPATH is not a string");
 }
 
 static int segments_take(struct reader *reader, struct kt_elf *elf)

@@ -421,9 +421,9 @@ void kt_difference_print(const struct kt_difference *difference, const char *whe
 	static const char *const texts[] = {
 		[KT_FLAW_MISSING] = "is missing",
 		[KT_FLAW_TYPE] = "is not a regular file",
-		[KT_FLAW_SIZE] = "has another size than was landed",
-		[KT_FLAW_CONTENT] = "has another content than was landed",
-		[KT_FLAW_LINK] = "is not the link that was landed",
+		[KT_FLAW_SIZE] = "differs in size from the installed version",
+		[KT_FLAW_CONTENT] = "differs in content from the installed version",
+		[KT_FLAW_LINK] = "differs in its target from the installed version",
 		[KT_FLAW_EXTRA] = "is there and was not landed",
 		[KT_FLAW_SKELETON] =
 			"is an empty folder that was not landed: a container runtime makes them for a hostPath",
@@ -432,9 +432,8 @@ void kt_difference_print(const struct kt_difference *difference, const char *whe
 	const char *path = kt_path_show(difference->path, shown), *slash = *path ? "/" : "";
 
 	if (difference->flaw == KT_FLAW_MODE)
-		(void)snprintf(ret_text, size, "%s%s%s has another mode than was landed: %04o, expected %04o", where,
-			       slash, path, difference->found,
-			       difference->is_folder ? FOLDER_MODE : difference->file->mode);
+		(void)snprintf(ret_text, size, "%s%s%s: mode is %04o, expected %04o", where, slash, path,
+			       difference->found, difference->is_folder ? FOLDER_MODE : difference->file->mode);
 	else if (difference->flaw == KT_FLAW_OWNER)
 		(void)snprintf(ret_text, size, "%s%s%s belongs to user %u, expected root", where, slash, path,
 			       difference->found);

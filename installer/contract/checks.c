@@ -119,7 +119,7 @@ int kt_checks_take(const json_t *parent, struct kt_checks *ret_checks, struct kt
 	const json_t *list = json_object_get(parent, "checks");
 
 	if (!json_is_array(list) || json_array_size(list) > KT_CHECKS_MAX)
-		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "checks: an array of at most %d is wanted",
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "checks: expected an array of at most %d",
 			       KT_CHECKS_MAX);
 	ret_checks->count = 0;
 	for (size_t i = 0; i < json_array_size(list); i++) {
@@ -127,7 +127,7 @@ int kt_checks_take(const json_t *parent, struct kt_checks *ret_checks, struct kt
 		struct kt_rung *rung = kt_checks_add(ret_checks, "");
 		int r = json_is_object(object) ?
 				kt_fields_parse(object, "checks", rows, ROW_COUNT, rung, err) :
-				kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "checks: an object is wanted");
+				kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "checks: expected an object");
 
 		if (r == 0)
 			r = result_take(object, rung, err);

@@ -155,7 +155,7 @@ static void choice_take(struct reading *reading, const struct key *key, const ya
 			return;
 		}
 	}
-	problem_add(reading, line_of(node), "%s: %s or %s is wanted", key->name, key->choices[0], key->choices[1]);
+	problem_add(reading, line_of(node), "%s: expected %s or %s", key->name, key->choices[0], key->choices[1]);
 }
 
 static void fixed_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
@@ -163,7 +163,7 @@ static void fixed_take(struct reading *reading, const struct key *key, const yam
 	const char *text = scalar_text(node);
 
 	if (!text || strcmp(text, key->choices[0]) != 0)
-		problem_add(reading, line_of(node), "%s: %s is wanted", key->name, key->choices[0]);
+		problem_add(reading, line_of(node), "%s: expected %s", key->name, key->choices[0]);
 }
 
 static void bool_take(struct reading *reading, const struct key *key, const yaml_node_t *node)
@@ -174,7 +174,7 @@ static void bool_take(struct reading *reading, const struct key *key, const yaml
 	if (text && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
 		*member = text[0] == 't';
 	else
-		problem_add(reading, line_of(node), "%s: true or false is wanted", key->name);
+		problem_add(reading, line_of(node), "%s: expected true or false", key->name);
 }
 
 /* Digits alone: no sign, no unit, and no leading zero, which YAML 1.1 and 1.2 read differently. */
@@ -193,8 +193,7 @@ static void uint_take(struct reading *reading, const struct key *key, const yaml
 			return;
 		}
 	}
-	problem_add(reading, line_of(node), "%s: a whole number from %u to %u is wanted", key->name, key->min,
-		    key->max);
+	problem_add(reading, line_of(node), "%s: expected an integer from %u to %u", key->name, key->min, key->max);
 }
 
 /* Writes an absolute path without "//", "." and a slash at its end. NULL, or what is wrong with it. */
@@ -203,12 +202,12 @@ static const char *path_normalise(const char *text, char path[KT_CONFIG_PATH_MAX
 	size_t used = 0;
 
 	if (!text || text[0] != '/')
-		return "an absolute path is wanted";
+		return "expected an absolute path";
 	for (const char *part = text; *part;) {
 		size_t length = strcspn(++part, "/");
 
 		if (length == 2 && strncmp(part, "..", 2) == 0)
-			return "a path without .. is wanted";
+			return "expected a path without ..";
 		if (length > 0 && !(length == 1 && *part == '.')) {
 			if (used + 1 + length >= KT_CONFIG_PATH_MAX)
 				return "the path is too long";
@@ -221,7 +220,7 @@ static const char *path_normalise(const char *text, char path[KT_CONFIG_PATH_MAX
 	path[used] = '\0';
 	for (const char *c = path; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return "a path without control characters is wanted";
+			return "expected a path without control characters";
 	return used > 0 ? NULL : "the root of the filesystem cannot be the store";
 }
 
@@ -243,7 +242,7 @@ static void root_take(struct reading *reading, const yaml_node_t *node)
 static void roots_take(struct reading *reading, const yaml_node_t *node)
 {
 	if (node->type != YAML_SEQUENCE_NODE) {
-		problem_add(reading, line_of(node), "roots: a list of paths is wanted");
+		problem_add(reading, line_of(node), "roots: expected a list of paths");
 		return;
 	}
 
@@ -298,7 +297,7 @@ static const char *name_take(struct reading *reading, const yaml_node_t *mapping
 	const char *name = scalar_text(node);
 
 	if (!name) {
-		problem_add(reading, line_of(node), "a key that is no plain word");
+		problem_add(reading, line_of(node), "expected a plain word as key");
 		return NULL;
 	}
 	for (const yaml_node_pair_t *other = mapping->data.mapping.pairs.start; other < pair; other++) {
@@ -357,7 +356,7 @@ static int parser_fail(const yaml_parser_t *parser, const char *source, struct k
 	if (parser->error == YAML_READER_ERROR)
 		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: no text in UTF-8 at byte %zu: %s", source,
 			       parser->problem_offset, parser->problem ? parser->problem : "unreadable");
-	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s:%zu: no YAML: %s", source,
+	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s:%zu: invalid YAML: %s", source,
 		       parser->problem_mark.line + 1, parser->problem ? parser->problem : "unreadable");
 }
 
@@ -388,7 +387,7 @@ static int document_take(yaml_parser_t *parser, struct reading *reading, bool is
 	if (root && is_first)
 		mapping_take(reading, "", root);
 	else if (root)
-		problem_add(reading, line_of(root), "one document is wanted, here begins another");
+		problem_add(reading, line_of(root), "expected one document, another begins here");
 	reading->document = NULL;
 	return root ? 1 : 0;
 }

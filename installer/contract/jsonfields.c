@@ -177,7 +177,7 @@ int kt_json_text_take(const json_t *value, const char *path, const struct kt_fie
 	const char *text = json_string_value(value);
 
 	if (!text)
-		return field_fail(err, path, row->key, "a string is wanted");
+		return field_fail(err, path, row->key, "expected a string");
 	if (json_string_length(value) >= row->size)
 		return field_fail(err, path, row->key, "the string is too long");
 	if (!text_is_plain(text) || (row->is_valid && !row->is_valid(text)))
@@ -197,7 +197,7 @@ static int integer_take(const json_t *value, const char *path, const struct kt_f
 	json_int_t number = json_integer_value(value);
 
 	if (!json_is_integer(value))
-		return field_fail(err, path, row->key, "an integer is wanted");
+		return field_fail(err, path, row->key, "expected an integer");
 	if (number < low || number > high)
 		return field_fail(err, path, row->key, "the number is out of range");
 	if (row->kind == KT_FIELD_INT)
@@ -219,7 +219,7 @@ static int time_take(const json_t *value, const char *path, const struct kt_fiel
 		return 0;
 	}
 	if (!json_is_string(value) || !time_parse(json_string_value(value), member))
-		return field_fail(err, path, row->key, "a time like 2026-01-31T23:59:59Z is wanted");
+		return field_fail(err, path, row->key, "expected a time like 2026-01-31T23:59:59Z");
 	return 0;
 }
 
@@ -242,7 +242,7 @@ static int field_take(const json_t *value, const char *path, const struct kt_fie
 		return kt_json_text_take(value, path, row, into, err);
 	case KT_FIELD_BOOL:
 		if (!json_is_boolean(value))
-			return field_fail(err, path, row->key, "true or false is wanted");
+			return field_fail(err, path, row->key, "expected true or false");
 		*(bool *)((char *)into + row->offset) = json_is_true(value);
 		return 0;
 	case KT_FIELD_INT:
@@ -260,7 +260,7 @@ static int field_take(const json_t *value, const char *path, const struct kt_fie
 		return 0;
 	case KT_FIELD_ANSWER:
 		if (!json_is_boolean(value))
-			return field_fail(err, path, row->key, "true, false or nothing is wanted");
+			return field_fail(err, path, row->key, "expected true, false or null");
 		*(enum kt_answer *)(void *)((char *)into + row->offset) =
 			json_is_true(value) ? KT_ANSWER_YES : KT_ANSWER_NO;
 		return 0;
@@ -291,7 +291,7 @@ int kt_json_object(const json_t *parent, const char *key, json_t **ret_object, s
 	json_t *object = json_object_get(parent, key);
 
 	if (!json_is_object(object))
-		return field_fail(err, "", key, object ? "an object is wanted" : "missing");
+		return field_fail(err, "", key, object ? "expected an object" : "missing");
 	*ret_object = object;
 	return 0;
 }
@@ -313,7 +313,7 @@ int kt_json_load(const char *bytes, size_t size, json_t **ret_root, struct kt_er
 	if (!root && json_error_code(&failure) == json_error_out_of_memory)
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read the document: out of memory");
 	if (!root)
-		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "no JSON at line %d: %s", failure.line,
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "invalid JSON at line %d: %s", failure.line,
 			       failure.text);
 	if (!json_is_object(root))
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "the document is not a JSON object");

@@ -134,7 +134,7 @@ static int name_take(struct parse *parse, const char *name, size_t *next_name, c
 		memcpy(ret_name, name, strlen(name) + 1);
 		return 0;
 	}
-	return invalid(parse, "name", name, "is no component's (km runtime alpine-lib lib shim tools extras)");
+	return invalid(parse, "name", name, "is not a component (km runtime alpine-lib lib shim tools extras)");
 }
 
 static int component_parse(struct parse *parse, json_t *object, size_t *next_name, struct kt_component *component)
@@ -163,7 +163,7 @@ static int components_parse(struct parse *parse, const json_t *array)
 
 	if (!kt_manifest_component(&parse->manifest, "km"))
 		return kt_fail(parse->err, EINVAL, KT_REASON_BUNDLE_INVALID,
-			       "there is no component km: a bundle brings bin/km");
+			       "component km is missing: every bundle needs bin/km");
 	return 0;
 }
 
@@ -180,7 +180,7 @@ int kt_manifest_check_lists(const struct kt_manifest *manifest, struct kt_error 
 			       count, KT_MANIFEST_FILES_MAX);
 	if (!kt_manifest_file(manifest, "bin/km"))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
-			       "there is no file km in a component km: a bundle brings bin/km");
+			       "component km has no file km: every bundle needs bin/km");
 	if (program && !kt_manifest_file(manifest, program))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
 			       "selfTest: argv \"%s\" is not a file of this bundle", kt_path_show(program, shown));
@@ -265,7 +265,7 @@ int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_ma
 	if (!root && !*failure.text) /* jansson's way to say it, mostly */
 		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read the manifest: out of memory");
 	if (!root)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the manifest is no JSON at line %d: %s",
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the manifest is not valid JSON at line %d: %s",
 			       failure.line, kt_path_show(failure.text, shown)); /* it quotes what is there */
 
 	int r = top_parse(&parse, root);

@@ -23,7 +23,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 
 	[KT_REASON_DEVICE_MISSING] =
 		{"DeviceMissing", SETTLED, RETRY, TRANSIENT,
-		 .remedy = "Do as the message says to get the device node, or use a machine that has /dev/kvm."},
+		 .remedy = "Create the device node as described above, or use a machine that has /dev/kvm."},
 	[KT_REASON_MODULE_MISSING] =
 		{"ModuleMissing", SETTLED, RETRY, TRANSIENT,
 		 .remedy = "Install the kernel package that has kvm_amd or kvm_intel for the running kernel."},

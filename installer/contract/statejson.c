@@ -288,7 +288,7 @@ static int versions_take(const json_t *object, struct kt_state_versions *version
 
 	if (!json_is_array(list) || count > KT_STATE_LIST_MAX)
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
-			       "versions.list: an array of at most %d versions is wanted", KT_STATE_LIST_MAX);
+			       "versions.list: expected an array of at most %d versions", KT_STATE_LIST_MAX);
 	for (size_t i = 0; i < count; i++) {
 		int r = kt_json_text_take(json_array_get(list, i), "versions", &list_row, versions->list[i], err);
 
@@ -297,7 +297,7 @@ static int versions_take(const json_t *object, struct kt_state_versions *version
 	}
 	versions->list_count = count;
 	if (!json_is_object(km))
-		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "versions.km: an object is wanted");
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "versions.km: expected an object");
 	return kt_fields_parse(km, "versions.km", km_rows, COUNT(km_rows), versions, err);
 }
 
@@ -316,15 +316,14 @@ static int kept_take(const json_t *object, struct kt_state_kept *kept, struct kt
 	    json_array_size(list) > KT_STATE_KEPT_MAX || count < (json_int_t)json_array_size(list) ||
 	    count > KT_JSON_INT_MAX || (count > 0) != (json_array_size(list) > 0))
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID,
-			       "store.kept: a count, and a list of the first %d of as many, is wanted",
-			       KT_STATE_KEPT_MAX);
+			       "store.kept: expected a count and a list of its first %d entries", KT_STATE_KEPT_MAX);
 	kept->count = (size_t)count;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *tree = json_array_get(list, i);
 
 		r = json_is_object(tree) ?
 			    kt_fields_parse(tree, "store.kept", kept_rows, COUNT(kept_rows), &kept->list[i], err) :
-			    kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: an object is wanted");
+			    kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "store.kept: expected an object");
 		if (r < 0)
 			return r;
 	}
@@ -336,7 +335,7 @@ static int text_match(const json_t *root, const char *key, const char *wanted, s
 	const char *text = json_string_value(json_object_get(root, key));
 
 	if (!text || strcmp(text, wanted) != 0)
-		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "%s: %s is wanted", key, wanted);
+		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "%s: expected %s", key, wanted);
 	return 0;
 }
 

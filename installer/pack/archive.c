@@ -79,9 +79,9 @@ static const char *entry_flaw(struct archive_entry *entry)
 	unsigned long set = 0, clear = 0;
 
 	if (!archive_entry_hardlink(entry) && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
-		return "is no plain file, folder or link";
+		return "is not a regular file, folder or link";
 	if ((archive_entry_hardlink(entry) || type != AE_IFREG) && archive_entry_size(entry) > 0)
-		return "has content and is no plain file";
+		return "has content and is not a regular file";
 	if (type == AE_IFREG && (archive_entry_mode(entry) & (S_ISUID | S_ISGID | S_ISVTX)))
 		return "is setuid, setgid or sticky: no bundle has that";
 	if (archive_entry_sparse_count(entry) > 0)
@@ -128,7 +128,7 @@ static int entry_look(const struct taking *taking, struct archive_entry *from, s
 	entry->target = type == AE_IFLNK && !hard ? archive_entry_symlink(from) : NULL;
 	r = name_take(taking, raw, "an entry's name", entry->path_buffer, sizeof(entry->path_buffer), &entry->path);
 	if (r > 0)
-		return entry->kind == KT_NAME_FOLDER ? r : refuse(taking, raw, "is no folder");
+		return entry->kind == KT_NAME_FOLDER ? r : refuse(taking, raw, "is not a folder");
 	flaw = r == 0 ? entry_flaw(from) : NULL;
 	if (flaw)
 		return refuse(taking, entry->path, flaw);

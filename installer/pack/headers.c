@@ -57,7 +57,7 @@ const char *kt_headers_flaw(const void *bytes, size_t size)
 		unsigned char type = header[AT_TYPE];
 
 		if (!size_parse(header + AT_SIZE, &content))
-			return "has a size that is no number";
+			return "has a size that is not a number";
 		if (!type || !strchr("xgLK", type))
 			return kind_flaw(type);
 		if (content == 0 || content > left - BLOCK)

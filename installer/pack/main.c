@@ -124,7 +124,8 @@ static const char *read_component(const char *text, struct request *request)
 		is_known = is_known || (strlen(kt_component_names[i]) == length &&
 					memcmp(kt_component_names[i], text, length) == 0);
 	if (!is_known || !kt_version_is_valid(equals + 1))
-		return "--component: NAME=V is wanted, NAME one of km, runtime, alpine-lib, lib, shim, tools, extras, "
+		return "--component: expected NAME=V with NAME one of km, runtime, alpine-lib, lib, shim, tools, "
+		       "extras, "
 		       "V a version";
 	for (size_t i = 0; i < request->component_count; i++)
 		if (strncmp(request->components[i], text, length + 1) == 0)
@@ -279,7 +280,7 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 	int r;
 
 	if (!text)
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "a name in it is no UTF-8, or memory is gone");
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "a name in it is not UTF-8, or out of memory");
 	r = kt_manifest_parse(text, strlen(text), &read_back, err);
 	if (r == 0)
 		r = kt_manifest_check_lists(manifest, err);

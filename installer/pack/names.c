@@ -99,7 +99,8 @@ int kt_names_check(struct kt_names *names, struct kt_error *err)
 			continue;
 		target = leaf_find(names, name->target, strlen(name->target));
 		if (!target || target->kind == KT_NAME_LINK || target->number >= name->number)
-			return refuse(name->path, "is a hard link to what is no earlier plain file of the archive",
+			return refuse(name->path,
+				      "is a hard link to something that is not an earlier regular file of the archive",
 				      err);
 	}
 	return 0;
@@ -141,7 +142,7 @@ int kt_names_prefix(const struct kt_names *names, char *ret_prefix, size_t size,
 		least = depth;
 	}
 	if (!found)
-		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_INVALID, "there is no bin/km in it: a bundle brings one");
+		return kt_fail(err, ENOENT, KT_REASON_BUNDLE_INVALID, "bin/km is missing: every bundle needs one");
 	if (other)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID,
 			       "it holds several trees, at %s and elsewhere: unpack it, and name one of them",

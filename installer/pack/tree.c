@@ -38,7 +38,7 @@ static int file_take(int dir, const char *name, const char *path, struct kt_plac
 		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s",
 				     kt_path_show(path, shown));
 	if (!S_ISREG(info.st_mode))
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is no plain file, folder or link",
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not a regular file, folder or link",
 			       kt_path_show(path, shown));
 	/* other attributes, as SELinux's label, belong to the machine and not to the tree */
 	if ((info.st_mode & (S_ISUID | S_ISGID | S_ISVTX)) || fgetxattr(fd, "security.capability", NULL, 0) >= 0)
@@ -78,7 +78,7 @@ static int entry_take(int dir, const char *name, const char *path, struct kt_pla
 		return link_take(dir, name, path, place, err);
 	if (S_ISREG(info.st_mode))
 		return file_take(dir, name, path, place, err);
-	return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is no plain file, folder or link",
+	return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not a regular file, folder or link",
 		       kt_path_show(path, shown));
 }
 

@@ -232,7 +232,7 @@ static int folders_exchange(struct kt_store *store, const char *version, struct 
 		(void)snprintf(place, sizeof(place), KT_STORE_SETS "/%s/%s", version, folder);
 		if (fstatat(store->dir, place, &info, AT_SYMLINK_NOFOLLOW) < 0) /* it came after the set was made */
 			return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
-				       "%s/%s is there and is no part of version %s", store->root, folder, version);
+				       "%s/%s exists and is not part of version %s", store->root, folder, version);
 		r = folder_exchange(store, folder, err);
 		if (r < 0)
 			return r;

@@ -77,7 +77,7 @@ static int source_open(struct job *job, const struct kt_file *file, struct kt_er
 		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s/%s of the bundle",
 				     job->what, file->path);
 	if (!S_ISREG(info.st_mode))
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is no regular file in the bundle",
+		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is not a regular file in the bundle",
 			       job->what, file->path);
 	return kt_take_fd(&fd);
 }

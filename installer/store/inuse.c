@@ -342,7 +342,7 @@ static int open_proc(const char *host_prefix, struct kt_error *err)
 
 	if (fd == -ENOENT)
 		return kt_fail(err, ENOTDIR, KT_REASON_PROC_MISSING,
-			       "%s/proc is no proc filesystem: who uses the store cannot be seen", host_prefix);
+			       "%s/proc is not a proc filesystem: cannot find out who uses the store", host_prefix);
 	if (fd < 0)
 		return kt_fail_errno(err, -fd, KT_REASON_PROC_MISSING, "cannot open %s/proc to see who uses the store",
 				     host_prefix);

@@ -136,7 +136,8 @@ static void manifest_look(const struct kt_store *store, struct kt_inventory *inv
 	memcpy(inventory->manifest_sha256, set->sha256, sizeof(set->sha256));
 	if (kt_seen_read(store, KT_SEEN_SET, inventory->current, &seen) < 0 || strcmp(seen.digest, set->sha256) == 0)
 		return;
-	(void)snprintf(text, sizeof(text), KT_STORE_SETS "/%s/" KT_MANIFEST_NAME " has another content than was landed",
+	(void)snprintf(text, sizeof(text),
+		       KT_STORE_SETS "/%s/" KT_MANIFEST_NAME " differs in content from the installed version",
 		       inventory->current);
 	damage(inventory, KT_REASON_STORE_FILE_CHANGED, text);
 }

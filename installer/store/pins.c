@@ -44,7 +44,7 @@ static int line_take(const struct kt_store *store, const char *line, struct kt_p
 	if (!place_of(line, place))
 		return kt_fail(err, EINVAL, KT_REASON_STORE_DAMAGED,
 			       "%s/" KT_STORE_PINNED
-			       ": \"%.100s\" is no VERSION and no COMPONENT/VERSION: mend or remove the line",
+			       ": \"%.100s\" is neither VERSION nor COMPONENT/VERSION: correct or remove the line",
 			       store->root, line);
 	if (pins->count == KT_PINS_MAX)
 		return kt_fail(err, E2BIG, KT_REASON_STORE_DAMAGED, "%s/" KT_STORE_PINNED " has more than %d lines",
@@ -128,7 +128,7 @@ int kt_store_pin(struct kt_store *store, const char *name, bool is_pinned, struc
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
 	if (!place_of(name, place))
-		return kt_fail(err, EINVAL, KT_REASON_NO_VERSION, "\"%.100s\" is no VERSION and no COMPONENT/VERSION",
+		return kt_fail(err, EINVAL, KT_REASON_NO_VERSION, "\"%.100s\" is neither VERSION nor COMPONENT/VERSION",
 			       name);
 
 	int r = kt_store_read_pins(store, &pins, err);

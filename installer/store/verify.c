@@ -118,7 +118,7 @@ static void set_verify(struct deep *deep, const char *version)
 	if (kt_seen_read(deep->store, KT_SEEN_SET, version, &before) == 0 &&
 	    strcmp(before.digest, deep->set.sha256) != 0)
 		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_CHANGED,
-			      "%s/" KT_MANIFEST_NAME " has another content than was landed", place);
+			      "%s/" KT_MANIFEST_NAME " differs in content from the installed version", place);
 }
 
 /* A cache, so no trouble with it is worth a word: the next tick asks for another reading. */

@@ -223,10 +223,10 @@ ROWS = {
         'hard-to-itself': ('no earlier plain file', lambda: build(of(hard, 'lib/a', 'lib/a'))),
         'hard-to-left-out': ('a file that no bundle takes', lambda: build(
             of(entry, 'examples/a'), of(hard, 'lib/a', 'examples/a'))),
-        'device': ('is no plain file', lambda: build(of(entry, 'lib/n', type=tarfile.CHRTYPE, devmajor=1, devminor=3))),
-        'block-device': ('is no plain file', lambda: build(
+        'device': ('is not a regular file', lambda: build(of(entry, 'lib/n', type=tarfile.CHRTYPE, devmajor=1, devminor=3))),
+        'block-device': ('is not a regular file', lambda: build(
             of(entry, 'examples/n', type=tarfile.BLKTYPE, devmajor=8, devminor=0))),
-        'fifo': ('is no plain file', lambda: build(of(entry, 'lib/p', type=tarfile.FIFOTYPE))),
+        'fifo': ('is not a regular file', lambda: build(of(entry, 'lib/p', type=tarfile.FIFOTYPE))),
         'sparse': ('sparse', lambda: build(of(entry, 'lib/x', pax_headers={
             'GNU.sparse.major': '0', 'GNU.sparse.minor': '1', 'GNU.sparse.map': '4096,1', 'GNU.sparse.size': '4097',
             'GNU.sparse.numblocks': '1'}))),
@@ -260,7 +260,7 @@ ROWS = {
         'size-4g-1-more': ('more than 4096 MiB', lambda: raw(header('lib/a', patch=size(b'%011o\0' % ((1 << 32) + 1))))),
         'size-2-63': ('size overflow', lambda: raw(header('lib/a', patch=size(b'\x80\0\0\0\x7f' + b'\xff' * 7)))),
         'size-negative': ('negative size', lambda: raw(header('lib/a', patch=size(b'\xff' * 12)))),
-        'size-words': ('lib/a has a size that is no number', lambda: raw(header('lib/a', patch=size(b'twelve bytes')))),
+        'size-words': ('lib/a has a size that is not a number', lambda: raw(header('lib/a', patch=size(b'twelve bytes')))),
     },
 }
 

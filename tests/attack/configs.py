@@ -14,11 +14,11 @@ def interval(value):
 
 ROWS = {
     # out of where a store may be
-    'root-relative': ('an absolute path is wanted', 'store: {roots: [opt/kontain]}\n'),
+    'root-relative': ('expected an absolute path', 'store: {roots: [opt/kontain]}\n'),
     'root-up': ('a path without ..', 'store: {roots: [/opt/../etc]}\n'),
     'root-all': ('the root of the filesystem', 'store: {roots: [/]}\n'),
     'root-all-dots': ('the root of the filesystem', 'store: {roots: [/././/]}\n'),
-    'root-nul': ('an absolute path is wanted', 'store: {roots: ["/opt\\0/etc"]}\n'),
+    'root-nul': ('expected an absolute path', 'store: {roots: ["/opt\\0/etc"]}\n'),
     'root-newline': ('control characters', 'store: {roots: ["/opt\\n/etc"]}\n'),
     'root-long': ('too long', 'store: {roots: [/' + 'x' * 4096 + ']}\n'),
     'roots-many': ('1 to 8 paths', 'store: {roots: [' + ', '.join(f'/r{i}' for i in range(9)) + ']}\n'),
@@ -37,7 +37,7 @@ ROWS = {
     'token': ('unknown key report.token', 'report: {token: /etc/shadow}\n'),
     'merge': ('unknown key <<', '<<: {desired: absent}\n'),
     'twice': ('key desired is in line 1 already', 'desired: present\ndesired: absent\n'),
-    'kind': ('Config is wanted', 'kind: NodeState\n'),
+    'kind': ('expected Config', 'kind: NodeState\n'),
     # absurd
     'interval-none': ('from 5 to 3600', interval('0')),
     'interval-negative': ('from 5 to 3600', interval('-1')),
@@ -52,14 +52,14 @@ ROWS = {
     # bombs
     'laughs': ('unknown key a0', laughs(60, 10)),
     'laughs-wide': ('unknown key a0', laughs(8, 100)),
-    'itself': ('no YAML', 'a: &a [*a]\nproof: *b\n'),
+    'itself': ('invalid YAML', 'a: &a [*a]\nproof: *b\n'),
     'itself-in-a-key': ('', '&a *a : x\n'),
     'brackets': ('more than 1000 brackets', '[' * 60000),
     'braces': ('more than 1000 brackets', '{a: ' * 15000),
     'indents': ('', ''.join(' ' * i + 'a:\n' for i in range(300))),
     'anchors': ('', ''.join(f'k{i}: &a{i} x\n' for i in range(4000))),
     'larger': ('larger than 65536 bytes', 'a: ' + 'x' * (1 << 17)),
-    'documents': ('one document is wanted', 'desired: present\n' + '---\ndesired: absent\n' * 1000),
+    'documents': ('expected one document', 'desired: present\n' + '---\ndesired: absent\n' * 1000),
     'no-text': ('no text in UTF-8', b'desired: \xff\xfe\n'),
     'utf-16': ('', 'desired: absent\n'.encode('utf-16')),
     'nul': ('', b'desired: absent\0\n'),

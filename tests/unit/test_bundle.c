@@ -123,7 +123,7 @@ static const struct {
 	{"rm kontain-bundle.json; mkdir kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
 	{"rm kontain-bundle.json; mkfifo kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "kontain-bundle.json"},
 	{"truncate -s 40M kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "larger than"},
-	{"echo >kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "no JSON"},
+	{"echo >kontain-bundle.json", KT_REASON_BUNDLE_INVALID, "is not valid JSON"},
 	{"sed -i s/x86_64/aarch64/ kontain-bundle.json", KT_REASON_ARCH_MISMATCH, "aarch64"},
 	{"sed -i s/0755/0644/ km.files", KT_REASON_DIGEST_MISMATCH, "km.files: its SHA-256 is"},
 	{"sed -i s/0755/4755/ km.files", KT_REASON_BUNDLE_INVALID, "km.files: line 1: mode \"4755\" is neither"},

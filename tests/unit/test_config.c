@@ -104,13 +104,13 @@ static const struct {
 	{"desire: present\n", "c.yaml:1: unknown key desire"},
 	{"\n# x\nstore:\n  root: /x\n", "c.yaml:4: unknown key store.root"},
 	{"roots: [/x]\n", "c.yaml:1: unknown key roots"},
-	{"apiVersion: kontain.app/v2\n", "c.yaml:1: apiVersion: kontain.app/v1 is wanted"},
-	{"kind: NodeState\n", "c.yaml:1: kind: Config is wanted"},
+	{"apiVersion: kontain.app/v2\n", "c.yaml:1: apiVersion: expected kontain.app/v1"},
+	{"kind: NodeState\n", "c.yaml:1: kind: expected Config"},
 	{"desired: Present\n", "present or absent"},
 	{"desired: [present]\n", "present or absent"},
 	{"desired:\n", "present or absent"},
 	{"unfitNodes: ready\n", "settled or notReady"},
-	{"proof:\n  allowEmulated: yes\n", "c.yaml:2: allowEmulated: true or false"},
+	{"proof:\n  allowEmulated: yes\n", "c.yaml:2: allowEmulated: expected true or false"},
 	{"proof:\n  allowEmulated: \"true\"\n", "true or false"},
 	{"proof:\n  allowEmulated: !!bool true\n", "true or false"},
 	{"store: {keep: 1001}\n", "from 0 to 1000"},
@@ -148,16 +148,16 @@ static const struct {
 	{"text\n", "the file: keys and values"},
 	{"desired: present\nnode: {}\ndesired: absent\n", "c.yaml:3: key desired is in line 1 already"},
 	{"proof:\n  timeoutSeconds: 5\n  timeoutSeconds: 6\n", "c.yaml:3: key timeoutSeconds is in line 2"},
-	{"[a]: b\n", "a key that is no plain word"},
+	{"[a]: b\n", "expected a plain word as key"},
 	{"<<: {desired: absent}\n", "unknown key <<"},
-	{"a: b: c\n", "c.yaml:1: no YAML"},
-	{"desired: \"present\n", "no YAML"},
-	{"\tdesired: present\n", "no YAML"},
-	{"desired: *unknown\n", "no YAML"},
-	{"desired: present\n---\ndesired: absent\n", "c.yaml:3: one document"},
-	{"desired: present\n...\n%BAD\n", "no YAML"},
+	{"a: b: c\n", "c.yaml:1: invalid YAML"},
+	{"desired: \"present\n", "invalid YAML"},
+	{"\tdesired: present\n", "invalid YAML"},
+	{"desired: *unknown\n", "invalid YAML"},
+	{"desired: present\n---\ndesired: absent\n", "c.yaml:3: expected one document"},
+	{"desired: present\n...\n%BAD\n", "invalid YAML"},
 	{"a: \xff\n", "no text in UTF-8"},
-	{"%YAML 9.9\n---\n{}\n", "no YAML"},
+	{"%YAML 9.9\n---\n{}\n", "invalid YAML"},
 };
 
 static void test_bad_input_has_line_and_cause(void **state)
@@ -188,8 +188,8 @@ static void test_all_problems_are_told(void **state)
 	(void)state;
 	assert_int_equal(parse("a: 1\nproof:\n  timeoutSeconds: x\ndesired: maybe\n", &config, &err), -EINVAL);
 	assert_string_equal(err.text, "c.yaml:1: unknown key a\n"
-				      "c.yaml:3: timeoutSeconds: a whole number from 1 to 60 is wanted\n"
-				      "c.yaml:4: desired: present or absent is wanted");
+				      "c.yaml:3: timeoutSeconds: expected an integer from 1 to 60\n"
+				      "c.yaml:4: desired: expected present or absent");
 	for (int i = 0; i < 100; i++)
 		sprintf(many + strlen(many), "key%d: 1\n", i);
 	assert_int_equal(parse(many, &config, &err), -EINVAL);
@@ -216,7 +216,7 @@ static void test_hostile_shapes(void **state)
 	assert_int_equal(kt_config_parse(large, 60000, "c", &config, &err), -EINVAL); /* and takes no seconds */
 	assert_non_null(strstr(err.text, "brackets"));
 	assert_int_equal(kt_config_parse(large, 1000, "c", &config, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "no YAML"));
+	assert_non_null(strstr(err.text, "invalid YAML"));
 	memset(large, '\0', sizeof(large));
 	assert_true(kt_config_parse(large, 100, "c", &config, &err) < 0);
 	/* a key, a source and a path of any length find their room */

@@ -90,12 +90,12 @@ static void test_sizes(void **state)
 		{"   17 ", NULL},
 		{"777777777777", NULL},
 		{"\x80\1\1\1\1\1\1\1\1\1\1\1", NULL},
-		{"", "no number"},
-		{"            ", "no number"},
-		{"twelve bytes", "no number"},
-		{"12x", "no number"},
-		{"8", "no number"},
-		{"-1", "no number"},
+		{"", "not a number"},
+		{"            ", "not a number"},
+		{"twelve bytes", "not a number"},
+		{"12x", "not a number"},
+		{"8", "not a number"},
+		{"-1", "not a number"},
 	};
 
 	(void)state;

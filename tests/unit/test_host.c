@@ -97,7 +97,7 @@ static void test_rows(void **state)
 		{"kernel", KT_RUNG_FAILED, KT_REASON_KERNEL_TOO_OLD, "Linux 4.4"},
 		{"XSAVE", KT_RUNG_OK, KT_REASON_NONE, "yes"},
 		{"proc", KT_RUNG_FAILED, KT_REASON_PROC_MISSING, "No such file or directory"},
-		{"vm.mmap_min_addr", KT_RUNG_OK, KT_REASON_NONE, "not seen without /proc"},
+		{"vm.mmap_min_addr", KT_RUNG_OK, KT_REASON_NONE, "unknown without /proc"},
 		{"open files", KT_RUNG_FAILED, KT_REASON_FILE_LIMIT, "12"},
 		{"CPU", KT_RUNG_NOTE, KT_REASON_NONE, "Atom, without svm or vmx"},
 		{"hypervisor", KT_RUNG_NOTE, KT_REASON_NONE, "Hyper-V"},

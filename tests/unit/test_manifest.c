@@ -153,8 +153,8 @@ static const struct {
 	const char *to;
 	const char *said;
 } bad_rows[] = {
-	{"{", "[{", "no JSON"},
-	{"{\n", "{\n\"kind\": \"Bundle\",", "no JSON"}, /* a key twice */
+	{"{", "[{", "not valid JSON"},
+	{"{\n", "{\n\"kind\": \"Bundle\",", "not valid JSON"}, /* a key twice */
 	{"\"kontain.app/v1\"", "\"kontain.app/v2\"", "apiVersion \"kontain.app/v2\" is not"},
 	{"\"kontain.app/v1\"", "1", "apiVersion must be a string"},
 	{"\"Bundle\"", "\"NodeState\"", "kind"},
@@ -166,11 +166,11 @@ static const struct {
 	{"\"0.10.3\"", "10.3", "version must be a string"},
 	{"\"components\": [", "\"components\": {}, \"x\": [", "components"},
 	{"{\"name\": \"km\"", "3, {\"name\": \"km\"", "components[0]: must be an object"},
-	{"{\"name\": \"km\"", "{\"name\": \"runtime\"", "no component km"},
+	{"{\"name\": \"km\"", "{\"name\": \"runtime\"", "component km is missing"},
 	{"{\"name\": \"km\"", "{\"name\": \"extras\"", "components[1]: name \"extras\" comes twice or out of order"},
 	{"\"name\": \"extras\"", "\"name\": \"km\"", "comes twice or out of order"},
-	{"\"name\": \"extras\"", "\"name\": \"bin\"", "is no component's"},
-	{"\"name\": \"extras\"", "\"name\": \"\"", "is no component's"},
+	{"\"name\": \"extras\"", "\"name\": \"bin\"", "is not a component"},
+	{"\"name\": \"extras\"", "\"name\": \"\"", "is not a component"},
 	{"\"version\": \"1.0\"", "\"version\": \"-1\"", "components[0]: version"},
 	{"\"version\": \"1.0\"", "\"verse\": \"1.0\"", "components[0]: key \"verse\""},
 	{"\"digest\": \"e3b0", "\"digest\": \"E3b0", "is not 64 lower-case"},

@@ -143,22 +143,21 @@ static const struct {
 	 false},
 	{"rm bin/l", "here/bin/l is missing", KT_REASON_STORE_FILE_LOST, false, false},
 	{"rm .files", "here/.files is missing", KT_REASON_STORE_FILE_LOST, false, false},
-	{"printf kM >bin/km", "here/bin/km has another content than was landed", KT_REASON_STORE_FILE_CHANGED, false,
-	 true},
-	{"printf K >.files; truncate -s $(stat -c %s .files) .files", "here/.files has another size",
+	{"printf kM >bin/km", "here/bin/km differs in content from the installed version", KT_REASON_STORE_FILE_CHANGED,
+	 false, true},
+	{"printf K >.files; truncate -s $(stat -c %s .files) .files", "here/.files differs in size",
 	 KT_REASON_STORE_FILE_CHANGED, false, false},
-	{"echo >>bin/d/e/x", "here/bin/d/e/x has another size than was landed", KT_REASON_STORE_FILE_CHANGED, false,
-	 false},
-	{"ln -sfn .. bin/l", "here/bin/l is not the link that was landed", KT_REASON_STORE_FILE_CHANGED, false, false},
-	{"rm bin/l; printf x >bin/l", "here/bin/l is not the link", KT_REASON_STORE_FILE_CHANGED, false, false},
+	{"echo >>bin/d/e/x", "here/bin/d/e/x differs in size from the installed version", KT_REASON_STORE_FILE_CHANGED,
+	 false, false},
+	{"ln -sfn .. bin/l", "here/bin/l differs in its target from the installed version",
+	 KT_REASON_STORE_FILE_CHANGED, false, false},
+	{"rm bin/l; printf x >bin/l", "here/bin/l differs in its target", KT_REASON_STORE_FILE_CHANGED, false, false},
 	{"rm bin/km; ln -s x bin/km", "here/bin/km is not a regular file", KT_REASON_STORE_FILE_CHANGED, false, false},
 	{"rm bin/km; mkfifo bin/km", "here/bin/km is not a regular file", KT_REASON_STORE_FILE_CHANGED, false, false},
-	{"chmod 4755 bin/km", "here/bin/km has another mode than was landed: 4755, expected 0755",
-	 KT_REASON_STORE_FILE_CHANGED, true, false},
-	{"chmod 000 bin/d/e/x", "here/bin/d/e/x has another mode", KT_REASON_STORE_FILE_CHANGED, true, false},
-	{"chmod 775 bin/d", "here/bin/d has another mode than was landed: 0775, expected 0755",
-	 KT_REASON_STORE_FILE_CHANGED, true, false},
-	{"chmod 1755 .", "here has another mode than was landed: 1755", KT_REASON_STORE_FILE_CHANGED, true, false},
+	{"chmod 4755 bin/km", "here/bin/km: mode is 4755, expected 0755", KT_REASON_STORE_FILE_CHANGED, true, false},
+	{"chmod 000 bin/d/e/x", "here/bin/d/e/x: mode is", KT_REASON_STORE_FILE_CHANGED, true, false},
+	{"chmod 775 bin/d", "here/bin/d: mode is 0775, expected 0755", KT_REASON_STORE_FILE_CHANGED, true, false},
+	{"chmod 1755 .", "here: mode is 1755", KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"chown 7 bin/km", "here/bin/km belongs to user 7, expected root", KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"chown 7 bin/d/e", "here/bin/d/e belongs to user 7, expected root", KT_REASON_STORE_FILE_CHANGED, true, false},
 	{"touch bin/d/libevil.so", "here/bin/d/libevil.so is there and was not landed", KT_REASON_STORE_FILE_CHANGED,
@@ -309,7 +308,7 @@ static void test_only_what_changed_is_read(void **state)
 	run(place, "touch bin/f/z");
 	assert_int_equal(kt_tree_check(&tree, &check), 0);
 	assert_int_equal(found.count, 1);
-	assert_non_null(strstr(found.text[0], "here/bin/f/z has another content"));
+	assert_non_null(strstr(found.text[0], "here/bin/f/z differs in content"));
 	assert_true(check.is_unread);
 	/* more than may be read is left */
 	check.read_max_bytes = 1;

@@ -100,7 +100,7 @@ static void show_mmap_min_addr(const struct kt_host_facts *facts, char *value, s
 	if (facts->proc_code == 0)
 		(void)snprintf(value, size, "%" PRIu64, facts->state->mmap_min_addr);
 	else
-		(void)snprintf(value, size, "not seen without /proc");
+		(void)snprintf(value, size, "unknown without /proc");
 }
 
 static void show_file_limit(const struct kt_host_facts *facts, char *value, size_t size)

@@ -226,7 +226,7 @@ static bool line_read(const struct kt_km_end *end, const char *payload, char *re
 static int fail_native(const char *release, struct kt_error *err)
 {
 	return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
-		       "the payload ran, but natively: it was told the host's own release %s, without km's suffix",
+		       "the payload ran, but natively: uname reported the host's own release %s, without km's suffix",
 		       release);
 }
 
@@ -261,7 +261,7 @@ static int judge_release(char *release, const char *host_release, char hyperviso
 	if (is_same)
 		return fail_native(release, err);
 	return kt_fail(err, EPROTO, KT_REASON_KM_PRETENDS,
-		       "the payload was told release %s, which is not the host's %s with km's suffix", release,
+		       "uname in the payload reported %s, expected the host's %s with km's suffix", release,
 		       host_release);
 }
 

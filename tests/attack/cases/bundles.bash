@@ -56,12 +56,12 @@ case_02_entries_that_are_no_plain_files() {
 	while IFS='|' read -r how words; do
 		rm -rf t && mkdir -p t/bin t/lib && cp "$payload" t/bin/km && echo x >t/lib/data && (cd t && eval "$how") && pack_refuses "$words" t || { say "tree, after: $how"; ok=1; }
 	done <<-'ROWS'
-		rm bin/km; ln -s /bin/true bin/km|there is no component km
+		rm bin/km; ln -s /bin/true bin/km|component km is missing
 		rm bin/km; ln -s data bin/km|there is no file km
-		mkfifo lib/pipe|lib/pipe is no plain file
-		mknod lib/null c 1 3|lib/null is no plain file
-		mknod lib/disk b 8 0|lib/disk is no plain file
-		python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('lib/socket')"|lib/socket is no plain file
+		mkfifo lib/pipe|lib/pipe is not a regular file
+		mknod lib/null c 1 3|lib/null is not a regular file
+		mknod lib/disk b 8 0|lib/disk is not a regular file
+		python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('lib/socket')"|lib/socket is not a regular file
 		chmod u+s bin/km|bin/km is setuid
 		chmod g+s lib/data|lib/data is setuid, setgid
 		python3 -c "import os; os.setxattr('lib/data', 'security.capability', bytes.fromhex('0100000200200000000000000000000000000000'))"|has capabilities
