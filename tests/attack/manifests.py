@@ -167,7 +167,7 @@ ROWS = {
         'link-absolute': ('leads outside of /opt/kontain', lib(soft('d', '/etc'))),
         'link-near': ('leads outside of /opt/kontain', lib(soft('d', '/opt/kontainer/x'))),
         'link-empty': ('is empty', lib(soft('d', ''))),
-        'link-for-km': ('there is no file km', listed('km', soft('km', '/opt/kontain/bin/other'))),
+        'link-for-km': ('component km has no file km', listed('km', soft('km', '/opt/kontain/bin/other'))),
         'link-to-tools': ('leads out of its tree', lib(soft('d', '../tools/d'))),
         'link-to-another-tool': ('leads out of its tree', listed('km', plain('km', mode='0755'), soft('krun', '../tools/other'))),
         'link-above-tools': ('leads out of its tree', listed('km', plain('km', mode='0755'), soft('krun', '../../tools/krun'))),

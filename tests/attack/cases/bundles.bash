@@ -57,7 +57,7 @@ case_02_entries_that_are_no_plain_files() {
 		rm -rf t && mkdir -p t/bin t/lib && cp "$payload" t/bin/km && echo x >t/lib/data && (cd t && eval "$how") && pack_refuses "$words" t || { say "tree, after: $how"; ok=1; }
 	done <<-'ROWS'
 		rm bin/km; ln -s /bin/true bin/km|component km is missing
-		rm bin/km; ln -s data bin/km|there is no file km
+		rm bin/km; ln -s data bin/km|component km has no file km
 		mkfifo lib/pipe|lib/pipe is not a regular file
 		mknod lib/null c 1 3|lib/null is not a regular file
 		mknod lib/disk b 8 0|lib/disk is not a regular file
