@@ -107,25 +107,74 @@ int kt_folders_check(const struct kt_store *store, kt_difference_visit *visit, v
 	return r;
 }
 
+/* What can be put right is; the rest is counted. */
 struct mending {
-	const struct kt_store *store;
-	struct kt_error *err;
+	const struct kt_tree *tree;
+	size_t mended;
+	size_t left;
 };
 
 static int mend_visit(void *context, const struct kt_difference *difference)
 {
 	struct mending *mending = context;
+
+	if (kt_tree_mend(mending->tree, difference) == 0)
+		mending->mended++;
+	else
+		mending->left++;
+	return 0;
+}
+
+int kt_tree_make_whole(const struct kt_store *store, const struct kt_tree *tree, const struct kt_component *component,
+		       struct kt_error *err)
+{
+	size_t mended = 0;
+	int r = 0;
+
+	for (int i = 0; i < 2; i++) { /* after mending, again: what has another stamp than was noted is read */
+		KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
+		struct mending mending = {.tree = tree};
+		struct kt_tree_check check = {.depth = component ? KT_DEPTH_CHANGED : KT_DEPTH_STAT,
+					      .visit = mend_visit,
+					      .context = &mending};
+
+		if (component && kt_seen_read(store, component->name, component->version, &seen) == 0 &&
+		    strcmp(seen.digest, component->digest) == 0)
+			check.seen = &seen;
+		if (kt_tree_check(tree, &check) < 0 || mending.left > 0)
+			return 0; /* landed anew, and synced then */
+		if (mending.mended == 0 && mended > 0)
+			r = kt_store_sync(store, err);
+		if (mending.mended == 0)
+			return r < 0 ? r : 1;
+		mended += mending.mended;
+	}
+	return 0;
+}
+
+struct folders_mending {
+	const struct kt_store *store;
+	struct kt_error *err;
+	size_t mended;
+};
+
+static int folder_mend(void *context, const struct kt_difference *difference)
+{
+	struct folders_mending *mending = context;
 	const struct kt_tree tree = {.dir = mending->store->dir};
 	int r = kt_tree_mend(&tree, difference);
 
-	return r < 0 ? kt_fail_errno(mending->err, -r, KT_REASON_IO_ERROR, "cannot set owner and mode of %s/%s",
-				     mending->store->root, difference->path) :
-		       0;
+	if (r < 0)
+		return kt_fail_errno(mending->err, -r, KT_REASON_IO_ERROR, "cannot set owner and mode of %s/%s",
+				     mending->store->root, difference->path);
+	mending->mended++;
+	return 0;
 }
 
 int kt_folders_mend(const struct kt_store *store, struct kt_error *err)
 {
-	struct mending mending = {store, err};
+	struct folders_mending mending = {store, err, 0};
+	int r = kt_folders_check(store, folder_mend, &mending);
 
-	return kt_folders_check(store, mend_visit, &mending);
+	return r < 0 || mending.mended == 0 ? r : kt_store_sync(store, err);
 }

@@ -136,36 +136,6 @@ static bool is_old(const struct kt_store *store, const struct kt_manifest *manif
 	return dir >= 0 && kt_version_is_old(dir);
 }
 
-struct mending {
-	const struct kt_tree *tree;
-	size_t left;
-	size_t mended;
-};
-
-static int mend_visit(void *context, const struct kt_difference *difference)
-{
-	struct mending *mending = context;
-
-	if (kt_tree_mend(mending->tree, difference) < 0)
-		mending->left++;
-	else
-		mending->mended++;
-	return 0;
-}
-
-static bool tree_is_whole(const struct kt_tree *tree)
-{
-	struct mending mending = {.tree = tree};
-	struct kt_tree_check check = {.depth = KT_DEPTH_STAT, .visit = mend_visit, .context = &mending};
-
-	if (kt_tree_check(tree, &check) < 0 || mending.left > 0)
-		return false;
-	if (mending.mended == 0)
-		return true;
-	mending.mended = 0;
-	return kt_tree_check(tree, &check) == 0 && mending.left + mending.mended == 0;
-}
-
 int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, enum kt_set_state *ret_state,
 		struct kt_error *err)
 {
@@ -189,9 +159,10 @@ int kt_set_look(const struct kt_store *store, const struct kt_bundle *bundle, en
 		return 0;
 	}
 	kt_set_tree(&set, &tree);
-	if (tree_is_whole(&tree.tree))
+	r = kt_tree_make_whole(store, &tree.tree, NULL, err);
+	if (r > 0)
 		*ret_state = KT_SET_SAME;
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 static int links_write(int dir, const struct kt_manifest *manifest, struct kt_error *err)

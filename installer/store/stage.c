@@ -60,44 +60,6 @@ static void landing_done(struct landing *landing)
 
 /* ---- what is there ---- */
 
-/* Differences are put right where they can be: a mode, an owner, an empty folder. */
-struct mending {
-	const struct kt_tree *tree;
-	size_t mended;
-	size_t left;
-};
-
-static int mend_visit(void *context, const struct kt_difference *difference)
-{
-	struct mending *mending = context;
-
-	if (kt_tree_mend(mending->tree, difference) == 0)
-		mending->mended++;
-	else
-		mending->left++;
-	return 0;
-}
-
-/* Is the tree whole, or made whole? What has another stamp than was noted is read; after mending, again. */
-static bool tree_is_whole(const struct kt_store *store, const struct kt_component *component,
-			  const struct kt_tree *tree)
-{
-	for (int i = 0; i < 2; i++) {
-		KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
-		struct mending mending = {.tree = tree};
-		struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED, .visit = mend_visit, .context = &mending};
-
-		if (kt_seen_read(store, component->name, component->version, &seen) == 0 &&
-		    strcmp(seen.digest, component->digest) == 0)
-			check.seen = &seen;
-		if (kt_tree_check(tree, &check) < 0 || mending.left > 0)
-			return false;
-		if (mending.mended == 0)
-			return true;
-	}
-	return false;
-}
-
 /* A version of that name, with a list that is another's. Damage, or another content? What is another content is whole by
  * its own list. */
 static bool is_conflict(const struct kt_component *component, const struct kt_seen *seen, int dir,
@@ -144,7 +106,7 @@ static int component_look(const struct kt_store *store, struct item *item, struc
 			       component->name, component->version, list.digest, component->digest);
 	}
 	kt_version_tree(dir, component->name, &list, &tree);
-	return tree_is_whole(store, component, &tree.tree);
+	return kt_tree_make_whole(store, &tree.tree, component, err);
 }
 
 static int landing_look(struct landing *landing, struct kt_error *err)

@@ -146,7 +146,8 @@ struct kt_tree_check {
 /* 0, visit's answer, or -ENOMEM. */
 int kt_tree_check(const struct kt_tree *tree, struct kt_tree_check *check);
 
-/* Puts right on the descriptor what can be: a mode, an owner, a skeleton. -EINVAL: not that kind; it is landed anew. */
+/* Puts right on the descriptor what can be: a mode, an owner, a skeleton. -EINVAL: not that kind; it is landed anew.
+ * The caller syncs. */
 int kt_tree_mend(const struct kt_tree *tree, const struct kt_difference *difference);
 
 /* ---- making a list ---- */
