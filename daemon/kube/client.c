@@ -119,14 +119,14 @@ int kt_kube_open(const struct kt_kube_settings *settings, struct kt_kube **ret_k
 	CURLcode r;
 
 	if (!kube)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "no memory for the API client");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "no memory for the API client");
 	/* Without an API server curl only polls: TLS need not be set up. */
 	r = curl_global_init(settings->host ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING);
 	if (r != CURLE_OK)
 		return kt_fail(err, EIO, KT_REASON_INTERNAL, "cannot start libcurl: %s", curl_easy_strerror(r));
 	kube->multi = curl_multi_init();
 	if (!kube->multi)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "no memory for the API client");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "no memory for the API client");
 	curl_multi_setopt(kube->multi, CURLMOPT_MAXCONNECTS, 1L);
 	if (settings->host) {
 		snprintf(kube->url, sizeof(kube->url), "https://%s%s%s:%s", is_ipv6 ? "[" : "", settings->host,
@@ -231,7 +231,7 @@ int kt_kube_start(struct kt_kube *kube, struct kt_kube_request *request, struct 
 	ok = ok && curl_multi_add_handle(kube->multi, kube->easy) == CURLM_OK;
 	if (!ok) {
 		forget_request(kube);
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot set up a request to the API server");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot set up a request to the API server");
 	}
 	kube->busy = true;
 	return 0;

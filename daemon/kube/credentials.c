@@ -42,7 +42,7 @@ int kt_credentials_header(const char *folder, char **ret_header, struct kt_error
 			return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "%s is not a bearer token", path);
 	header = malloc(sizeof(PREFIX) + size);
 	if (!header)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "no memory for the token");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "no memory for the token");
 	memcpy(header, PREFIX, sizeof(PREFIX) - 1);
 	memcpy(header + sizeof(PREFIX) - 1, token, size + 1);
 	*ret_header = header;

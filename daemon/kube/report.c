@@ -20,6 +20,8 @@ static const struct {
 	[KT_KEY_KM] = {"kontain.app/km", true},
 	[KT_KEY_KM_VERSION] = {"kontain.app/km-version", true},
 	[KT_KEY_HYPERVISOR] = {"kontain.app/hypervisor", true},
+	[KT_KEY_KM_REFUSED] = {"kontain.app/km-refused", true},
+	[KT_KEY_KM_REFUSED_REASON] = {"kontain.app/km-refused-reason", true},
 	[KT_KEY_LEGACY] = {"sandbox", true},
 	[KT_KEY_KM_DIGEST] = {"kontain.app/km-digest", false},
 	[KT_KEY_PREVIOUS_VERSION] = {"kontain.app/previous-version", false},
@@ -110,6 +112,10 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	set_label(report.value[KT_KEY_KM_VERSION], state->versions.km_version);
 	snprintf(report.value[KT_KEY_KM_DIGEST], sizeof(report.value[0]), "%s", state->versions.km_digest);
 	snprintf(report.value[KT_KEY_PREVIOUS_VERSION], sizeof(report.value[0]), "%s", state->versions.previous);
+	if (state->store.upgrade.state == KT_UPGRADE_FAILED) {
+		set_label(report.value[KT_KEY_KM_REFUSED], state->store.upgrade.version);
+		set_label(report.value[KT_KEY_KM_REFUSED_REASON], kt_reason_name(state->rollout.reason));
+	}
 	kt_upgrade_print(&state->store.upgrade, upgrade);
 	snprintf(report.value[KT_KEY_UPGRADE_STATE], sizeof(report.value[0]), "%s", upgrade);
 	for (size_t i = 0; i < KT_KEY_COUNT; i++)

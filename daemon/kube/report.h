@@ -20,6 +20,8 @@ enum kt_report_key {
 	KT_KEY_KM,
 	KT_KEY_KM_VERSION,
 	KT_KEY_HYPERVISOR,
+	KT_KEY_KM_REFUSED,        /* the version asked for, where it did not come to be current */
+	KT_KEY_KM_REFUSED_REASON, /* why */
 	KT_KEY_LEGACY,
 	KT_KEY_KM_DIGEST,
 	KT_KEY_PREVIOUS_VERSION,

@@ -45,15 +45,18 @@ static void judge_state(const struct kt_state *state, struct kt_health *health)
 		set_check(version, true, "%s", rollout->message);
 	else /* settled for a cause of the node's own, or because nothing is wanted here */
 		set_check(version, true, "%s: %s", kt_reason_name(rollout->reason), rollout->message);
-	if (node->ok) {
+	if (node->ok)
 		set_check(km, true, "%s", node->message);
-		return;
-	}
-	fail_check(km, node->reason, node->message);
+	else
+		fail_check(km, node->reason, node->message);
 	/* One node that cannot have km must not hold up the others' rollout: it is done, and says what it is. */
-	km->tolerated = rollout->ok ? "unfit" : NULL;
-	if (rollout->ok)
-		health->unfit = node->reason;
+	if (rollout->ok && !node->ok) {
+		km->tolerated = health->settled_as = "unfit";
+		health->settled_why = node->reason;
+	} else if (rollout->ok && rollout->reason != KT_REASON_READY) {
+		health->settled_as = "held";
+		health->settled_why = rollout->reason;
+	}
 }
 
 /* A cluster without it runs payloads all the same: said, and no reason to be not ready. */
@@ -75,7 +78,7 @@ static void judge_policy(const struct kt_health_input *input, struct kt_check *c
 
 void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health)
 {
-	struct kt_health health = {.unfit = KT_REASON_NONE};
+	struct kt_health health = {.settled_as = NULL};
 	struct kt_check *report = &health.checks[KT_CHECK_REPORT];
 
 	if (input->state) {
@@ -99,8 +102,8 @@ struct endpoint {
 	const char *name;
 	size_t count;
 	const char *const *names;
-	const struct kt_check *checks; /* borrowed */
-	enum kt_reason unfit;
+	const struct kt_check *checks;  /* borrowed */
+	const struct kt_health *health; /* borrowed; NULL for one that knows nothing of the node */
 };
 
 static bool is_excluded(const struct kt_http_request *request, const char *name)
@@ -154,8 +157,8 @@ static void print_whole(FILE *out, const struct endpoint *endpoint, const struct
 	*ret_code = passed ? 200 : 503;
 	if (request->verbose || !passed)
 		print_list(out, endpoint, request, passed);
-	else if (endpoint->unfit != KT_REASON_NONE && !is_excluded(request, check_names[KT_CHECK_KM]))
-		fprintf(out, "unfit: %s\n", kt_reason_name(endpoint->unfit));
+	else if (endpoint->health && endpoint->health->settled_as && !is_excluded(request, check_names[KT_CHECK_KM]))
+		fprintf(out, "%s: %s\n", endpoint->health->settled_as, kt_reason_name(endpoint->health->settled_why));
 	else
 		fprintf(out, "ok\n");
 }
@@ -190,8 +193,8 @@ void kt_health_answer(const struct kt_health *health, const struct kt_http_reque
 	static const char *const live_names[] = {"loop"};
 	static const struct kt_check live_checks[] = {{.ok = true}};
 	const struct endpoint endpoints[] = {
-		{"livez", 1, live_names, live_checks, KT_REASON_NONE},
-		{"readyz", KT_CHECK_COUNT, check_names, health->checks, health->unfit},
+		{"livez", 1, live_names, live_checks, NULL},
+		{"readyz", KT_CHECK_COUNT, check_names, health->checks, health},
 	};
 	const char *path = request->path[0] == '/' ? request->path + 1 : "";
 

@@ -19,7 +19,9 @@ struct kt_check {
 
 struct kt_health {
 	struct kt_check checks[KT_CHECK_COUNT];
-	enum kt_reason unfit; /* settled though km cannot run, and why; NONE otherwise */
+	/* settled all the same: km cannot run (unfit), or somebody keeps another version (held); NULL for neither */
+	const char *settled_as;
+	enum kt_reason settled_why;
 };
 
 /* Is the admission policy in force that keeps a token to its node? */

@@ -275,7 +275,7 @@ int kt_http_open(const struct kt_http_address *address, kt_http_handler handler,
 	int r;
 
 	if (!http)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "no memory for the HTTP server");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "no memory for the HTTP server");
 	http->listen_fd = -1;
 	http->handler = handler;
 	http->context = context;

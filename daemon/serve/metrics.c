@@ -89,6 +89,19 @@ static void print_desired(FILE *out, const struct kt_state_versions *versions)
 	fputs("} 1\n", out);
 }
 
+static void print_refused(FILE *out, const struct kt_state *state)
+{
+	if (state->store.upgrade.state != KT_UPGRADE_FAILED)
+		return;
+	print_head(out, "kontaind_refused_version_info", "gauge",
+		   "The version that is asked for and did not become current, and why.");
+	fputs("kontaind_refused_version_info{", out);
+	print_label(out, "version", state->store.upgrade.version);
+	fputc(',', out);
+	print_label(out, "reason", kt_reason_name(state->rollout.reason));
+	fputs("} 1\n", out);
+}
+
 static void print_policy(FILE *out, const struct kt_metrics_input *input)
 {
 	if (!input->is_policy_known)
@@ -187,6 +200,7 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 	print_reasons(out, input);
 	if (input->state) {
 		print_desired(out, &input->state->versions);
+		print_refused(out, input->state);
 		print_version(out, &input->state->versions);
 		print_installer(out, input->state);
 		print_rounds(out, &input->state->rounds);

@@ -1,5 +1,6 @@
 #include "desired.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "kontain/base/digest.h"
@@ -13,7 +14,7 @@ static void read_bundle(const char *path, struct kt_desired *desired)
 
 	desired->bundle_error = (struct kt_error){.reason = KT_REASON_NONE};
 	if (digest == NULL) {
-		kt_fail(&desired->bundle_error, 12, KT_REASON_INTERNAL, "out of memory");
+		kt_fail(&desired->bundle_error, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 		return;
 	}
 	if (kt_bundle_open(path, &bundle, &desired->bundle_error) != 0)

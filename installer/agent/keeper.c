@@ -16,20 +16,9 @@
 static int sweep(const struct kt_installer *installer, struct kt_state_kept *ret_kept, struct kt_error *err)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
-	struct kt_error parse = {.reason = KT_REASON_NONE};
-	int failed = kt_job_call(installer, "sweep", NULL, 0, &result, err);
+	int r = kt_job_do(installer, "sweep", &result, err);
 
-	if (failed)
-		return failed;
-	if (result.timed_out)
-		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR, "sweep was stopped after %u s",
-			       kt_job_find("sweep")->timeout_max_ms / 1000);
-	if (result.exit_status == 0)
-		return kt_kept_parse(result.output, result.output_size, ret_kept, err);
-	if (kt_error_parse(result.output, result.output_size, err, &parse) == 0)
-		return -err->code;
-	return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "sweep ended with status %d, signal %d: %.200s",
-		       result.exit_status, result.signal, result.errors);
+	return r < 0 ? r : kt_kept_parse(result.output, result.output_size, ret_kept, err);
 }
 
 /* Who used them when they were asked about last. */

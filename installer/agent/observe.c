@@ -25,8 +25,8 @@ static void blame_rung(const struct kt_child_result *result, struct kt_probe *pr
 			       verdict->message, result->duration_ms,
 			       result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe was killed by signal %d",
-			       verdict->message, result->signal);
+		kt_verdict_set(verdict, false, kt_job_signal_reason(result->signal),
+			       "%.300s: the probe was killed by signal %d", verdict->message, result->signal);
 	else
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe failed (exit status %d)",
 			       verdict->message, result->exit_status);

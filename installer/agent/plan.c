@@ -89,11 +89,12 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 		kt_verdict_set(ret_node, false, KT_REASON_NO_VERSION, "no version of km is installed");
 }
 
-/* A cause that is the node's own is settled: one node without KVM must not hold up three thousand others. */
-static void judge_cause(const struct kt_desired *desired, enum kt_reason reason, const char *message,
-			struct kt_verdict *ret_rollout)
+/* Whether the rollout waits for this node depends on the reason and on what serves: see kt_reason_is_settled. */
+static void judge_cause(const struct kt_desired *desired, enum kt_serves serves, enum kt_reason reason,
+			const char *message, struct kt_verdict *ret_rollout)
 {
-	bool settled = kt_reason_get(reason)->settled && !desired->unfit_not_ready;
+	bool is_unfit = kt_reason_get(reason)->fault == KT_FAULT_NODE;
+	bool settled = kt_reason_is_settled(reason, serves) && !(is_unfit && desired->unfit_not_ready);
 
 	kt_verdict_set(ret_rollout, settled, reason, "%s", message);
 }
@@ -114,23 +115,47 @@ void kt_judge(const struct kt_desired *desired, const struct kt_observed *observ
 	      struct kt_verdict *ret_rollout)
 {
 	struct kt_plan plan;
+	enum kt_serves serves;
 
 	kt_plan(desired, observed, &plan);
 	judge_node(desired, observed, &plan, ret_node);
+	serves = !ret_node->ok ? KT_SERVES_NOTHING : is_current(desired, observed) ? KT_SERVES_ASKED : KT_SERVES_OTHER;
 	if (desired->absent)
 		judge_absent(observed, &plan, ret_rollout);
+	else if (ret_node->ok && (serves == KT_SERVES_ASKED || !desired->asked))
+		kt_verdict_set(ret_rollout, true, KT_REASON_READY, "version %s is current and proven",
+			       observed->inventory.current);
 	else if (plan.obstacle.reason != KT_REASON_NONE)
-		judge_cause(desired, plan.obstacle.reason, plan.obstacle.message, ret_rollout);
+		judge_cause(desired, serves, plan.obstacle.reason, plan.obstacle.message, ret_rollout);
 	else if (plan.step == KT_STEP_LAND && observed->failure.reason != KT_REASON_NONE)
-		judge_cause(desired, observed->failure.reason, observed->failure.text, ret_rollout);
+		judge_cause(desired, serves, observed->failure.reason, observed->failure.text, ret_rollout);
 	else if (plan.step == KT_STEP_LAND)
 		kt_verdict_set(ret_rollout, false, KT_REASON_STARTING, "version %s is not installed yet",
 			       desired->version);
-	else if (!ret_node->ok)
-		judge_cause(desired, ret_node->reason, ret_node->message, ret_rollout);
 	else
-		kt_verdict_set(ret_rollout, true, KT_REASON_READY, "version %s is current and proven",
-			       observed->inventory.current);
+		judge_cause(desired, serves, ret_node->reason, ret_node->message, ret_rollout);
+}
+
+void kt_judge_upgrade(const struct kt_desired *desired, const struct kt_observed *observed,
+		      struct kt_upgrade *ret_upgrade)
+{
+	bool is_there = observed->inventory.current[0] != '\0';
+	struct kt_plan plan;
+
+	kt_plan(desired, observed, &plan);
+	*ret_upgrade = (struct kt_upgrade){.state = KT_UPGRADE_NONE};
+	if (desired->absent)
+		return;
+	if (is_there && (!desired->asked || is_current(desired, observed)))
+		ret_upgrade->state = KT_UPGRADE_DONE;
+	else if (plan.obstacle.reason == KT_REASON_ROLLED_BACK)
+		ret_upgrade->state = KT_UPGRADE_HELD;
+	/* a node on which nothing was ever tried has no upgrade that failed */
+	else if (desired->version[0] != '\0' &&
+		 (observed->failure.reason != KT_REASON_NONE || (is_there && plan.obstacle.reason != KT_REASON_NONE)))
+		ret_upgrade->state = KT_UPGRADE_FAILED;
+	if (ret_upgrade->state == KT_UPGRADE_HELD || ret_upgrade->state == KT_UPGRADE_FAILED)
+		memcpy(ret_upgrade->version, desired->version, sizeof(ret_upgrade->version));
 }
 
 const char *kt_step_name(enum kt_step step)

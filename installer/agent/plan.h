@@ -45,6 +45,10 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 void kt_judge(const struct kt_desired *desired, const struct kt_observed *observed, struct kt_verdict *ret_node,
 	      struct kt_verdict *ret_rollout);
 
+/* How far the node is with the version asked for. */
+void kt_judge_upgrade(const struct kt_desired *desired, const struct kt_observed *observed,
+		      struct kt_upgrade *ret_upgrade);
+
 const char *kt_step_name(enum kt_step step);
 
 #endif

@@ -96,39 +96,15 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 			 reconciler->scrubber->last_mismatch);
 	}
 	kt_judge(&reconciler->desired, observed, &state->node, &state->rollout);
-	if (state->rollout.reason == KT_REASON_ROLLED_BACK)
-		state->store.upgrade.state = KT_UPGRADE_HELD;
-	else if (inventory->current[0] == '\0' && observed->failure.reason == KT_REASON_NONE)
-		state->store.upgrade.state = KT_UPGRADE_NONE;
-	else if (observed->failure.reason != KT_REASON_NONE && state->rollout.reason != KT_REASON_READY)
-		state->store.upgrade.state = KT_UPGRADE_FAILED;
-	else
-		state->store.upgrade.state = KT_UPGRADE_DONE;
-	if (state->store.upgrade.state == KT_UPGRADE_HELD || state->store.upgrade.state == KT_UPGRADE_FAILED)
-		memcpy(state->store.upgrade.version, reconciler->desired.version, sizeof state->store.upgrade.version);
+	kt_judge_upgrade(&reconciler->desired, observed, &state->store.upgrade);
 }
 
 /* Runs a job that answers {} when done, or its error. */
 static int act_in_child(struct kt_reconciler *reconciler, const char *job, struct kt_error *err)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
-	struct kt_error parse = {.reason = KT_REASON_NONE};
-	struct kt_error failure = {.reason = KT_REASON_NONE};
-	int failed = kt_job_call(reconciler->installer, job, NULL, 0, &result, err);
 
-	if (failed)
-		return failed;
-	if (result.timed_out)
-		return kt_fail(err, ETIMEDOUT, KT_REASON_IO_ERROR,
-			       "%s was stopped after %u s: the disk is too slow or stuck", job,
-			       kt_job_find(job)->timeout_max_ms / 1000);
-	if (result.exit_status == 0)
-		return 0;
-	if (kt_error_parse(result.output, result.output_size, &failure, &parse) != 0)
-		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s failed (exit status %d, signal %d): %.200s", job,
-			       result.exit_status, result.signal, result.errors);
-	*err = failure;
-	return -(failure.code != 0 ? failure.code : EPROTO);
+	return kt_job_do(reconciler->installer, job, &result, err);
 }
 
 static int act(struct kt_reconciler *reconciler, enum kt_step step, struct kt_error *err)

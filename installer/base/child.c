@@ -299,7 +299,7 @@ int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_r
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot prepare to run %s", path);
 	r = child_fork(spec, input, output.write_end, errors.write_end, status.write_end);
 	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot start a process for %s", path);
+		return kt_fail_errno(err, -r, KT_REASON_PROCESS_LIMIT, "cannot start a process for %s", path);
 	result.pid = r;
 	kt_close_fd(&input);
 	kt_close_fd(&output.write_end);
@@ -336,7 +336,7 @@ int kt_child_start(const struct kt_child_spec *spec, pid_t *ret_pid, int *ret_pi
 		return kt_fail_errno(err, -r, KT_REASON_INTERNAL, "cannot prepare to run %s", path);
 	pid = child_fork(spec, input, null_fd, errors, status.write_end);
 	if (pid < 0)
-		return kt_fail_errno(err, -pid, KT_REASON_INTERNAL, "cannot start a process for %s", path);
+		return kt_fail_errno(err, -pid, KT_REASON_PROCESS_LIMIT, "cannot start a process for %s", path);
 	kt_close_fd(&status.write_end);
 
 	KT_OWN(kt_close_fd) int pidfd = pidfd_open_or_kill(pid);

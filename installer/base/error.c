@@ -65,9 +65,16 @@ static const struct {
 	{EDQUOT, KT_REASON_DISK_FULL, NULL},
 	{EROFS, KT_REASON_STORE_READ_ONLY, NULL},
 	{EIO, KT_REASON_IO_ERROR, NULL},
+	{ENOMEM, KT_REASON_OUT_OF_MEMORY, NULL},
 	/* openat2(2) is the newest call that has no other way */
 	{ENOSYS, KT_REASON_KERNEL_TOO_OLD, "this kernel lacks a system call: Linux 5.8 or later is needed"},
 };
+
+/* Of a disk: the store's, unless it is the source that cannot be read. */
+static bool is_of_a_disk(int code)
+{
+	return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO;
+}
 
 int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
 {
@@ -78,8 +85,11 @@ int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const c
 	code = code_fix(code);
 	if (!err)
 		return -code;
+	/* an immutable file, a security module: no disk's fault */
+	if (reason == KT_REASON_IO_ERROR && (code == EPERM || code == EACCES))
+		reason = KT_REASON_ACCESS_DENIED;
 	for (size_t i = 0; i < sizeof(code_reasons) / sizeof(code_reasons[0]); i++) {
-		if (code_reasons[i].code != code)
+		if (code_reasons[i].code != code || (reason == KT_REASON_BUNDLE_UNREADABLE && is_of_a_disk(code)))
 			continue;
 		reason = code_reasons[i].reason;
 		said = code_reasons[i].advice;

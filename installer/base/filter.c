@@ -87,7 +87,7 @@ static int filter_load(uint32_t otherwise, uint32_t action, const struct kt_filt
 	int failed = 0;
 
 	if (!filter)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot make the seccomp filter");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot make the seccomp filter");
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1); /* since Linux 4.14 */
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < tables[i]->count && failed == 0; j++)

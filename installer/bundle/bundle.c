@@ -21,14 +21,16 @@ void kt_bundle_done(struct kt_bundle *bundle)
 	bundle->manifest_size = 0;
 }
 
-/* An absent bundle is one thing, a broken one another, and a disk that cannot be read a third. */
+/* An absent bundle, a broken one, and one that cannot be read are three things. */
 static enum kt_reason reason_of(int code)
 {
 	if (code == ENOENT || code == ENOTDIR)
 		return KT_REASON_BUNDLE_MISSING;
+	if (code == ENOMEM)
+		return KT_REASON_OUT_OF_MEMORY;
 	return code == ELOOP || code == EISDIR || code == EINVAL || code == EFBIG || code == EXDEV ?
 		       KT_REASON_BUNDLE_INVALID :
-		       KT_REASON_IO_ERROR;
+		       KT_REASON_BUNDLE_UNREADABLE;
 }
 
 static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
@@ -42,8 +44,7 @@ static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
 			       "%s is not a bundle: it has no " KT_MANIFEST_NAME " (kontain-pack makes one)",
 			       bundle->path);
 	if (r < 0)
-		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s",
-			       bundle->path, mine.text);
+		return kt_fail(err, -r, reason_of(-r), "%s: %s", bundle->path, mine.text);
 	r = kt_manifest_parse(bundle->manifest_bytes, bundle->manifest_size, &bundle->manifest, &mine);
 	return r < 0 ? kt_fail(err, -r, mine.reason, "%s/" KT_MANIFEST_NAME ": %s", bundle->path, mine.text) : 0;
 }
@@ -87,8 +88,7 @@ static int list_read(struct kt_bundle *bundle, struct kt_component *component, s
 		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "%s: its lists are larger than %d bytes together",
 			       bundle->path, KT_LISTS_BYTES_MAX);
 	if (r < 0)
-		return kt_fail(err, -r, mine.reason == KT_REASON_IO_ERROR ? reason_of(-r) : mine.reason, "%s: %s",
-			       bundle->path, mine.text);
+		return kt_fail(err, -r, reason_of(-r), "%s: %s", bundle->path, mine.text);
 	*left_bytes -= size;
 	r = kt_filelist_parse(component->name, &text, size, &component->list, &mine);
 	if (r < 0)
@@ -146,7 +146,8 @@ static int difference_visit(void *context, const struct kt_difference *differenc
 		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID,
 			       "%s is in the bundle's folder but not in its list", shown);
 	if (difference->flaw == KT_FLAW_UNREADABLE)
-		return kt_fail_errno(check->err, difference->code, KT_REASON_IO_ERROR, "cannot read %s", shown);
+		return kt_fail_errno(check->err, difference->code, KT_REASON_BUNDLE_UNREADABLE, "cannot read %s",
+				     shown);
 	if (check->names_only)
 		return 0;
 	switch (difference->flaw) {
@@ -186,16 +187,17 @@ static int folder_check(struct check *check, const char *name, const struct kt_f
 
 	if (dir == -ENOENT && list == &no_files)
 		return 0;
-	if (dir < 0 && reason_of(-dir) == KT_REASON_IO_ERROR)
-		return kt_fail_errno(check->err, -dir, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s",
-				     source);
+	if (dir < 0 && reason_of(-dir) == KT_REASON_BUNDLE_UNREADABLE)
+		return kt_fail_errno(check->err, -dir, KT_REASON_BUNDLE_UNREADABLE,
+				     "cannot open the bundle's folder %s", source);
 	if (dir < 0 && list == &no_files)
 		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "%s is not a folder", source);
 	if (dir < 0)
 		return kt_fail(check->err, -dir, KT_REASON_BUNDLE_INVALID, "the folder %s is missing", source);
 	check->folder = is_top ? "" : source;
 	r = kt_tree_check(&tree, &how);
-	return r < 0 && check->err->code == 0 ? kt_fail(check->err, ENOMEM, KT_REASON_INTERNAL, "out of memory") : r;
+	return r < 0 && check->err->code == 0 ? kt_fail(check->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory") :
+						r;
 }
 
 /* Components that the manifest does not name are looked for too: nobody vouched for what lies there. */

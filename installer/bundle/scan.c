@@ -153,7 +153,7 @@ static int list_make(struct scan *scan, struct kt_filelist *ret_list)
 	size_t size = 0;
 
 	if (!files)
-		return kt_fail(scan->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(scan->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	qsort(scan->items, scan->count, sizeof(*scan->items), by_path);
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct item *item = &scan->items[i];
@@ -177,7 +177,7 @@ static int list_make(struct scan *scan, struct kt_filelist *ret_list)
 	}
 	text = kt_filelist_print(files, scan->count, &size);
 	if (!text)
-		return kt_fail(scan->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(scan->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	return kt_filelist_parse(scan->component, &text, size, ret_list, scan->err);
 }
 

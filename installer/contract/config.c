@@ -352,7 +352,7 @@ static void mapping_take(struct reading *reading, const char *section, const yam
 static int parser_fail(const yaml_parser_t *parser, const char *source, struct kt_error *err)
 {
 	if (parser->error == YAML_MEMORY_ERROR)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", source);
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot read %s: out of memory", source);
 	if (parser->error == YAML_READER_ERROR)
 		return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s: no text in UTF-8 at byte %zu: %s", source,
 			       parser->problem_offset, parser->problem ? parser->problem : "unreadable");
@@ -407,7 +407,7 @@ static int bytes_take(const char *bytes, size_t size, const char *source, struct
 	if (r < 0)
 		return r;
 	if (!yaml_parser_initialize(&parser))
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", source);
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot read %s: out of memory", source);
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
 	r = document_take(&parser, &reading, true, err);
@@ -453,7 +453,7 @@ static int file_read(const char *path, struct kt_config_sources *sources, struct
 
 	*source = (struct kt_config_source){.path = strdup(path)};
 	if (!source->path)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read %s: out of memory", path);
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot read %s: out of memory", path);
 	sources->count++;
 	r = kt_fs_read_all(AT_FDCWD, path, KT_CONFIG_BYTES_MAX, &source->bytes, &source->size, &cause);
 	return r < 0 ? kt_fail(err, -r, KT_REASON_CONFIG_INVALID, "%s", cause.text) : 0;

@@ -132,7 +132,7 @@ static int lines_parse(const char *component, struct kt_filelist *list, struct k
 			       KT_MANIFEST_FILES_MAX);
 	list->files = calloc(lines, sizeof(*list->files));
 	if (!list->files || digest_set(list) < 0)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	for (size_t i = 0; i < lines; i++) {
 		char *next = strchr(text, '\n') + 1;
 		int r = line_parse(component, text, i + 1, &list->files[i], err);

@@ -311,7 +311,7 @@ int kt_json_load(const char *bytes, size_t size, json_t **ret_root, struct kt_er
 	KT_OWN(kt_json_release) json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 
 	if (!root && json_error_code(&failure) == json_error_out_of_memory)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read the document: out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot read the document: out of memory");
 	if (!root)
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "invalid JSON at line %d: %s", failure.line,
 			       failure.text);

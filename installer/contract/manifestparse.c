@@ -55,7 +55,7 @@ static int invalid(struct parse *parse, const char *what, const char *value, con
 
 static int out_of_memory(struct parse *parse)
 {
-	return kt_fail(parse->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+	return kt_fail(parse->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 }
 
 static const struct key *key_find(const struct key *keys, size_t count, const char *name)
@@ -263,7 +263,7 @@ int kt_manifest_parse(const char *bytes, size_t size, struct kt_manifest *ret_ma
 	json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &failure);
 
 	if (!root && !*failure.text) /* jansson's way to say it, mostly */
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot read the manifest: out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot read the manifest: out of memory");
 	if (!root)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "the manifest is not valid JSON at line %d: %s",
 			       failure.line, kt_path_show(failure.text, shown)); /* it quotes what is there */

@@ -169,7 +169,7 @@ static int config_take(const json_t *setup, struct kt_config *ret_config, struct
 	if (r < 0)
 		return r;
 	if (!text)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	return kt_config_parse(text, strlen(text), "config", ret_config, err);
 }
 
@@ -233,7 +233,7 @@ static int text_take(const json_t *object, const char *key, char **ret_text, siz
 		return kt_fail(err, EINVAL, KT_REASON_STATE_INVALID, "ended.%s: expected a string", key);
 	*ret_text = strdup(json_string_value(value));
 	if (!*ret_text)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	*ret_size = strlen(*ret_text);
 	return 0;
 }

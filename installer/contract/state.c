@@ -125,7 +125,7 @@ int kt_state_write(const char *path, const struct kt_state *state, struct kt_err
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open the directory of %s", path);
 	text = kt_state_print(state);
 	if (!text)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot write %s: out of memory", path);
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot write %s: out of memory", path);
 
 	struct kt_error cause = {.code = 0};
 	int r = kt_fs_replace_file(dir, name, text, strlen(text), 0644, &cause);

@@ -1,11 +1,13 @@
 #include "call.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "jobs.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/message.h"
 #include "kontain/contract/statejson.h"
 #include "runner.h"
 #include "spawn.h"
@@ -25,6 +27,39 @@ int kt_job_call(const struct kt_installer *installer, const char *job, const cha
 					   kt_spawn_run(installer, &request, ret_result, err);
 }
 
+enum kt_reason kt_job_signal_reason(int signal)
+{
+	return signal == SIGKILL ? KT_REASON_JOB_KILLED : KT_REASON_INTERNAL;
+}
+
+int kt_job_judge(const char *job, const struct kt_child_result *result, struct kt_error *err)
+{
+	struct kt_error failure = {.reason = KT_REASON_NONE}, parse = {.reason = KT_REASON_NONE};
+
+	if (result->timed_out)
+		return kt_fail(err, ETIMEDOUT, KT_REASON_DISK_SLOW,
+			       "%s was stopped after %u s: the disk is too slow or does not answer", job,
+			       kt_job_find(job)->timeout_max_ms / 1000);
+	if (result->signal != 0)
+		return kt_fail(err, ECHILD, kt_job_signal_reason(result->signal), "%s was killed by signal %d", job,
+			       result->signal);
+	if (result->exit_status == 0)
+		return 0;
+	if (kt_error_parse(result->output, result->output_size, &failure, &parse) != 0)
+		return kt_fail(err, EPROTO, KT_REASON_INTERNAL, "%s failed (exit status %d): %.200s", job,
+			       result->exit_status, result->errors);
+	*err = failure;
+	return -(failure.code != 0 ? failure.code : EPROTO);
+}
+
+int kt_job_do(const struct kt_installer *installer, const char *job, struct kt_child_result *ret_result,
+	      struct kt_error *err)
+{
+	int failed = kt_job_call(installer, job, NULL, 0, ret_result, err);
+
+	return failed ? failed : kt_job_judge(job, ret_result, err);
+}
+
 void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason on_timeout,
 		  const struct kt_child_result *result, const struct kt_error *err)
 {
@@ -32,8 +67,8 @@ void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason o
 		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", what,
 			       result->duration_ms, result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "the %s was killed by signal %d", what,
-			       result->signal);
+		kt_verdict_set(verdict, false, kt_job_signal_reason(result->signal), "the %s was killed by signal %d",
+			       what, result->signal);
 	else
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%s failed (exit status %d, %.200s): %s", what,
 			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);

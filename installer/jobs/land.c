@@ -148,7 +148,7 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 	int failed;
 
 	if (digest == NULL)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	if (installer->options.bundle == NULL)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_MISSING, "no bundle given: use --bundle DIR");
 	failed = kt_bundle_open(installer->options.bundle, &bundle, err);

@@ -356,7 +356,7 @@ static int split(struct kt_installer *installer, struct kt_runner *runner, const
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot create a pipe");
 	agent_pid = fork();
 	if (agent_pid < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot start the agent process");
+		return kt_fail_errno(err, errno, KT_REASON_PROCESS_LIMIT, "cannot start the agent process");
 	if (agent_pid > 0) {
 		struct desk desk = {.installer = installer, .ask = ask[0], .answer = answer[1], .background_fd = -1};
 

@@ -29,7 +29,7 @@ static char *order_of(const struct kt_installer *installer, const struct kt_requ
 	char *text;
 
 	if (order == NULL) {
-		kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 		return NULL;
 	}
 	order->request = *request;
@@ -115,7 +115,7 @@ int kt_spawn_take_order(struct kt_order *ret_order, struct kt_installer *ret_ins
 	struct kt_options *options = &ret_installer->options;
 	size_t size = 0;
 	int failed = text != NULL ? read_stdin(text, ORDER_MAX, &size, err) :
-				    kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+				    kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 
 	if (failed == 0)
 		failed = kt_order_parse(text, size, ret_order, err);

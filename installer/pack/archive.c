@@ -269,7 +269,7 @@ static int headers_look(const struct taking *taking, int64_t from, int64_t to, s
 	const char *path = archive_entry_pathname(entry), *flaw;
 
 	if (!bytes)
-		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(taking->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	if (pread(taking->spool.fd, bytes, (size_t)(to - from), from) != to - from)
 		return kt_fail(taking->err, EIO, KT_REASON_IO_ERROR, "cannot read what was inflated");
 	flaw = kt_headers_flaw(bytes, (size_t)(to - from));
@@ -308,7 +308,7 @@ static int names_pass(struct taking *taking)
 
 	taking->archive = archive_read_new();
 	if (!taking->archive)
-		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(taking->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
 	    archive_read_open(taking->archive, taking, NULL, spool_read, NULL) != ARCHIVE_OK)
 		return archive_fail(taking);
@@ -333,7 +333,7 @@ static int files_pass(struct taking *taking)
 	kt_stream_close(&taking->spool.stream);
 	taking->archive = archive_read_new();
 	if (!taking->archive || lseek(taking->spool.fd, 0, SEEK_SET) < 0)
-		return kt_fail(taking->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(taking->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
 	    archive_read_open_fd(taking->archive, taking->spool.fd, READ_BYTES) != ARCHIVE_OK)
 		return archive_fail(taking);

@@ -86,7 +86,7 @@ static int member_read(struct kt_gzip *gzip, struct kt_error *err)
 	if (status == Z_OK || status == Z_STREAM_END)
 		return 0;
 	if (status == Z_MEM_ERROR)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	return damaged(gzip->stream.msg ? gzip->stream.msg : "it cannot be inflated", err);
 }
 

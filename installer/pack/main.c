@@ -263,11 +263,11 @@ static int self_test_set(const struct request *request, struct kt_manifest *mani
 	manifest->self_test_argv = calloc(WORDS_MAX + 1, sizeof(char *));
 	manifest->self_test_expect = strdup(request->expect ? request->expect : "Hello, world");
 	if (!manifest->self_test_argv || !manifest->self_test_expect)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	for (size_t i = 0; words[i]; i++) {
 		manifest->self_test_argv[i] = strdup(words[i]);
 		if (!manifest->self_test_argv[i])
-			return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+			return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	}
 	return 0;
 }

@@ -29,7 +29,7 @@ int kt_names_add(struct kt_names *names, enum kt_name_kind kind, const char *pat
 		struct kt_name *grown = realloc(names->list, room * sizeof(*grown));
 
 		if (!grown)
-			return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+			return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 		names->list = grown;
 		names->room = room;
 	}
@@ -37,7 +37,7 @@ int kt_names_add(struct kt_names *names, enum kt_name_kind kind, const char *pat
 	name.target = target ? strdup(target) : NULL;
 	names->list[names->count++] = name;
 	if (!name.path || (target && !name.target))
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	return 0;
 }
 

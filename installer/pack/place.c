@@ -276,7 +276,7 @@ static int escape_note(struct kt_place *place, const char *path, const char *how
 	struct kt_escape *grown = reallocarray(place->escapes, place->escape_count + 1, sizeof(*grown));
 
 	if (!grown)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	place->escapes = grown;
 	(void)kt_path_show(path, grown[place->escape_count].path);
 	grown[place->escape_count++].how = how;
@@ -326,7 +326,7 @@ int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_exec
 	if (to < 0)
 		return to;
 	if (!buffer)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	while ((got = read(fd, buffer, COPY_BYTES)) > 0) {
 		r = kt_place_write(place, to, path, buffer, (size_t)got, err);
 		if (r < 0)

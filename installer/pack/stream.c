@@ -120,7 +120,7 @@ static int by_libarchive(struct kt_stream *stream, struct kt_error *err)
 
 	stream->archive = archive_read_new();
 	if (!stream->archive)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	/* without its library libarchive would run a program of that name: it says so by a warning */
 	if (archive_read_support_format_raw(stream->archive) != ARCHIVE_OK ||
 	    archive_read_append_filter(stream->archive, stream->form->filter) != ARCHIVE_OK)
@@ -141,7 +141,7 @@ int kt_stream_open(int fd, struct kt_stream **ret_stream, struct kt_error *err)
 	int r = 0;
 
 	if (!stream)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	if (got < 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read the archive");
 	if (got == 0)
@@ -159,7 +159,7 @@ int kt_stream_open(int fd, struct kt_stream **ret_stream, struct kt_error *err)
 		break;
 	case BY_ZLIB:
 		stream->gzip = kt_gzip_open(fd);
-		r = stream->gzip ? 0 : kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		r = stream->gzip ? 0 : kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 		break;
 	}
 	if (r == 0)

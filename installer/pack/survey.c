@@ -104,7 +104,7 @@ static int list_write(struct kt_place *place, const char *component, const struc
 	char name[32];
 
 	if (!text)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	(void)snprintf(name, sizeof(name), "%s" KT_FILELIST_NAME, component);
 
 	KT_OWN(kt_close_fd) int fd = kt_place_file(place, name, false, err);

@@ -154,14 +154,14 @@ static int describe(const struct kt_store *store, const struct wanted *wanted, s
 	if (r < 0)
 		return r;
 	if (!digest)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	for (size_t i = 0; i < manifest.component_count; i++)
 		kt_digest_add(digest, manifest.components[i].digest, KT_DIGEST_HEX - 1);
 	kt_digest_take(digest, hex);
 	(void)snprintf(manifest.version, sizeof(manifest.version), LEGACY "%.12s", hex);
 	ret_bundle->manifest_bytes = kt_manifest_print(&manifest);
 	if (!ret_bundle->manifest_bytes)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	ret_bundle->manifest_size = strlen(ret_bundle->manifest_bytes);
 	ret_bundle->dir = kt_fs_open_beneath(store->dir, ".", O_RDONLY | O_DIRECTORY, 0);
 	(void)snprintf(ret_bundle->path, sizeof(ret_bundle->path), "%s", store->path);
@@ -253,7 +253,12 @@ static int stage_folders(struct kt_store *store, struct kt_bundle *bundle, struc
 		r = kt_store_lock(store, 0, err);
 	if (r == 0 && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) != -ENOENT)
 		r = kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer was faster");
-	return r < 0 ? r : kt_store_stage(store, bundle, NULL, NULL, NULL, err);
+	if (r == 0)
+		r = kt_store_stage(store, bundle, NULL, NULL, NULL, err);
+	/* the bundle is what lies in the root itself, so the disk is the store's */
+	if (r < 0 && err->reason == KT_REASON_BUNDLE_UNREADABLE)
+		err->reason = KT_REASON_IO_ERROR;
+	return r;
 }
 
 /* What there is to adopt, and that a landing would take it. Another that adopts it meanwhile moves the folders away as

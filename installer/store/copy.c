@@ -41,8 +41,8 @@ static int bytes_copy(struct job *job, int source, int target, const struct kt_f
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return kt_fail(err, errno, KT_REASON_IO_ERROR, "cannot read %s/%s of the bundle: %s", job->what,
-				       file->path, strerror(errno));
+			return kt_fail_errno(err, errno, KT_REASON_BUNDLE_UNREADABLE, "cannot read %s/%s of the bundle",
+					     job->what, file->path);
 		if (done + (uint64_t)got > file->size_bytes || (got == 0 && done < file->size_bytes))
 			return kt_fail(err, EBADMSG, KT_REASON_DIGEST_MISMATCH,
 				       "%s/%s of the bundle is %s than the %" PRIu64 " bytes that its list says",
@@ -74,8 +74,8 @@ static int source_open(struct job *job, const struct kt_file *file, struct kt_er
 		return kt_fail(err, -fd, KT_REASON_BUNDLE_INVALID, "%s/%s is in the list but %s", job->what, file->path,
 			       fd == -ENOENT ? "not in the bundle" : "no regular file in the bundle");
 	if (fd < 0 || fstat(fd, &info) < 0)
-		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s/%s of the bundle",
-				     job->what, file->path);
+		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_BUNDLE_UNREADABLE,
+				     "cannot open %s/%s of the bundle", job->what, file->path);
 	if (!S_ISREG(info.st_mode))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is not a regular file in the bundle",
 			       job->what, file->path);
@@ -163,7 +163,7 @@ int kt_copy_files(int source, int tree, const char *what, const struct kt_fileli
 	int r;
 
 	if (!buffer)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	r = kt_verifier_start(tree, list, stamps, &verifier, err);
 	if (r < 0)
 		return r;
@@ -187,7 +187,7 @@ static int list_write(int dir, const struct kt_component *component, struct kt_e
 	int r;
 
 	if (!text)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	r = kt_fs_make_file(dir, KT_FILELIST_NAME, text, size, 0644);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write the list of %s", component->name) : 0;
 }

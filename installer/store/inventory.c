@@ -108,7 +108,7 @@ static void component_check(const struct kt_store *store, struct kt_inventory *i
 		check.seen = &seen;
 	kt_version_tree(dir, component->name, &list, &tree);
 	if (kt_tree_check(&tree.tree, &check) < 0)
-		damage(inventory, KT_REASON_INTERNAL, "out of memory");
+		damage(inventory, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	km = strcmp(component->name, "km") == 0 ? kt_filelist_find(&list, "km") : NULL;
 	if (km && km->sha256)
 		memcpy(inventory->km_digest, km->sha256, KT_DIGEST_HEX);
@@ -187,7 +187,7 @@ static void current_look(const struct kt_store *store, struct kt_inventory *inve
 		manifest_look(store, inventory, &set);
 		kt_set_tree(&set, &tree);
 		if (kt_tree_check(&tree.tree, &check) < 0)
-			damage(inventory, KT_REASON_INTERNAL, "out of memory");
+			damage(inventory, KT_REASON_OUT_OF_MEMORY, "out of memory");
 		for (size_t i = 0; i < set.manifest.component_count; i++)
 			component_look(store, inventory, &set.manifest.components[i]);
 	} else if (!kt_old_set_look(store, inventory)) {

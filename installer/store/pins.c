@@ -101,11 +101,11 @@ static int pins_write(const struct kt_store *store, const struct kt_pins *pins, 
 	}
 	stream = open_memstream(&text, &size);
 	if (!stream)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	for (size_t i = 0; i < pins->count; i++)
 		(void)fprintf(stream, "%s\n", pins->names[i]);
 	if (fflush(stream) != 0)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	return kt_fs_replace_file(store->dir, KT_STORE_PINNED, text, size, 0644, err);
 }
 

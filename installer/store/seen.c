@@ -41,7 +41,7 @@ int kt_seen_write(const struct kt_store *store, const char *part, const char *ve
 	KT_OWN(kt_free_mem) char *text = kt_seen_print(head, body, body_size, &size);
 
 	if (!text)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	name_set(part, version, name);
 	(void)snprintf(partial, sizeof(partial), KT_STORE_PARTIAL "%s", name + 1);
 	if (unlinkat(store->dir, partial, 0) < 0 && errno != ENOENT)

@@ -59,7 +59,7 @@ int kt_set_load(const struct kt_store *store, const char *version, struct kt_set
 	if (!kt_version_is_valid(version))
 		return kt_fail(err, EINVAL, KT_REASON_NO_VERSION, "\"%.80s\" is not a version", version);
 	if (!digest)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	set.dir = set_open(store, version);
 	r = set.dir < 0 ?
 		    set.dir :

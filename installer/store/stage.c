@@ -169,12 +169,13 @@ static int item_stage(struct landing *landing, struct item *item, struct kt_erro
 	KT_OWN(kt_close_fd) int source = kt_fs_open_beneath(landing->bundle->dir, folder, O_RDONLY | O_DIRECTORY, 0);
 
 	if (source < 0 && source != -ENOENT && source != -ENOTDIR && source != -ELOOP)
-		return kt_fail_errno(err, -source, KT_REASON_IO_ERROR, "cannot open the bundle's folder %s", folder);
+		return kt_fail_errno(err, -source, KT_REASON_BUNDLE_UNREADABLE, "cannot open the bundle's folder %s",
+				     folder);
 	if (source < 0)
 		return kt_fail(err, -source, KT_REASON_BUNDLE_INVALID, "the bundle's folder %s is missing", folder);
 	item->stamps = kt_stamps_new(component->list.count);
 	if (!item->stamps)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	return kt_version_stage(landing->store, source, strcmp(folder, ".") == 0 ? component->name : folder,
 				item->partial, component, item->stamps, &landing->copy, err);
 }
@@ -234,7 +235,7 @@ static int contract_check(struct landing *landing, struct kt_error *err)
 	KT_OWN(fds_close) int fds[KT_COMPONENT_MAX] = {-1, -1, -1, -1, -1, -1, -1};
 
 	if (kt_elf_surroundings(manifest, landing->contract) < 0)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	for (size_t i = 0; i < landing->count; i++) {
 		const struct item *item = &landing->items[i];
 		char place[KT_PLACE_MAX];
@@ -363,7 +364,7 @@ static int set_note(const struct landing *landing, struct kt_error *err)
 	struct kt_seen head = {.read_at = time(NULL)};
 
 	if (!digest)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	kt_digest_add(digest, bundle->manifest_bytes, bundle->manifest_size);
 	kt_digest_take(digest, head.digest);
 	if (kt_seen_read(landing->store, KT_SEEN_SET, bundle->manifest.version, &before) == 0 &&

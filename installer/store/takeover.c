@@ -246,7 +246,7 @@ static int set_visit(void *context, int dir, const char *version)
 		return r;
 	text = manifest_make(&manifest, old_text);
 	if (!text)
-		return kt_fail(convert->err, ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		return kt_fail(convert->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	r = kt_set_write(store, &manifest, text, strlen(text), PARTIAL_SET, convert->err);
 	if (r == 0)
 		r = kt_store_sync(store, convert->err);

@@ -121,7 +121,8 @@ int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps
 	pid_t pid = fork();
 
 	if (pid < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot fork");
+		return kt_fail_errno(err, errno, KT_REASON_PROCESS_LIMIT,
+				     "cannot start a process that reads back what is written");
 	if (pid == 0) {
 		kt_close_fd(&ours);
 		child_run(tree, list, stamps, theirs, self);
@@ -155,7 +156,8 @@ int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err)
 	child_reap(verifier);
 	kt_close_fd(&verifier->link);
 	if (got != sizeof(answer))
-		return kt_fail(err, EIO, KT_REASON_INTERNAL, "the reader of what was written ended without an answer");
+		return kt_fail(err, EIO, KT_REASON_JOB_KILLED,
+			       "the process that reads back what was written was killed");
 	if (answer.code == 0)
 		return 0;
 	answer.text[sizeof(answer.text) - 1] = '\0';

@@ -71,7 +71,7 @@ static void tree_verify(struct deep *deep, const struct kt_tree *tree, const cha
 	part->head.count = check.note_count;
 	part->is_noted = (!notes || fclose(notes) == 0) && r == 0;
 	if (r < 0)
-		(void)kt_fail(fault_of(deep), ENOMEM, KT_REASON_INTERNAL, "out of memory");
+		(void)kt_fail(fault_of(deep), ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 }
 
 static void component_verify(struct deep *deep, size_t i)

@@ -8,8 +8,9 @@
 
 static const char *const own_labels[] = {"kontain.app/km", "kontain.app/km-version", "kontain.app/hypervisor",
 					 "sandbox", NULL};
-static const char *const own_annotations[] = {"kontain.app/km-digest", "kontain.app/previous-version",
-					      "kontain.app/upgrade-state", NULL};
+static const char *const own_annotations[] = {"kontain.app/km-digest",         "kontain.app/previous-version",
+					      "kontain.app/upgrade-state",     "kontain.app/km-refused",
+					      "kontain.app/km-refused-reason", NULL};
 
 void fuzz_json_release(json_t **json)
 {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +53,29 @@ static struct kt_child_result run_shell(const char *script, unsigned timeout_ms,
 	if (kt_child_run(&spec, &result, &err) != 0)
 		fail_msg("%s", err.text);
 	return result;
+}
+
+/* A node that has no process left: told as that, and not as our own fault. */
+static void test_no_process_is_left(void **state)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	(void)state;
+	if (pid == 0) {
+		const char *argv[] = {"/bin/true", NULL};
+		struct kt_child_spec spec = {.argv = argv, .timeout_ms = 1000, .output_max = 10};
+		const struct rlimit none = {0, 0};
+		struct kt_child_result result;
+		struct kt_error err = {0};
+
+		/* the limit counts a user's processes, and root's are not limited */
+		if (setrlimit(RLIMIT_NPROC, &none) < 0 || setuid(65533) < 0)
+			_exit(2);
+		_exit(kt_child_run(&spec, &result, &err) < 0 && err.reason == KT_REASON_PROCESS_LIMIT ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 static void test_how_it_ended(void **state)
@@ -408,6 +432,7 @@ static void test_input(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_process_is_left),
 		cmocka_unit_test(test_errors_are_passed_on),
 		cmocka_unit_test(test_started_and_left),
 		cmocka_unit_test(test_how_it_ended),

@@ -120,7 +120,7 @@ static void test_nothing_there(void **state)
 	/* why it is missing depends on the machine, and that it is settled does not */
 	kt_kvm_probe(&paths, false, &kvm);
 	assert_false(kvm.verdict.ok);
-	assert_true(kt_reason_get(kvm.verdict.reason)->settled);
+	assert_true(kt_reason_get(kvm.verdict.reason)->fault == KT_FAULT_NODE);
 	assert_non_null(strstr(kvm.verdict.message, paths.dev));
 }
 

@@ -41,7 +41,7 @@ static void test_answers(void **state)
 		{-EKEYREJECTED, true, KT_REASON_MODULE_BLOCKED, "signature"},
 		{-ENOKEY, true, KT_REASON_MODULE_BLOCKED, "key"},
 		{-EINVAL, true, KT_REASON_MODULE_BLOCKED, "option"},
-		{-ENOMEM, true, KT_REASON_MODULE_BLOCKED, "cannot be loaded: Cannot allocate memory"},
+		{-ENOMEM, true, KT_REASON_OUT_OF_MEMORY, "cannot be loaded: Cannot allocate memory"},
 		{0x10000, true, KT_REASON_MODULE_BLOCKED, "cannot be loaded"},
 	};
 	struct kt_modules_answer answer = {.module = "kvm_amd", .refusal = &refusal};

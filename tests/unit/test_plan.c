@@ -164,13 +164,15 @@ static const struct {
 	 KT_REASON_KERNEL_TOO_OLD},
 	{"read-only, nothing there", READ_ONLY | EMPTY, NOTHING, false, KT_REASON_STORE_READ_ONLY, true,
 	 KT_REASON_STORE_READ_ONLY},
-	{"read-only, an upgrade waits", READ_ONLY | ASK_2, NOTHING, true, KT_REASON_READY, true,
+	{"read-only, an upgrade waits", READ_ONLY | ASK_2, NOTHING, true, KT_REASON_READY, false,
 	 KT_REASON_STORE_READ_ONLY},
 	{"foreign files", FOREIGN | EMPTY, NOTHING, false, KT_REASON_FOREIGN_INSTALLATION, true,
 	 KT_REASON_FOREIGN_INSTALLATION},
 	{"an earlier installer's folders", FOREIGN | EMPTY | ADOPTABLE, LAND, false, KT_REASON_NO_VERSION, false,
 	 KT_REASON_STARTING},
-	{"the disk was full", ASK_2 | JUST_FAILED, LAND, true, KT_REASON_READY, true, KT_REASON_DISK_FULL},
+	{"the disk was full", ASK_2 | JUST_FAILED, LAND, true, KT_REASON_READY, false, KT_REASON_DISK_FULL},
+	{"the disk was full, nothing there", EMPTY | ASK_2 | JUST_FAILED, LAND, false, KT_REASON_DISK_FULL, true,
+	 KT_REASON_DISK_FULL},
 	{"KVM emulates, nothing there", EMPTY | ASK_2 | EMULATED, LAND, false, KT_REASON_GUEST_EMULATED, true,
 	 KT_REASON_GUEST_EMULATED},
 	/* two causes: the store's comes first, as nothing can be landed whatever KVM does */
@@ -179,7 +181,7 @@ static const struct {
 
 	/* a person's choice is kept, and holds up no rollout */
 	{"rolled back by hand", ASK_2 | HELD, NOTHING, true, KT_REASON_READY, true, KT_REASON_ROLLED_BACK},
-	{"rolled back, and that matters", ASK_2 | HELD | STRICT, NOTHING, true, KT_REASON_READY, false,
+	{"rolled back, and unfit nodes are not ready", ASK_2 | HELD | STRICT, NOTHING, true, KT_REASON_READY, true,
 	 KT_REASON_ROLLED_BACK},
 	{"rolled back, then KVM went", ASK_2 | HELD | NO_KVM, NOTHING, false, KT_REASON_DEVICE_MISSING, true,
 	 KT_REASON_ROLLED_BACK},

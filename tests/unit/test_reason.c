@@ -48,43 +48,6 @@ static void test_unknown_numbers_and_names(void **state)
 	assert_int_equal(kt_reason_find("ready"), KT_REASON_COUNT);
 }
 
-/* The node's own cause must not hold up a rollout; a fault of the version asked for must. */
-static void test_what_settles(void **state)
-{
-	static const struct {
-		enum kt_reason reason;
-		bool settled;
-	} rows[] = {
-		{KT_REASON_READY, true},
-		{KT_REASON_ABSENT, true},
-		{KT_REASON_DEVICE_MISSING, true},
-		{KT_REASON_GUEST_EMULATED, true},
-		{KT_REASON_STORE_READ_ONLY, true},
-		{KT_REASON_STORE_NOEXEC, true},
-		{KT_REASON_STORE_UNSAFE, true},
-		{KT_REASON_DISK_FULL, true},
-		{KT_REASON_KERNEL_TOO_OLD, true},
-		{KT_REASON_FOREIGN_INSTALLATION, true},
-		{KT_REASON_STARTING, false},
-		{KT_REASON_BUSY, false},
-		{KT_REASON_KM_ABORTED, false},
-		{KT_REASON_KM_HUNG, false},
-		{KT_REASON_KM_PRETENDS, false},
-		{KT_REASON_SELF_TEST_FAILED, false},
-		{KT_REASON_BUNDLE_INVALID, false},
-		{KT_REASON_DIGEST_MISMATCH, false},
-		{KT_REASON_ELF_INVALID, false},
-		{KT_REASON_VERSION_CONFLICT, false},
-		{KT_REASON_CONFIG_INVALID, false},
-		{KT_REASON_STATE_OVERDUE, false},
-		{KT_REASON_STATE_OF_OTHER_BOOT, false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(kt_reason_get(rows[i].reason)->settled, rows[i].settled);
-}
-
 /* A bundle is remembered as failed only for what the bundle itself did; the node's own causes never count against it. */
 static void test_what_is_remembered(void **state)
 {
@@ -92,7 +55,7 @@ static void test_what_is_remembered(void **state)
 	for (int i = 0; i < KT_REASON_COUNT; i++) {
 		const struct kt_reason_info *info = kt_reason_get((enum kt_reason)i);
 
-		if (info->settled)
+		if (info->fault != KT_FAULT_VERSION)
 			assert_true(info->transient);
 	}
 	assert_true(kt_reason_get(KT_REASON_BUSY)->transient);
@@ -109,7 +72,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_row_is_whole),
 		cmocka_unit_test(test_unknown_numbers_and_names),
-		cmocka_unit_test(test_what_settles),
 		cmocka_unit_test(test_what_is_remembered),
 	};
 

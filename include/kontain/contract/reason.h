@@ -36,6 +36,7 @@ enum kt_reason {
 	/* the proof under km */
 	KT_REASON_KM_FAILED,
 	KT_REASON_EXEC_DENIED,
+	KT_REASON_MKNOD_DENIED,
 	KT_REASON_KM_DEVICE_FAILED,
 	KT_REASON_KM_OUT_OF_RESOURCES,
 	KT_REASON_KM_KERNEL_TOO_OLD,
@@ -60,7 +61,9 @@ enum kt_reason {
 	KT_REASON_STORE_FILE_CHANGED,
 	KT_REASON_FOREIGN_INSTALLATION,
 	KT_REASON_DISK_FULL,
+	KT_REASON_DISK_SLOW,
 	KT_REASON_IO_ERROR,
+	KT_REASON_ACCESS_DENIED,
 	KT_REASON_LOCKED,
 	KT_REASON_VERSION_CONFLICT,
 	KT_REASON_NO_VERSION,
@@ -68,6 +71,7 @@ enum kt_reason {
 	KT_REASON_ROLLED_BACK,
 	/* the bundle */
 	KT_REASON_BUNDLE_MISSING,
+	KT_REASON_BUNDLE_UNREADABLE,
 	KT_REASON_BUNDLE_INVALID,
 	KT_REASON_DIGEST_MISMATCH,
 	KT_REASON_ARCH_MISMATCH,
@@ -78,13 +82,34 @@ enum kt_reason {
 	KT_REASON_STATE_INVALID,
 	KT_REASON_STATE_OVERDUE,
 	KT_REASON_STATE_OF_OTHER_BOOT,
+	/* our own processes */
+	KT_REASON_OUT_OF_MEMORY,
+	KT_REASON_PROCESS_LIMIT,
+	KT_REASON_JOB_KILLED,
 	KT_REASON_INTERNAL,
 	KT_REASON_COUNT
 };
 
+/* Whose fault it is. */
+enum kt_fault {
+	KT_FAULT_PASSING, /* nobody's: it passes by itself, or when a person is done, and is waited for */
+	KT_FAULT_NOBODY,  /* all is as somebody wants it: nothing is waited for */
+	KT_FAULT_NODE,    /* the node's own: another version would not help */
+	KT_FAULT_SOURCE,  /* of what the bundle is read from: the image, its registry, their disk */
+	KT_FAULT_VERSION, /* of what is asked for: the bundle or the config */
+};
+
+/* What runs payloads on the node now. */
+enum kt_serves {
+	KT_SERVES_NOTHING,
+	KT_SERVES_OTHER, /* another version than the one asked for */
+	KT_SERVES_ASKED,
+	KT_SERVES_COUNT
+};
+
 struct kt_reason_info {
-	const char *name;   /* CamelCase, [A-Za-z]+ */
-	bool settled;       /* the node's own cause: must not hold up a rollout */
+	const char *name; /* CamelCase, [A-Za-z]+ */
+	enum kt_fault fault;
 	bool retry;         /* worth another attempt without a change of bundle, boot or kernel */
 	bool transient;     /* never remembered against a bundle */
 	const char *remedy; /* one sentence, imperative; "" where nothing is to be done */
@@ -95,5 +120,10 @@ const struct kt_reason_info *kt_reason_get(enum kt_reason reason);
 const char *kt_reason_name(enum kt_reason reason);
 /* KT_REASON_COUNT when no row has that name. */
 enum kt_reason kt_reason_find(const char *name);
+
+/* Is a node with that reason done with the version asked for, so that a rollout need not wait for it? A node that cannot
+ * have km for a cause of its own must not hold up all others; one that could keep an older version that works holds the
+ * rollout, whatever the obstacle is: else an upgrade would end well that happened nowhere. */
+bool kt_reason_is_settled(enum kt_reason reason, enum kt_serves serves);
 
 #endif

@@ -360,7 +360,7 @@ static int modules_step(const char *host, const char *cpu_vendor, step_fn *step,
 	int r = 0;
 
 	if (!context)
-		return kt_fail(err, ENOMEM, KT_REASON_INTERNAL, "cannot ask libkmod: out of memory");
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "cannot ask libkmod: out of memory");
 	if (!names[1])
 		return kt_fail(err, EOPNOTSUPP, KT_REASON_MODULE_MISSING,
 			       "KVM has no module for CPUs of the vendor \"%s\"", cpu_vendor);

@@ -174,7 +174,8 @@ __attribute__((noreturn)) static void init_main(const struct run *run, int life)
 	if (pid == 0)
 		km_main(run);
 	if (pid < 0 || km_await(pid, &report) < 0) {
-		(void)kt_fail_errno(&report.failure, errno, KT_REASON_INTERNAL, "cannot run " KT_VIEW_KM);
+		(void)kt_fail_errno(&report.failure, errno, KT_REASON_PROCESS_LIMIT,
+				    "cannot start a process for " KT_VIEW_KM);
 		give_up(run->report, &report.failure);
 	}
 	report_send(run->report, &report);
@@ -201,7 +202,7 @@ static int keeper_main(void *context)
 		init_main(run, life[0]);
 	}
 	if (pid < 0) {
-		(void)kt_fail_errno(&err, errno, KT_REASON_INTERNAL, "cannot start a process for the proof");
+		(void)kt_fail_errno(&err, errno, KT_REASON_PROCESS_LIMIT, "cannot start a process for the proof");
 		give_up(run->report, &err);
 	}
 	report_send(run->report, &(struct report){.init = pid});
@@ -253,7 +254,8 @@ static int report_take(int fd, const struct kt_child_result *child, struct kt_km
 	if (!has_end) {
 		if (child->timed_out)
 			return 0;
-		return kt_fail(err, ECHILD, KT_REASON_INTERNAL, "the processes of the proof were ended from outside");
+		return kt_fail(err, ECHILD, KT_REASON_JOB_KILLED,
+			       "the processes of the proof were killed from outside");
 	}
 	end->exit_status = report.exit_status;
 	end->signal = report.signal;

@@ -102,15 +102,21 @@ static int folders_make(struct kt_error *err)
 	return 0;
 }
 
+static int device_failed(const char *path, struct kt_error *err)
+{
+	return kt_fail_errno(err, errno, errno == EPERM ? KT_REASON_MKNOD_DENIED : KT_REASON_INTERNAL,
+			     "cannot make the device node %s for the proof", path);
+}
+
 static int devices_make(const struct sources *sources, struct kt_error *err)
 {
 	if (mount("kontain-dev", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, DEV_OPTIONS) < 0)
 		return step_failed("mount", "/dev", err);
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
 		if (mknod(devices[i].path, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor)) < 0)
-			return step_failed("make the device", devices[i].path, err);
+			return device_failed(devices[i].path, err);
 	if (mknod(sources->machine, S_IFCHR | 0666, sources->number) < 0)
-		return step_failed("make the device", sources->machine, err);
+		return device_failed(sources->machine, err);
 	return 0;
 }
 

@@ -237,13 +237,25 @@ struck_rightly() {
 case_10_errors_of_single_calls() {
 	local ok=0
 	plain_bundle first 1.0 && plain_bundle b 2.0 other && "$driver" land "$PWD/base" first >/dev/null && cp -a base r && "$striker" -r "$PWD/r" -o calls record "$driver" land "$PWD/r" b >said || return 1
-	strike_all fail 5 'IoError: |StoreDamaged: .*: Input/output error$' 1 e || ok=1
+	strike_all fail 5 'IoError: |BundleUnreadable: |StoreDamaged: .*: Input/output error$' 1 e || ok=1
 	strike_all fail 28 'DiskFull: ' 2 s || ok=1
 	strike_all fail 122 'DiskFull: ' 2 s || ok=1
-	strike_all fail 4 'IoError: ' 3 i || ok=1
+	strike_all fail 4 'IoError: |BundleUnreadable: ' 3 i || ok=1
 	strike_all short '' '' 1 w || ok=1
 	# a late write-back error is one that syncfs tells
 	grep -q '^fail 5 syncfs 1$' strikes && grep -q '^fail 5 fsync 1$' strikes && ! grep -E '^fail (5|28|122) (syncfs|fsync) 0$' strikes && return $ok
+}
+
+# The bundle's disk fails, and not the store's: a loop device whose file got shorter. The old version serves, the rollout
+# waits, and no disk of the node is to blame.
+case_10_bundle_on_a_disk_that_fails() {
+	command -v mkfs.ext4 >/dev/null || { skip "no mkfs.ext4 here"; return; }
+	plain_bundle first 1.0 && mkdir -p t/bin t/lib disk && cp "$payload" t/bin/km && head -c 24000000 /dev/urandom >t/lib/large && "$pack" --version 2.0 --output b t >/dev/null &&
+		truncate -s 64M image && mkfs.ext4 -q -F -O ^has_journal image || return 1
+	mounted -o loop image "$PWD/disk" || { skip "no loop device here"; return; }
+	cp -a b disk/ && umount disk && mount -o loop,ro image "$PWD/disk" && "$driver" land "$PWD/r" first >/dev/null || return 1
+	stat disk/b disk/b/lib/large disk/b/bin/km >/dev/null && cat disk/b/*.json disk/b/*.files disk/b/bin/km >/dev/null && truncate -s 20M image || return 1
+	is "$("$driver" land "$PWD/r" disk/b 2>&1)" "BundleUnreadable: cannot read lib/large of the bundle: Input/output error" && same "$(readlink r/current)" sets/1.0 && partials r && whole "$PWD/r"
 }
 
 # fill_bytes ROOT, fill_inodes ROOT: takes what is left of them there
