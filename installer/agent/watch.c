@@ -133,8 +133,7 @@ static void arm_store(struct kt_watch *watch)
  * (store/seen.h) are a cache for the next round and ask for none; what is kept aside (store/door.h) can wait for one. */
 static bool is_passing(const char *name)
 {
-	return strncmp(name, ".partial-", 9) == 0 || strncmp(name, ".seen-", 6) == 0 ||
-	       strncmp(name, ".kept-", 6) == 0 || strcmp(name, ".lock") == 0;
+	return strncmp(name, ".partial-", 9) == 0 || strncmp(name, ".seen-", 6) == 0 || strncmp(name, ".kept-", 6) == 0;
 }
 
 /* Does this event ask for a round, and why? name is "" for the folder itself. */

@@ -43,6 +43,44 @@ int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode)
 	return -EAGAIN;
 }
 
+/* By the link that the kernel keeps for each descriptor (proc(5)): the very file that was looked at, whatever has its name
+ * by now. Where there is no /proc, by name. */
+static int file_reopen(int looked, int dir, const char *path)
+{
+	/* O_NONBLOCK, O_NOCTTY: for the case without /proc, in which another may lie there by now */
+	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	char link[32];
+	int fd;
+
+	(void)snprintf(link, sizeof(link), KT_PROC_SELF_FD "%d", looked);
+	fd = open(link, flags);
+	if (fd >= 0 || errno != ENOENT)
+		return fd < 0 ? -errno : fd;
+	fd = dir == AT_FDCWD ? open(path, flags) : kt_fs_open_beneath(dir, path, flags, 0);
+	return dir == AT_FDCWD && fd < 0 ? -errno : fd;
+}
+
+int kt_fs_open_file(int dir, const char *path, struct stat *ret_info)
+{
+	KT_OWN(kt_close_fd)
+	int looked = dir == AT_FDCWD ? open(path, O_PATH | O_CLOEXEC) : kt_fs_open_beneath(dir, path, O_PATH, 0);
+	KT_OWN(kt_close_fd) int fd = -1;
+	struct stat info;
+
+	if (looked < 0)
+		return dir == AT_FDCWD ? -errno : looked;
+	if (fstat(looked, &info) < 0)
+		return -errno;
+	if (!S_ISREG(info.st_mode))
+		return S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL;
+	fd = file_reopen(looked, dir, path);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, ret_info) < 0)
+		return -errno;
+	return ret_info->st_ino == info.st_ino && ret_info->st_dev == info.st_dev ? kt_take_fd(&fd) : -EINVAL;
+}
+
 int kt_fs_open_parent(int dir, const char *path, const char **ret_name)
 {
 	const char *slash = strrchr(path, '/');
@@ -112,18 +150,13 @@ int kt_fs_read_fd(int fd, size_t max_bytes, char **ret_bytes, size_t *ret_size)
 int kt_fs_read_all(int dir, const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_size,
 		   struct kt_error *err)
 {
-	/* O_NONBLOCK: a FIFO in the place of a file must not hold us up */
-	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	KT_OWN(kt_close_fd) int fd = dir == AT_FDCWD ? open(path, flags) : kt_fs_open_beneath(dir, path, flags, 0);
 	struct stat info;
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(dir, path, &info);
 
+	if (fd == -EISDIR || fd == -EINVAL)
+		return kt_fail(err, -fd, KT_REASON_IO_ERROR, "cannot read %s: it is not a regular file", path);
 	if (fd < 0)
-		return kt_fail_errno(err, dir == AT_FDCWD ? errno : -fd, KT_REASON_IO_ERROR, "cannot open %s", path);
-	if (fstat(fd, &info) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot read %s", path);
-	if (!S_ISREG(info.st_mode))
-		return kt_fail(err, S_ISDIR(info.st_mode) ? EISDIR : EINVAL, KT_REASON_IO_ERROR,
-			       "cannot read %s: it is not a regular file", path);
+		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot open %s", path);
 
 	int r = kt_fs_read_fd(fd, max_bytes, ret_bytes, ret_size);
 

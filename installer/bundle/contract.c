@@ -341,14 +341,13 @@ static int bytes_check(const struct contract *contract, const struct subject *su
  * verifier, and nobody else writes where they are: so no page is missing that would raise SIGBUS. */
 static int file_check(const struct contract *contract, const struct subject *subject, int dir)
 {
-	KT_OWN(kt_close_fd)
-	int fd = kt_fs_open_beneath(dir, subject->file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	char magic[4] = "", shown[KT_SHOWN_MAX];
 	struct stat info;
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(dir, subject->file->path, &info);
+	char magic[4] = "", shown[KT_SHOWN_MAX];
 	ssize_t got = fd < 0 ? -1 : pread(fd, magic, sizeof(magic), 0);
 
 	(void)kt_path_show(subject->name, shown);
-	if (got < 0 || fstat(fd, &info) < 0)
+	if (got < 0)
 		return kt_fail_errno(contract->err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot read %s", shown);
 	if (!kt_elf_is_elf(magic, (size_t)got)) {
 		if (subject->role == ROLE_MONITOR || subject->role == ROLE_LOADER)

@@ -23,7 +23,7 @@ void kt_reader_done(struct kt_reader *reader)
 
 int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struct kt_reading *ret_reading)
 {
-	/* O_NONBLOCK: a fifo in a file's place must not hold us */
+	/* callers looked at it; O_NONBLOCK, O_NOCTTY: it may have become another since */
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct kt_reading reading = {.size_bytes = 0};
 	struct stat after;

@@ -33,8 +33,8 @@
 /* What neither a job nor km has any use for. */
 /* clang-format off */
 static const struct kt_filter_rule refused[] = {
-	/* back to the network: the one family left knows files only */
-	{.call = SYS_socket, .when = {{KT_FILTER_OTHER, 0, AF_UNIX, 0}}},
+	/* back to the network, or to the socket of another program (containerd's lies below /host/run) */
+	{.call = SYS_socket},		{.call = SYS_socketpair},	 {.call = SYS_connect},
 	{.call = SYS_setns},
 	/* into another process, or to what it has open */
 	{.call = SYS_ptrace},		{.call = SYS_process_vm_readv},	 {.call = SYS_process_vm_writev},

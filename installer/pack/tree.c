@@ -30,14 +30,12 @@ static int link_take(int dir, const char *name, const char *path, struct kt_plac
 static int file_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
-	/* O_NONBLOCK: it may have become a fifo meanwhile */
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct stat info;
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(dir, name, &info);
 
-	if (fd < 0 || fstat(fd, &info) < 0)
-		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_IO_ERROR, "cannot open %s",
-				     kt_path_show(path, shown));
-	if (!S_ISREG(info.st_mode))
+	if (fd < 0 && fd != -EINVAL && fd != -EISDIR)
+		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot open %s", kt_path_show(path, shown));
+	if (fd < 0)
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not a regular file, folder or link",
 			       kt_path_show(path, shown));
 	/* other attributes, as SELinux's label, belong to the machine and not to the tree */

@@ -44,7 +44,7 @@ static int folder_look(int dir, const char *name)
 
 static bool is_known(int dir, const char *name)
 {
-	if (strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0 ||
+	if (strcmp(name, KT_STORE_OLD_LOCK) == 0 || strcmp(name, "lost+found") == 0 ||
 	    strncmp(name, KT_STORE_PARTIAL, strlen(KT_STORE_PARTIAL)) == 0 || kt_is_skeleton(dir, name))
 		return true;
 	for (size_t i = 0; leftovers[i]; i++)
@@ -62,14 +62,14 @@ static int unknown_visit(void *context, int dir, const char *name)
 /* km is what the exercise is for: an executable ELF file, not a script of the same name. */
 static bool has_real_km(int root)
 {
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(root, "bin/km", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	struct stat info;
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(root, "bin/km", &info);
 	KT_OWN(kt_free_mem) char *bytes = NULL;
 	struct kt_elf elf;
-	struct stat info;
 	size_t size = 0;
 
-	return fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) &&
-	       kt_fs_read_fd(fd, KM_BYTES_MAX, &bytes, &size) == 0 && kt_elf_read(bytes, size, &elf, NULL) == 0;
+	return fd >= 0 && (info.st_mode & 0111) && kt_fs_read_fd(fd, KM_BYTES_MAX, &bytes, &size) == 0 &&
+	       kt_elf_read(bytes, size, &elf, NULL) == 0;
 }
 
 /* Was the set made and current moved, so that only folders are left to exchange? 1, 0, or -errno. */

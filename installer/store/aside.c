@@ -27,7 +27,7 @@ static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
 	struct stat info;
 
 	if (claim == KT_CLAIM_FOREIGN)
-		return strcmp(name, "lost+found") != 0 && strcmp(name, KT_STORE_LOCK) != 0;
+		return strcmp(name, "lost+found") != 0 && strcmp(name, KT_STORE_OLD_LOCK) != 0;
 	return kt_component_of_folder(name) && fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       !S_ISLNK(info.st_mode);
 }

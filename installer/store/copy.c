@@ -64,22 +64,16 @@ static int source_open(struct job *job, const struct kt_file *file, struct kt_er
 {
 	const char *name = NULL;
 	int parent = kt_way_enter(&job->from, file->path, false, &name);
-	/* O_NONBLOCK: a fifo in a file's place must not hold us */
-	KT_OWN(kt_close_fd)
-	int fd = parent < 0 ? parent :
-			      kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct stat info;
+	int fd = parent < 0 ? parent : kt_fs_open_file(parent, name, &info);
 
-	if (fd < 0 && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -ENXIO))
+	if (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR || fd == -EISDIR || fd == -EINVAL)
 		return kt_fail(err, -fd, KT_REASON_BUNDLE_INVALID, "%s/%s is in the list but %s", job->what, file->path,
-			       fd == -ENOENT ? "not in the bundle" : "no regular file in the bundle");
-	if (fd < 0 || fstat(fd, &info) < 0)
-		return kt_fail_errno(err, fd < 0 ? -fd : errno, KT_REASON_BUNDLE_UNREADABLE,
-				     "cannot open %s/%s of the bundle", job->what, file->path);
-	if (!S_ISREG(info.st_mode))
-		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s/%s is not a regular file in the bundle",
-			       job->what, file->path);
-	return kt_take_fd(&fd);
+			       fd == -ENOENT ? "not in the bundle" : "not a regular file in the bundle");
+	if (fd < 0)
+		return kt_fail_errno(err, -fd, KT_REASON_BUNDLE_UNREADABLE, "cannot open %s/%s of the bundle",
+				     job->what, file->path);
+	return fd;
 }
 
 /* O_EXCL and symlinkat(2) find what is not there already only where two names of the bundle are one to the file
@@ -149,7 +143,7 @@ static int files_copy(struct job *job, const struct kt_filelist *list, struct kt
 		if (r < 0)
 			return r;
 		if (!files[i].link)
-			kt_verifier_offer(verifier, (uint32_t)i);
+			kt_verifier_offer(verifier);
 	}
 	return 0;
 }
@@ -157,7 +151,7 @@ static int files_copy(struct job *job, const struct kt_filelist *list, struct kt
 int kt_copy_files(int source, int tree, const char *what, const struct kt_filelist *list, uint64_t *stamps,
 		  struct kt_copy *copy, struct kt_error *err)
 {
-	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .link = -1};
+	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .wake = -1};
 	KT_OWN(kt_free_mem) char *buffer = malloc(COPY_BYTES);
 	struct job job = {.buffer = buffer, .what = what, .copy = copy};
 	int r;

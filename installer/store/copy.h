@@ -10,7 +10,8 @@
 /* Reads files back while others are still being copied: a child of this process, on another core where there is one. */
 struct kt_verifier {
 	pid_t pid;
-	int link; /* owned: socket to the child */
+	int wake;                      /* owned: eventfd(2), a count of files that the child may read */
+	struct kt_verifier_word *word; /* owned: shared with the child */
 };
 
 /* Memory that the child writes and its maker reads: what each file looked like while it was right (kt_stamp). NULL when
@@ -21,9 +22,10 @@ void kt_stamps_free(uint64_t *stamps, size_t count);
 /* tree: directory that the files are written below; list: what they are; stamps: one a file. All are borrowed. */
 int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps, struct kt_verifier *ret_verifier,
 		      struct kt_error *err);
-/* The i-th file is written. Never fails: a verifier that is gone is found out at the end. */
-void kt_verifier_offer(struct kt_verifier *verifier, uint32_t index);
-/* Waits for the answer: 0, DigestMismatch, or why it could not tell. */
+/* The next file of the list is written (links are passed over). Never fails: a verifier that is gone is found out at the
+ * end. */
+void kt_verifier_offer(struct kt_verifier *verifier);
+/* After the last file: waits for the answer: 0, DigestMismatch, or why it could not tell. */
 int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err);
 void kt_verifier_done(struct kt_verifier *verifier); /* for KT_OWN: ends a child that nobody waits for any more */
 

@@ -405,6 +405,7 @@ int kt_store_sweep(const struct kt_store *store, struct kt_error *err)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	if (r < 0)
 		return kt_fail(err, mine.code, mine.reason, "%s: %s", store->root, mine.text);
+	(void)unlinkat(store->dir, KT_STORE_OLD_LOCK, 0);
 	r = kt_store_clear(store, NULL, &mine);
 	if (r < 0 && mine.reason != KT_REASON_PROC_MISSING) /* while nobody can be asked all of it stays */
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);

@@ -10,7 +10,7 @@
 #include "kontain/store/store.h"
 
 #define KT_STORE_OWNER    ".owner"
-#define KT_STORE_LOCK     ".lock"
+#define KT_STORE_OLD_LOCK ".lock" /* of earlier ones, which locked a file in the root */
 #define KT_STORE_PARTIAL  ".partial-"
 #define KT_STORE_KEPT     ".kept-"
 #define KT_STORE_FAILED   ".failed-"

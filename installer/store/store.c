@@ -1,7 +1,7 @@
-/* Opening a store and taking its lock.
+/* Opening a store: what its root is, and whose.
  *
  * The promise: a root that another could turn against us (a link, another's directory, writable by others) is refused
- * before anything in it is believed, and a root that we did not make is not touched: not even a lock file is put there. */
+ * before anything in it is believed, and a root that we did not make is not touched. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,24 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "kontain/base/clock.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 #include "kontain/base/proc.h"
 #include "layout.h"
 
-#define XFS_MAGIC    0x58465342 /* fs/xfs/libxfs/xfs_format.h, as statfs(2) lists it */
-#define ZFS_MAGIC    0x2fc12fc1
-#define LOCK_STEP_MS 20
+#define XFS_MAGIC 0x58465342 /* fs/xfs/libxfs/xfs_format.h, as statfs(2) lists it */
+#define ZFS_MAGIC 0x2fc12fc1
 
 /* What a store may lie on. A journal (or copy on write) keeps the order of what was synced over a power cut. */
 static const struct {
@@ -244,7 +240,7 @@ void kt_store_done(struct kt_store *store)
 /* What an empty root may hold: traces of our own first steps, and what mkfs makes. */
 static bool is_trace(const char *name)
 {
-	return strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0 ||
+	return strcmp(name, KT_STORE_OLD_LOCK) == 0 || strcmp(name, "lost+found") == 0 ||
 	       strncmp(name, KT_STORE_PARTIAL, strlen(KT_STORE_PARTIAL)) == 0;
 }
 
@@ -287,78 +283,12 @@ int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char 
 	return r < 0 ? r : 0;
 }
 
-/* One attempt: an owned descriptor that holds the lock, -EAGAIN when another holds it. */
-static int lock_try(const struct kt_store *store)
-{
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(store->dir, KT_STORE_LOCK, O_RDWR | O_NOFOLLOW, 0);
-	struct stat held, named;
-
-	if (fd == -ENOENT)
-		fd = kt_fs_open_beneath(store->dir, KT_STORE_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return fd;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	if (fstat(fd, &held) < 0)
-		return -errno;
-	/* An uninstall removes the file while it holds it: a lock on what has no name keeps nobody out. */
-	if (fstatat(store->dir, KT_STORE_LOCK, &named, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? -EAGAIN : -errno;
-	if (held.st_ino != named.st_ino || held.st_dev != named.st_dev)
-		return -EAGAIN;
-	return kt_take_fd(&fd);
-}
-
 int kt_store_mark(const struct kt_store *store, struct kt_error *err)
 {
 	static const char text[] =
 		"kontain-installer made this directory and removes it: put nothing of your own here.\n";
 
 	return kt_fs_replace_file(store->dir, KT_STORE_OWNER, text, strlen(text), 0644, err);
-}
-
-/* Whose the root is, and an error where it is not for us. */
-static int claim_check(const struct kt_store *store, enum kt_claim *ret_claim, struct kt_error *err)
-{
-	char foreign[256];
-	int r = kt_store_claim(store, ret_claim, foreign);
-
-	if (r < 0)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
-	if (*ret_claim == KT_CLAIM_FOREIGN)
-		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
-			       "%s was not made by kontain-installer: %s/%s is there", store->root, store->root,
-			       foreign);
-	return 0;
-}
-
-int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err)
-{
-	int64_t deadline = kt_clock_ms() + wait_ms;
-	enum kt_claim claim;
-	int fd, r = claim_check(store, &claim, err);
-
-	if (r < 0)
-		return r;
-	while ((fd = lock_try(store)) == -EAGAIN && kt_clock_ms() < deadline)
-		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
-	if (fd == -EAGAIN)
-		return kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer is at work in %s", store->root);
-	if (fd == -ENOENT) /* the root went while we waited: another uninstalled */
-		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "%s was removed by another installer", store->root);
-	if (fd < 0)
-		return kt_fail_errno(err, -fd, KT_REASON_IO_ERROR, "cannot lock %s/" KT_STORE_LOCK, store->root);
-	kt_close_fd(&store->lock);
-	store->lock = fd;
-	/* Looked at again: whoever held the lock before may have uninstalled, and left what was not its own. */
-	r = claim_check(store, &claim, err);
-	if (r == 0 && claim == KT_CLAIM_EMPTY)
-		r = kt_store_mark(store, err);
-	if (r < 0 && claim == KT_CLAIM_FOREIGN)
-		(void)unlinkat(store->dir, KT_STORE_LOCK, 0);
-	if (r < 0)
-		kt_close_fd(&store->lock);
-	return r;
 }
 
 int kt_store_sync(const struct kt_store *store, struct kt_error *err)

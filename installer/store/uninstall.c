@@ -163,7 +163,8 @@ static int first_visit(void *context, int dir, const char *name)
 {
 	struct remains *remains = context;
 
-	if (strcmp(name, KT_STORE_OWNER) == 0 || strcmp(name, KT_STORE_LOCK) == 0 || strcmp(name, "lost+found") == 0)
+	if (strcmp(name, KT_STORE_OWNER) == 0 || strcmp(name, KT_STORE_OLD_LOCK) == 0 ||
+	    strcmp(name, "lost+found") == 0)
 		return 0;
 	if ((strcmp(name, KT_STORE_SETS) == 0 || strcmp(name, KT_STORE_VERSIONS) == 0) &&
 	    is_mounted(remains->users, name) && kt_is_skeleton(dir, name))
@@ -207,7 +208,7 @@ static int marks_remove(const struct kt_store *store, const struct kt_users *use
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	if (fsync(store->dir) < 0 || (unlinkat(store->dir, KT_STORE_OWNER, 0) < 0 && errno != ENOENT) ||
-	    (unlinkat(store->dir, KT_STORE_LOCK, 0) < 0 && errno != ENOENT) || fsync(store->dir) < 0)
+	    (unlinkat(store->dir, KT_STORE_OLD_LOCK, 0) < 0 && errno != ENOENT) || fsync(store->dir) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot remove our marks from %s", store->root);
 	if (r > 0)
 		return kt_fail(err, ENOTEMPTY, KT_REASON_FOREIGN_INSTALLATION,

@@ -2,16 +2,18 @@
  * name and read back. A source that changes while it is copied, or after, is thereby noticed or harmless.
  *
  * It runs in a child so that digest and copy overlap: on two cores the digest costs next to no time, on one it costs
- * what it would anyway. The parent sends indices of written files and closes its end; the child answers with one
- * kt_error. The child reads only, shares nothing but the stamps that it takes, and goes when its parent goes. */
+ * what it would anyway. The parent counts the files that it has written, in the list's order; the child reads as far as
+ * the count goes, and leaves one kt_error in memory that both share. A count, and not a socket or a pipe: the runner's
+ * jobs may make no socket, and nobody gets a SIGPIPE from a child that was killed. The child reads only, shares nothing
+ * but its answer and the stamps that it takes, and goes when its parent goes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,7 +23,12 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 
-enum { CHILD_TREE = 3, CHILD_LINK, CHILD_FDS_END }; /* behind 0 to 2 */
+enum { CHILD_TREE = 3, CHILD_WAKE, CHILD_FDS_END }; /* behind 0 to 2 */
+
+struct kt_verifier_word {
+	bool is_answer; /* err says how it went */
+	struct kt_error err;
+};
 
 struct check {
 	struct kt_way way;
@@ -60,80 +67,79 @@ static int file_check(struct check *check, size_t index, struct kt_error *err)
 	return 0;
 }
 
-/* Answers after the last index; a failure is kept and the rest is drained, so that the parent never blocks. */
-static void serve(struct check *check, int link)
+/* Answers after the last file of the list, or at the first that is wrong. */
+static void serve(struct check *check, int wake, struct kt_verifier_word *word)
 {
-	struct kt_error err = {.code = 0};
-	uint32_t index;
-	ssize_t got;
+	uint64_t written = 0;
 
-	while ((got = recv(link, &index, sizeof(index), MSG_WAITALL)) != 0) {
-		if (got < 0 && errno == EINTR)
+	for (size_t i = 0; i < check->list->count && word->err.code == 0; i++) {
+		if (check->list->files[i].link)
 			continue;
-		if (got != sizeof(index))
-			break;
-		if (err.code == 0 && index < check->list->count)
-			(void)file_check(check, index, &err);
+		while (written == 0)
+			if (read(wake, &written, sizeof(written)) < 0 && errno != EINTR)
+				_exit(1);
+		written--;
+		(void)file_check(check, i, &word->err);
 	}
-	while (send(link, &err, sizeof(err), MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	__atomic_store_n(&word->is_answer, true, __ATOMIC_RELEASE);
 }
 
 /* Keeps two descriptors and none of its maker's others: not the store's lock, which a child that outlives a killed parent
  * for a moment would hold. */
-static bool descriptors_keep(int *tree, int *link)
+static bool descriptors_keep(int *tree, int *wake)
 {
-	int trees = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END), links = fcntl(*link, F_DUPFD_CLOEXEC, CHILD_FDS_END);
+	int trees = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END), wakes = fcntl(*wake, F_DUPFD_CLOEXEC, CHILD_FDS_END);
 
-	if (trees < 0 || links < 0 || dup2(trees, CHILD_TREE) < 0 || dup2(links, CHILD_LINK) < 0)
+	if (trees < 0 || wakes < 0 || dup2(trees, CHILD_TREE) < 0 || dup2(wakes, CHILD_WAKE) < 0)
 		return false;
 	kt_descriptors_close(CHILD_FDS_END);
 	*tree = CHILD_TREE;
-	*link = CHILD_LINK;
+	*wake = CHILD_WAKE;
 	return true;
 }
 
-static _Noreturn void child_run(int tree, const struct kt_filelist *list, uint64_t *stamps, int link, pid_t parent)
+static _Noreturn void child_run(const struct kt_verifier *verifier, int tree, const struct kt_filelist *list,
+				uint64_t *stamps, pid_t parent)
 {
 	struct check check = {.list = list, .stamps = stamps};
+	int wake = verifier->wake;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || !descriptors_keep(&tree, &link) || kt_reader_init(&check.reader) < 0)
+	if (getppid() != parent || !descriptors_keep(&tree, &wake) || kt_reader_init(&check.reader) < 0)
 		_exit(1);
 	kt_way_init(&check.way, tree);
-	serve(&check, link);
+	serve(&check, wake, verifier->word);
 	_exit(0);
 }
 
 int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps, struct kt_verifier *ret_verifier,
 		      struct kt_error *err)
 {
-	KT_OWN(kt_close_fd) int ours = -1;
-	KT_OWN(kt_close_fd) int theirs = -1;
+	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .wake = eventfd(0, EFD_CLOEXEC)};
 	pid_t self = getpid();
-	int pair[2];
+	void *word = mmap(NULL, sizeof(*verifier.word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make a socket pair");
-	ours = pair[0];
-	theirs = pair[1];
-
-	pid_t pid = fork();
-
-	if (pid < 0)
+	if (word == MAP_FAILED)
+		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
+	verifier.word = word;
+	if (verifier.wake < 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot create an eventfd");
+	verifier.pid = fork();
+	if (verifier.pid < 0)
 		return kt_fail_errno(err, errno, KT_REASON_PROCESS_LIMIT,
 				     "cannot start a process that reads back what is written");
-	if (pid == 0) {
-		kt_close_fd(&ours);
-		child_run(tree, list, stamps, theirs, self);
-	}
-	*ret_verifier = (struct kt_verifier){.pid = pid, .link = kt_take_fd(&ours)};
+	if (verifier.pid == 0)
+		child_run(&verifier, tree, list, stamps, self);
+	*ret_verifier = verifier;
+	verifier = (struct kt_verifier){.pid = -1, .wake = -1};
 	return 0;
 }
 
-void kt_verifier_offer(struct kt_verifier *verifier, uint32_t index)
+void kt_verifier_offer(struct kt_verifier *verifier)
 {
-	while (send(verifier->link, &index, sizeof(index), MSG_NOSIGNAL) < 0 && errno == EINTR)
+	const uint64_t one = 1;
+
+	while (write(verifier->wake, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
 
@@ -146,33 +152,27 @@ static void child_reap(struct kt_verifier *verifier)
 
 int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err)
 {
-	struct kt_error answer = {.code = 0};
-	ssize_t got;
+	const struct kt_verifier_word *word = verifier->word;
 
-	(void)shutdown(verifier->link, SHUT_WR);
-	do
-		got = recv(verifier->link, &answer, sizeof(answer), MSG_WAITALL);
-	while (got < 0 && errno == EINTR);
 	child_reap(verifier);
-	kt_close_fd(&verifier->link);
-	if (got != sizeof(answer))
+	if (!__atomic_load_n(&word->is_answer, __ATOMIC_ACQUIRE))
 		return kt_fail(err, EIO, KT_REASON_JOB_KILLED,
 			       "the process that reads back what was written was killed");
-	if (answer.code == 0)
-		return 0;
-	answer.text[sizeof(answer.text) - 1] = '\0';
-	return kt_fail(err, answer.code, answer.reason, "%s", answer.text);
+	return word->err.code ? kt_fail(err, word->err.code, word->err.reason, "%s", word->err.text) : 0;
 }
 
 void kt_verifier_done(struct kt_verifier *verifier)
 {
 	int saved = errno;
 
-	kt_close_fd(&verifier->link);
+	kt_close_fd(&verifier->wake);
 	if (verifier->pid > 0) {
 		(void)kill(verifier->pid, SIGKILL);
 		child_reap(verifier);
 	}
+	if (verifier->word)
+		(void)munmap(verifier->word, sizeof(*verifier->word));
+	verifier->word = NULL;
 	errno = saved;
 }
 

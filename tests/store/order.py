@@ -6,7 +6,7 @@ something its name under ROOT or takes it away, all that was written, made or mo
 `syncs` prints how many syncs there are; `without N` leaves out the N-th of them, as a program with a fault would.
 
 What is a .partial-* or .kept-* may be dirty while it is nobody's: its name in ROOT, and what is being removed of it. The five
-links are one step: each names `current`, which is moved after them. The lock file need not outlive a crash."""
+links are one step: each names `current`, which is moved after them."""
 import os
 import re
 import sys
@@ -48,7 +48,7 @@ class Disk:
         return os.path.dirname(path) == self.root and re.match(r'\.(partial-)?seen-', os.path.basename(path))
 
     def mark(self, path, why):
-        if self.is_below(path) and path != self.root + '/.lock' and not self.is_cache(path):
+        if self.is_below(path) and not self.is_cache(path):
             self.dirty.setdefault(path, []).append(why)
 
     def is_partial(self, path):
@@ -56,7 +56,7 @@ class Disk:
 
     def entry(self, path, why):
         """An entry of a folder changed. A partial's own name in the root matters to nobody."""
-        if not self.is_partial(path) and path != self.root + '/.lock' and not self.is_cache(path):
+        if not self.is_partial(path) and not self.is_cache(path):
             self.mark(os.path.dirname(path), f'{why} {os.path.basename(path)}')
 
     def harmful(self, step):

@@ -23,9 +23,18 @@ static void test_ends(void **state)
 		const char *words;
 	} rows[] = {
 		{"done", {.output = "{}", .output_size = 2}, KT_REASON_NONE, ""},
-		{"its own error", {.exit_status = 1, .output = FAILURE, .output_size = sizeof(FAILURE) - 1}, KT_REASON_DISK_FULL, "no room"},
-		{"stopped", {.timed_out = true, .exit_status = -1, .signal = SIGKILL}, KT_REASON_DISK_SLOW, "land was stopped after"},
-		{"killed from outside", {.exit_status = -1, .signal = SIGKILL}, KT_REASON_JOB_KILLED, "land was killed by signal 9"},
+		{"its own error",
+		 {.exit_status = 1, .output = FAILURE, .output_size = sizeof(FAILURE) - 1},
+		 KT_REASON_DISK_FULL,
+		 "no room"},
+		{"stopped",
+		 {.timed_out = true, .exit_status = -1, .signal = SIGKILL},
+		 KT_REASON_DISK_SLOW,
+		 "land was stopped after"},
+		{"killed from outside",
+		 {.exit_status = -1, .signal = SIGKILL},
+		 KT_REASON_JOB_KILLED,
+		 "land was killed by signal 9"},
 		{"crashed", {.exit_status = -1, .signal = SIGSEGV}, KT_REASON_INTERNAL, "land was killed by signal 11"},
 		{"without a word", {.exit_status = 1, .output = "", .errors = "oops"}, KT_REASON_INTERNAL, "oops"},
 	};

@@ -21,7 +21,8 @@
 /* Said here once more, by name, so that the table of reasons is not held against itself. */
 static const char node_faults[] =
 	" DeviceMissing ModuleMissing ModuleBlocked VirtualizationDisabled NotOfferedByHypervisor NotCharDevice "
-	"PermissionDenied ApiVersionMismatch CapabilityMissing GuestFailed GuestHung GuestEmulated StuckInKernel Unsteady "
+	"PermissionDenied ApiVersionMismatch CapabilityMissing GuestFailed GuestHung GuestEmulated StuckInKernel "
+	"Unsteady "
 	"KkmFailed XsaveMissing MmapMinAddr FileLimit ProcMissing KernelTooOld ExecDenied MknodDenied StoreReadOnly "
 	"StoreNoexec StoreNotDirectory StoreUnsafe StoreUnsupported ForeignInstallation DiskFull DiskSlow IoError "
 	"AccessDenied ProcessLimit ";
@@ -72,8 +73,9 @@ static void show(enum kt_reason reason, enum kt_serves serves, struct shown *ret
 	kt_state_init(&ret_shown->state);
 	kt_judge(&desired, &observed, &ret_shown->state.node, &ret_shown->state.rollout);
 	kt_judge_upgrade(&desired, &observed, &ret_shown->state.store.upgrade);
-	kt_health_judge(&(struct kt_health_input){.state = &ret_shown->state, .is_reported = true, .report_problem = ""},
-			&health);
+	kt_health_judge(
+		&(struct kt_health_input){.state = &ret_shown->state, .is_reported = true, .report_problem = ""},
+		&health);
 	kt_health_answer(&health, &request, &reply);
 	ret_shown->readyz = reply.code;
 	(void)snprintf(ret_shown->body, sizeof(ret_shown->body), "%.*s", (int)strcspn(reply.body, "\n"), reply.body);
@@ -147,8 +149,8 @@ static void test_the_version_asked_for_serves(void **state)
 		fail_if(shown.readyz != 200 || strcmp(shown.body, "ok") != 0, "readyz", reason, &shown);
 		fail_if(shown.state.rollout.reason != KT_REASON_READY || !shown.state.rollout.ok, "rollout", reason,
 			&shown);
-		fail_if(shown.report.status != KT_CONDITION_TRUE || shown.report.value[KT_KEY_KM_REFUSED][0], "condition",
-			reason, &shown);
+		fail_if(shown.report.status != KT_CONDITION_TRUE || shown.report.value[KT_KEY_KM_REFUSED][0],
+			"condition", reason, &shown);
 		assert_true(kt_reason_is_settled(reason, KT_SERVES_ASKED));
 	}
 }
@@ -159,8 +161,9 @@ static void test_remedies_fit(void **state)
 	(void)state;
 	for (enum kt_reason reason = KT_REASON_STARTING; reason < KT_REASON_COUNT; reason++) {
 		const struct kt_reason_info *info = kt_reason_get(reason);
-		bool is_of_the_bundle = strstr(info->remedy, "nother bundle") || strstr(info->remedy, "ack the bundle") ||
-					strstr(info->remedy, "orrect the bundle") || strstr(info->remedy, "eplace the bundle");
+		bool is_of_the_bundle =
+			strstr(info->remedy, "nother bundle") || strstr(info->remedy, "ack the bundle") ||
+			strstr(info->remedy, "orrect the bundle") || strstr(info->remedy, "eplace the bundle");
 
 		if (strstr(info->remedy, "replace the disk"))
 			assert_int_equal(reason, KT_REASON_IO_ERROR);

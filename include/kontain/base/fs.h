@@ -17,6 +17,11 @@
  * caller knows what the path is). */
 int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode);
 
+/* Opens a regular file for reading, looked at before it is opened: what a device node does when it is opened (a watchdog
+ * starts, a tape rewinds), or how long a FIFO waits, is never found out. dir may be AT_FDCWD: then path is used as open(2)
+ * would. Returns an owned descriptor or -errno: -EISDIR for a directory, -EINVAL for what is not a file. */
+int kt_fs_open_file(int dir, const char *path, struct stat *ret_info);
+
 /* Opens the directory that holds `path` beneath dir and points *ret_name (into path) at the last
  * part. Returns an owned descriptor or -errno. */
 int kt_fs_open_parent(int dir, const char *path, const char **ret_name);

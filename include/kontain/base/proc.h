@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* Of this process: the link to what a descriptor has open. What is opened by it is compared by the caller. */
+#define KT_PROC_SELF_FD "/proc/self/fd/"
+
 /* Open HOST/proc and HOST/sys (host is "" or "/host"). An owned descriptor or -errno; -ENOENT too where something else
  * lies there. */
 int kt_proc_open(const char *host);

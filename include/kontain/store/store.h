@@ -5,7 +5,7 @@
  *   sets/<version>/                links into versions/, and the manifest, written last
  *                                  (and of a component the list .files)
  *   versions/<component>/<version>/ complete, synced, never edited again
- *   .partial-*  .kept-*  .failed-<digest>  .held-<digest>  .pinned  .lock  .owner */
+ *   .partial-*  .kept-*  .failed-<digest>  .held-<digest>  .pinned  .owner */
 #ifndef KONTAIN_STORE_H
 #define KONTAIN_STORE_H
 
@@ -20,7 +20,7 @@
 
 struct kt_store {
 	int dir;        /* owned: the root directory */
-	int lock;       /* owned: flock on .lock, -1 when not locked */
+	int lock;       /* owned: flock on the folder above, -1 when not locked */
 	char root[256]; /* as the host names it: /opt/kontain */
 	char path[512]; /* as this process reaches it: /host/opt/kontain */
 	char filesystem[16];
@@ -40,7 +40,8 @@ void kt_store_done(struct kt_store *store);
  * be made, else one whose trouble is to be told. Changes nothing. */
 size_t kt_store_choose(const char *host_prefix, const char *const roots[], size_t count);
 
-/* flock(2). wait_ms 0: Locked at once. */
+/* One installer at a time: flock(2) of the folder above the root, which pods are not given. wait_ms 0: Locked at once,
+ * naming who holds it. */
 int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err);
 
 /* What is there, seen without a lock. Sets without a manifest are not there. */
