@@ -23,18 +23,13 @@ void kt_reader_done(struct kt_reader *reader)
 
 int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struct kt_reading *ret_reading)
 {
-	/* callers looked at it; O_NONBLOCK, O_NOCTTY: it may have become another since */
-	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	struct kt_reading reading = {.size_bytes = 0};
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(parent, name, &reading.info);
 	struct stat after;
 	ssize_t got = 0;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &reading.info) < 0)
-		return -errno;
-	if (!S_ISREG(reading.info.st_mode))
-		return -EINVAL;
 	do {
 		if (got > 0)
 			kt_digest_add(reader->digest, reader->buffer, (size_t)got);
