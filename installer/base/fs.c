@@ -190,7 +190,7 @@ static int temporary_clear(int dir, const char *name, char temporary[NAME_MAX + 
 {
 	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return -EINVAL;
-	if (snprintf(temporary, NAME_MAX + 1, ".partial-%s", name) > NAME_MAX)
+	if (snprintf(temporary, NAME_MAX + 1, KT_FS_TEMPORARY "%s", name) > NAME_MAX)
 		return -ENAMETOOLONG;
 	return unlinkat(dir, temporary, 0) < 0 && errno != ENOENT ? -errno : 0;
 }

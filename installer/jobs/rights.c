@@ -2,7 +2,7 @@
  *
  *              capabilities       filter                        files (Landlock)
  *   agent      none               only what reading,            reads bundle, store's roots, /proc, /sys, device
- *                                 waiting, writing takes        folder; writes the state's folder
+ *              (user 65531)       waiting, writing takes        folder; writes the state's folder
  *   runner     those of all jobs  refused: sockets, setns,      all: a confined process cannot mount, nor can its
  *                                 ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
  *   a job      its row (jobs.h)   as the runner                 its row
@@ -13,17 +13,22 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <stdio.h>
+#include <grp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kontain/base/dir.h"
 #include "kontain/base/filter.h"
+#include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 
 #define TABLE_SIZE(table) (sizeof(table) / sizeof((table)[0]))
@@ -122,19 +127,91 @@ int kt_rights_runner(struct kt_error *err)
 	return failed ? failed : kt_filter_refuse(tables, TABLE_SIZE(tables), err);
 }
 
-int kt_rights_agent(struct kt_error *err)
-{
-	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
-	int failed = keep_capabilities(0, err);
-
-	return failed ? failed : kt_filter_allow_only(tables, TABLE_SIZE(tables), err);
-}
+/* ---- the agent's user ---- */
 
 static void folder_of(const char *path, char folder[PATH_MAX])
 {
 	const char *slash = strrchr(path, '/');
 
 	(void)snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+}
+
+struct own {
+	const char *state; /* its name in the folder */
+	char other[NAME_MAX + 1];
+};
+
+static int other_visit(void *context, int dir, const char *name)
+{
+	struct own *own = context;
+
+	(void)dir;
+	if (strncmp(name, KT_FS_TEMPORARY, strlen(KT_FS_TEMPORARY)) == 0)
+		name += strlen(KT_FS_TEMPORARY);
+	if (strcmp(name, own->state) == 0)
+		return 0;
+	(void)snprintf(own->other, sizeof(own->other), "%s", name);
+	return 1;
+}
+
+int kt_rights_state_folder(const char *state, struct kt_error *err)
+{
+	const char *slash = strrchr(state, '/');
+	struct own own = {.state = slash ? slash + 1 : state};
+	char folder[PATH_MAX];
+	struct stat info;
+
+	folder_of(state, folder);
+	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot create the directory %s for the state file",
+				     folder);
+
+	KT_OWN(kt_close_fd) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &info) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open the directory %s of the state file",
+				     folder);
+	if (info.st_uid == KT_AGENT_UID || info.st_mode & S_IWOTH)
+		return 0;
+	if (kt_each_entry(fd, ".", other_visit, &own) != 0)
+		return kt_fail(err, EPERM, KT_REASON_ACCESS_DENIED,
+			       "the agent runs as user %d and cannot write to %s, which also holds %s: name a folder of "
+			       "its own with --state",
+			       KT_AGENT_UID, folder, own.other);
+	if (fchown(fd, KT_AGENT_UID, KT_AGENT_UID) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot give %s to user %d", folder, KT_AGENT_UID);
+	return 0;
+}
+
+/* The bounding set while we may: nothing of it can come back, whatever is executed. */
+static int user_change(struct kt_error *err)
+{
+	if (capng_get_caps_process() != 0)
+		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot read this process's capabilities");
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
+		capng_clear(CAPNG_SELECT_BOUNDS);
+		if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
+			return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot drop capabilities: run as root");
+	}
+	if (setgroups(0, NULL) < 0 || setresgid(KT_AGENT_UID, KT_AGENT_UID, KT_AGENT_UID) < 0 ||
+	    setresuid(KT_AGENT_UID, KT_AGENT_UID, KT_AGENT_UID) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL,
+				     "cannot become user %d: run as root with CAP_SETUID and CAP_SETGID", KT_AGENT_UID);
+	return 0;
+}
+
+int kt_rights_agent(struct kt_error *err)
+{
+	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
+	pid_t parent = getppid();
+	int failed = user_change(err);
+
+	/* Another user is not told of its parent's end any more (prctl(2)). */
+	if (failed == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+		failed = kt_fail(err, ECHILD, KT_REASON_INTERNAL, "lost connection to the runner process");
+	if (failed == 0)
+		failed = keep_capabilities(0, err);
+	return failed ? failed : kt_filter_allow_only(tables, TABLE_SIZE(tables), err);
 }
 
 /* The folder above a root, so that the root may be made, removed and mounted over. */

@@ -13,7 +13,16 @@ int kt_rights_network(struct kt_error *err);
  * process; every job, and km below it, inherits both. */
 int kt_rights_runner(struct kt_error *err);
 
-/* The agent: no capability, and only the system calls of a program that reads, waits and writes a file. */
+/* The agent's own user and group, so that nothing of root's is its own: between kontaind's 65532 and what distributions
+ * give out (adduser(8) ends at 59999). It owns the folder of its state and nothing else. */
+#define KT_AGENT_UID 65531
+
+/* Before the agent is that user: makes the folder of its state, or gives it one in which nothing but a state lies. A folder
+ * with other files in it stays whose it is: AccessDenied, unless everybody may write there. */
+int kt_rights_state_folder(const char *state, struct kt_error *err);
+
+/* The agent: a user of its own, no capability, and only the system calls of a program that reads, waits and writes a
+ * file. */
 int kt_rights_agent(struct kt_error *err);
 
 /* The agent, once it knows its files: it reads the bundle, the store's roots and what the kernel tells, writes the

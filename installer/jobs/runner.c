@@ -378,6 +378,8 @@ int kt_runner_start(struct kt_installer *installer, struct kt_error *err)
 	int failed = refuse_sockets(err);
 
 	if (failed == 0)
+		failed = kt_rights_state_folder(installer->options.state, err);
+	if (failed == 0)
 		failed = kt_rights_network(err);
 	if (failed == 0 && installer->options.config != NULL)
 		failed = kt_config_read(installer->options.config, &config, err);

@@ -47,7 +47,7 @@ int kt_seen_write(const struct kt_store *store, const char *part, const char *ve
 	if (unlinkat(store->dir, partial, 0) < 0 && errno != ENOENT)
 		r = -errno;
 	if (r == 0)
-		r = kt_fs_make_file(store->dir, partial, text, size, 0600);
+		r = kt_fs_make_file(store->dir, partial, text, size, 0644);
 	if (r == 0 && renameat(store->dir, partial, store->dir, name) < 0)
 		r = -errno;
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot note what was read of %s %s", part, version) :

@@ -36,6 +36,9 @@ int kt_fs_write_full(int fd, const void *bytes, size_t size);
 /* A new file, not synced. -EEXIST when something is there. */
 int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode);
 
+/* Of the temporary names that these functions use. */
+#define KT_FS_TEMPORARY ".partial-"
+
 /* Whole or not at all: temporary name beside it (.partial-<name>, cleared first: callers hold the lock of what they
  * write), write, fsync, rename, fsync of the directory. name has no slash. dir is not O_PATH. */
 int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode, struct kt_error *err);

@@ -353,13 +353,13 @@ case_37_the_agent_mends_it() {
 	local agent
 	needs_kvm || return 77
 	searched_bundle && "$program" install -q --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" >out 2>err || { say "$(cat out err)"; return 1; }
-	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" --state "$PWD/state.json" >log 2>&1 </dev/null & agent=$!
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" --state "$PWD/run/state.json" >log 2>&1 </dev/null & agent=$!
 	children+=($agent)
-	until_true 60 grep -qs '"ready": *true' state.json || { cat log; return 1; }
+	until_true 60 grep -qs '"ready": *true' run/state.json || { cat log; return 1; }
 	echo x >r/lib/libevil.so && chown 1000 r/bin/km || return 1
 	until_true 60 gone r/lib/libevil.so >/dev/null && until_true 60 test -O r/bin/km || { cat log; return 1; }
-	until_true 60 jq -e '.store | .mismatches > 0 and (.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' state.json >/dev/null ||
-		{ say "it was not told: $(jq -c .store state.json)"; return 1; }
+	until_true 60 jq -e '.store | .mismatches > 0 and (.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' run/state.json >/dev/null ||
+		{ say "it was not told: $(jq -c .store run/state.json)"; return 1; }
 	until_true 60 is_mended >/dev/null || { is_mended; cat log; return 1; }
 	kill -TERM $agent && wait $agent
 	is_mended
