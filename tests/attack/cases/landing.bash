@@ -308,13 +308,13 @@ searched_bundle() {
 	"$top/tests/monitor/bundle" --variant good --tree-only t && mkdir -p t/lib/deep && echo one >t/lib/libone.so && echo two >t/lib/deep/libtwo.so && ln -s deep/libtwo.so t/lib/libtwo.so &&
 		"$pack" --version 1.0 --output b t >/dev/null
 }
-run_with() { "$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/state.json" >out 2>err </dev/null; }
+run_with() { "$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/run/state.json" >out 2>err </dev/null; }
 # Nothing of theirs is left, nor anything that is another's.
 is_mended() {
 	local found
 	found=$(find r -name '*evil*' -o ! -uid 0)
 	[ -z "$found" ] || { say "it is still there: $found"; return 1; }
-	serves 1.0 && jq -e '.node.ready' state.json >/dev/null
+	serves 1.0 && jq -e '.node.ready' run/state.json >/dev/null
 }
 
 # Seen at a look and by a verification, told by name, and mended by the agent that has the bundle: beside a library that was
@@ -325,7 +325,7 @@ case_37_added_files_and_other_owners() {
 	searched_bundle && "$program" install -q --config "$(settings)" --root "$PWD/base" --bundle "$PWD/b" >out 2>err || { say "$(cat out err)"; return 1; }
 	while IFS='|' read -r how words; do
 		count=$((count + 1))
-		rm -rf r state.json && cp -a base r && (cd r && eval "$how") || return 1
+		rm -rf r run/state.json && cp -a base r && (cd r && eval "$how") || return 1
 		"$program" status --config "$(settings)" --root "$PWD/r" >out 2>err
 		is "$(head -1 out)" "NOT READY" && is "$(cat out)" "$words" && does 1 "$words" verify --root "$PWD/r" && run_with "$PWD/b" && is_mended || { say "after: $how"; ok=1; }
 	done <<-'ROWS'
