@@ -98,6 +98,27 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 		observed->failed_before = true;
 }
 
+void kt_observe_contender(const struct kt_installer *installer, const struct kt_desired *desired,
+			  struct kt_observed *observed)
+{
+	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
+	const char *host = installer->options.host, *current = observed->inventory.current;
+	struct kt_activator other, own;
+	struct kt_error ignored;
+
+	if (current[0] == '\0' || strcmp(observed->inventory.manifest_sha256, desired->manifest_sha256) == 0 ||
+	    kt_installer_open_store(installer, KT_STORE_READ, &store, &ignored) != 0 ||
+	    !kt_store_read_activator(&store, &other) || strcmp(other.version, current) != 0 ||
+	    !kt_activator_of_parent(host, "", &own) || kt_activator_is_same(&own, &other) ||
+	    !kt_activator_lives(host, &other))
+		return;
+	snprintf(observed->contender, sizeof observed->contender,
+		 "version %s was activated here, and another agent (process %d on %s) activated %s in its place: two "
+		 "agents "
+		 "with different bundles run on this node",
+		 desired->version, other.pid, other.name, current);
+}
+
 void kt_inventory_versions(const struct kt_inventory *inventory, struct kt_state_versions *ret_versions)
 {
 	snprintf(ret_versions->current, sizeof ret_versions->current, "%s", inventory->current);

@@ -53,6 +53,8 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 	/* a person chose what is current; where nothing is, there is nothing to keep */
 	else if (observed->is_held && observed->inventory.current[0] != '\0')
 		obstacle_held(ret_plan, desired, &observed->inventory);
+	else if (observed->contender[0] != '\0')
+		obstacle(ret_plan, KT_REASON_CONTESTED, observed->contender);
 	else if (!observed->probe.kvm.verdict.ok)
 		obstacle(ret_plan, observed->probe.kvm.verdict.reason, observed->probe.kvm.verdict.message);
 	else if (!observed->probe.host.verdict.ok)

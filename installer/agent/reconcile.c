@@ -57,6 +57,8 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	else
 		observe_node(reconciler, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
+	if (!reconciler->is_attended && strcmp(reconciler->activated, reconciler->desired.manifest_sha256) == 0)
+		kt_observe_contender(installer, &reconciler->desired, observed);
 	if (reconciler->is_attended) { /* a person asks, now: what was rolled back or failed before is no answer */
 		observed->is_held = observed->failed_before = false;
 		observed->failure = (struct kt_error){.reason = KT_REASON_NONE};
@@ -123,6 +125,8 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	int failed = act(reconciler, step, &err);
 
+	if (step == KT_STEP_LAND && !failed)
+		memcpy(reconciler->activated, reconciler->desired.manifest_sha256, sizeof(reconciler->activated));
 	if (step == KT_STEP_LAND && failed)
 		reconciler->installs_failed++;
 	else if (step == KT_STEP_LAND)

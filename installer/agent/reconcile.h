@@ -15,9 +15,10 @@ struct kt_reconciler {
 	struct kt_desired desired;
 	struct kt_attempts attempts;
 	struct kt_keeper keeper;
-	struct kt_scrubber *scrubber; /* borrowed; NULL: nothing is verified in the background */
-	struct kt_stuck *stuck;       /* borrowed; NULL where nothing is repeated */
-	struct kt_probe probe;        /* as last seen: what is told while something is stuck */
+	struct kt_scrubber *scrubber;  /* borrowed; NULL: nothing is verified in the background */
+	struct kt_stuck *stuck;        /* borrowed; NULL where nothing is repeated */
+	char activated[KT_DIGEST_HEX]; /* the bundle that we made current; "" for none yet */
+	struct kt_probe probe;         /* as last seen: what is told while something is stuck */
 	uint64_t installs_ok;
 	uint64_t installs_failed;
 	/* Told before a step that takes long, with the state as it is then. May be NULL. */

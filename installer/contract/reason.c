@@ -177,6 +177,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_ROLLED_BACK] =
 		{"RolledBack", NOBODY, TRANSIENT,
 		 .remedy = "Roll out another bundle, or make it current by kontain-installer rollback --to on this node."},
+	[KT_REASON_CONTESTED] =
+		{"Contested", RETRY, TRANSIENT,
+		 .remedy = "Remove one of the two agents: the message names the other one and its version; a node has one."},
 
 	[KT_REASON_BUNDLE_MISSING] = {"BundleMissing", SOURCE, RETRY, TRANSIENT,
 				      .remedy = "Use an image that has a bundle in it, or name its folder with --bundle."},

@@ -139,6 +139,16 @@ static int adopt(const struct kt_installer *installer, struct kt_store *store, s
 	return failed;
 }
 
+/* An agent's job says whose; what a person installs is no agent's. */
+static int note_activator(const struct kt_installer *installer, const struct kt_store *store, const char *version,
+			  bool is_job, struct kt_error *err)
+{
+	struct kt_activator activator;
+	bool is_known = is_job && kt_activator_of_parent(installer->options.host, version, &activator);
+
+	return kt_store_note_activator(store, is_known ? &activator : NULL, err);
+}
+
 int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_error *err)
 {
 	KT_OWN(kt_bundle_done) struct kt_bundle bundle = {.dir = -1};
@@ -163,6 +173,8 @@ int kt_land(const struct kt_installer *installer, bool is_logged, struct kt_erro
 		failed = kt_store_lock(&store, 0, err);
 	if (failed == 0)
 		failed = land_bundle(installer, &store, &bundle, manifest_sha256, is_logged, err);
+	if (failed == 0)
+		failed = note_activator(installer, &store, bundle.manifest.version, is_logged, err);
 	if (failed == 0) /* what was rolled back from before is history, and so is what this one failed of */
 		failed = kt_store_release(&store, NULL, err);
 	if (failed == 0)

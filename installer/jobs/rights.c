@@ -14,12 +14,12 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/netlink.h>
 #include <sched.h>
-#include <stdio.h>
-#include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -163,8 +163,8 @@ int kt_rights_state_folder(const char *state, struct kt_error *err)
 
 	folder_of(state, folder);
 	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot create the directory %s for the state file",
-				     folder);
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR,
+				     "cannot create the directory %s for the state file", folder);
 
 	KT_OWN(kt_close_fd) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -174,10 +174,11 @@ int kt_rights_state_folder(const char *state, struct kt_error *err)
 	if (info.st_uid == KT_AGENT_UID || info.st_mode & S_IWOTH)
 		return 0;
 	if (kt_each_entry(fd, ".", other_visit, &own) != 0)
-		return kt_fail(err, EPERM, KT_REASON_ACCESS_DENIED,
-			       "the agent runs as user %d and cannot write to %s, which also holds %s: name a folder of "
-			       "its own with --state",
-			       KT_AGENT_UID, folder, own.other);
+		return kt_fail(
+			err, EPERM, KT_REASON_ACCESS_DENIED,
+			"the agent runs as user %d and cannot write to %s, which also holds %s: name a folder of "
+			"its own with --state",
+			KT_AGENT_UID, folder, own.other);
 	if (fchown(fd, KT_AGENT_UID, KT_AGENT_UID) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot give %s to user %d", folder, KT_AGENT_UID);
 	return 0;
@@ -259,6 +260,10 @@ int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT
 	folder_of(options->state, folder);
 	for (size_t i = 0; i < TABLE_SIZE(places) && failed == 0; i++)
 		failed = kt_landlock_allow(&set, places[i].path, places[i].right, err);
+	/* whether another agent lives is asked by the numbers of the host */
+	if (failed == 0 && *options->host && snprintf(folder, sizeof(folder), "%s/proc", options->host) < PATH_MAX &&
+	    access(folder, F_OK) == 0)
+		failed = kt_landlock_allow(&set, folder, KT_LANDLOCK_READ, err);
 	if (failed == 0)
 		failed = allow_roots(&set, installer, err);
 	if (failed == 0)

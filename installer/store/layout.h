@@ -9,17 +9,18 @@
 #include "kontain/base/dir.h"
 #include "kontain/store/store.h"
 
-#define KT_STORE_OWNER    ".owner"
-#define KT_STORE_OLD_LOCK ".lock" /* of earlier ones, which locked a file in the root */
-#define KT_STORE_PARTIAL  ".partial-"
-#define KT_STORE_KEPT     ".kept-"
-#define KT_STORE_FAILED   ".failed-"
-#define KT_STORE_HELD     ".held-"
-#define KT_STORE_PINNED   ".pinned"
-#define KT_STORE_SETS     "sets"
-#define KT_STORE_VERSIONS "versions"
-#define KT_STORE_CURRENT  "current"
-#define KT_STORE_PREVIOUS "previous"
+#define KT_STORE_OWNER     ".owner"
+#define KT_STORE_OLD_LOCK  ".lock" /* of earlier ones, which locked a file in the root */
+#define KT_STORE_PARTIAL   ".partial-"
+#define KT_STORE_KEPT      ".kept-"
+#define KT_STORE_FAILED    ".failed-"
+#define KT_STORE_HELD      ".held-"
+#define KT_STORE_ACTIVATED ".activated"
+#define KT_STORE_PINNED    ".pinned"
+#define KT_STORE_SETS      "sets"
+#define KT_STORE_VERSIONS  "versions"
+#define KT_STORE_CURRENT   "current"
+#define KT_STORE_PREVIOUS  "previous"
 /* The record of a component as kontain-installer 0.1 of November wrote it: the mark of what was taken over. */
 #define KT_STORE_OLD_RECORD ".kontain-component"
 /* From a version of km to the tools that are current: bin/krun leads to ../tools/krun. */

@@ -97,7 +97,8 @@ int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err
 		char holder[80];
 
 		holder_print(store, folder, holder, sizeof(holder));
-		return kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer is at work in %s%s", store->root, holder);
+		return kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer is at work in %s%s", store->root,
+			       holder);
 	}
 	if (code != 0)
 		return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot lock the folder above %s", store->root);

@@ -257,6 +257,8 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 			    0;
 	if (r == 0)
 		r = kt_store_release(store, NULL, err);
+	if (r == 0)
+		r = kt_store_note_activator(store, NULL, err);
 	if (r < 0)
 		return r;
 	(void)unlinkat(store->dir, KT_STORE_PINNED, 0); /* one that stays is named below */

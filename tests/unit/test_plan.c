@@ -37,6 +37,7 @@ enum twist {
 	ADOPTABLE = 1 << 18, /* with FOREIGN: an earlier installer's folders */
 	HELD = 1 << 19,      /* a person rolled back from what is asked for */
 	LOST = 1 << 20,      /* with DAMAGED: a file of it */
+	CONTENDED = 1 << 21, /* another agent undid what we activated */
 	EMULATED = 1 << 17,  /* the last attempt met a KVM that emulates */
 };
 
@@ -96,6 +97,8 @@ static void node_twist(unsigned twists, struct kt_observed *observed)
 		kt_fail(&observed->failure, 71, KT_REASON_KM_ABORTED, "version 2: km aborted");
 	if (twists & JUST_FAILED)
 		kt_fail(&observed->failure, 28, KT_REASON_DISK_FULL, "no room");
+	if (twists & CONTENDED)
+		strcpy(observed->contender, "another agent activated 1");
 	observed->is_held = (twists & HELD) != 0;
 	if (twists & EMULATED)
 		kt_fail(&observed->failure, 71, KT_REASON_GUEST_EMULATED, "version 2: integer code only");
@@ -188,6 +191,12 @@ static const struct {
 	{"held, and current all the same", HELD, NOTHING, true, KT_REASON_READY, true, KT_REASON_READY},
 	{"held, and nothing to keep", ASK_2 | HELD | EMPTY, LAND, false, KT_REASON_NO_VERSION, false,
 	 KT_REASON_STARTING},
+
+	/* two agents: who was undone leaves it so, and its rollout waits */
+	{"contested", ASK_2 | CONTENDED, NOTHING, true, KT_REASON_READY, false, KT_REASON_CONTESTED},
+	{"contested, without KVM", ASK_2 | CONTENDED | NO_KVM, NOTHING, false, KT_REASON_DEVICE_MISSING, false,
+	 KT_REASON_CONTESTED},
+	{"contested, and gone again", CONTENDED, NOTHING, true, KT_REASON_READY, true, KT_REASON_READY},
 
 	{"damaged", DAMAGED, LAND, false, KT_REASON_STORE_DAMAGED, false, KT_REASON_STARTING},
 	{"a file of it is lost", DAMAGED | LOST, LAND, false, KT_REASON_STORE_FILE_LOST, false, KT_REASON_STARTING},

@@ -5,7 +5,7 @@
  *   sets/<version>/                links into versions/, and the manifest, written last
  *                                  (and of a component the list .files)
  *   versions/<component>/<version>/ complete, synced, never edited again
- *   .partial-*  .kept-*  .failed-<digest>  .held-<digest>  .pinned  .owner */
+ *   .partial-*  .kept-*  .failed-<digest>  .held-<digest>  .pinned  .activated  .owner */
 #ifndef KONTAIN_STORE_H
 #define KONTAIN_STORE_H
 
@@ -39,6 +39,24 @@ void kt_store_done(struct kt_store *store);
 /* Which of these roots (one at least) is to be the store: the first that is there and can be used, else the first that can
  * be made, else one whose trouble is to be told. Changes nothing. */
 size_t kt_store_choose(const char *host_prefix, const char *const roots[], size_t count);
+
+/* Which agent made the current version current (.activated). name: the host's or pod's; pid, start: its process by the
+ * numbers of the host, and when that began, in clock ticks since boot (proc(5)). */
+struct kt_activator {
+	char version[KT_VERSION_MAX];
+	char name[65];
+	int pid;
+	uint64_t start;
+	char boot_id[37];
+};
+/* The process that started this one: a job's runner, and the agent's too. False where /proc of the host does not tell. */
+bool kt_activator_of_parent(const char *host, const char *version, struct kt_activator *ret_activator);
+bool kt_activator_is_same(const struct kt_activator *a, const struct kt_activator *b);
+bool kt_activator_lives(const char *host, const struct kt_activator *activator);
+
+/* Lock held. NULL: a person did it, no agent. */
+int kt_store_note_activator(const struct kt_store *store, const struct kt_activator *activator, struct kt_error *err);
+bool kt_store_read_activator(const struct kt_store *store, struct kt_activator *ret_activator);
 
 /* One installer at a time: flock(2) of the folder above the root, which pods are not given. wait_ms 0: Locked at once,
  * naming who holds it. */
