@@ -249,19 +249,20 @@ int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT
 	char folder[PATH_MAX];
 	const struct kt_landlock_place places[] = {
 		{folder, KT_LANDLOCK_WRITE},
-		{"/proc", KT_LANDLOCK_READ},
+		{proc, KT_LANDLOCK_READ},
 		{"/sys", KT_LANDLOCK_READ},
 		{options->dev, KT_LANDLOCK_READ},
 		{"/dev/null", KT_LANDLOCK_READ},
 		{options->bundle != NULL ? options->bundle : "/dev/null", KT_LANDLOCK_READ},
 	};
+	static const char proc[] = "/proc";
 	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);
 
 	folder_of(options->state, folder);
 	for (size_t i = 0; i < TABLE_SIZE(places) && failed == 0; i++)
 		failed = kt_landlock_allow(&set, places[i].path, places[i].right, err);
 	/* whether another agent lives is asked by the numbers of the host */
-	if (failed == 0 && *options->host && snprintf(folder, sizeof(folder), "%s/proc", options->host) < PATH_MAX &&
+	if (failed == 0 && *options->host && snprintf(folder, sizeof(folder), "%s%s", options->host, proc) < PATH_MAX &&
 	    access(folder, F_OK) == 0)
 		failed = kt_landlock_allow(&set, folder, KT_LANDLOCK_READ, err);
 	if (failed == 0)

@@ -23,9 +23,9 @@ static bool stat_read(const char *host, const char *process, int *ret_parent, ui
 	if (kt_proc_read(host, path, text, sizeof(text)) < 0)
 		return false;
 	at = strrchr(text, ')');
-	return at && sscanf(at + 1,
-			    " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-			    ret_parent, ret_start) == 2;
+	return at &&
+	       sscanf(at + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+		      ret_parent, ret_start) == 2;
 }
 
 bool kt_activator_of_parent(const char *host, const char *version, struct kt_activator *ret_activator)
