@@ -244,6 +244,7 @@ static int allow_roots(struct kt_landlock *set, const struct kt_installer *insta
 int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT_LANDLOCK_TEXT_MAX],
 			  struct kt_error *err)
 {
+	static const char proc[] = "/proc";
 	const struct kt_options *options = &installer->options;
 	KT_OWN(kt_landlock_done) struct kt_landlock set = {.ruleset = -1};
 	char folder[PATH_MAX];
@@ -255,7 +256,6 @@ int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT
 		{"/dev/null", KT_LANDLOCK_READ},
 		{options->bundle != NULL ? options->bundle : "/dev/null", KT_LANDLOCK_READ},
 	};
-	static const char proc[] = "/proc";
 	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);
 
 	folder_of(options->state, folder);
