@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what lab.bash and run set
 # Sourced: the daemons of a cluster, each with the settings it needs here. `start_etcd`, `start_api` and so on may be
 # called again after `stop`.
 
