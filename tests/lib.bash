@@ -9,8 +9,8 @@
 #   make_work                  # $work, and the end of $children and $mounts
 #
 # and ends with `finish`: after rows of its own (pass, fail, row), or after `run_cases "$@"`, which runs its functions
-# case_NAME. The last line is "NAME: N passed, N failed, N skipped", which tests/run reads; the exit status is 1 when a row
-# failed, 77 when nothing was tested and else 0.
+# case_NAME. The last line is "NAME: N passed, N failed, N skipped", which tests/run reads; the exit status is 1 when a
+# row failed, 77 when nothing was tested and else 0.
 # shellcheck disable=SC2034 # most of the variables are for those that source this
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -176,7 +176,8 @@ run_case() {
 }
 before_case() { :; } # for a test's own
 after_case() { :; }
-# skip WORDS: why a case cannot be tested here; it returns at once: [ -c /dev/kvm ] || { skip "no /dev/kvm here"; return; }
+# skip WORDS: why a case cannot be tested here; it returns at once: [ -c /dev/kvm ] || { skip "no /dev/kvm here";
+# return; }
 skip() { skip_reason=$*; return 77; }
 # needs PROGRAM|PATH...: in a case, `needs strace || return`
 needs() {

@@ -5,8 +5,8 @@
 
 start_etcd() {
 	# Its data is thrown away with the lab: no sync, the disk may be a slow one.
-	start a etcd "$lab/bin/etcd" --name lab --data-dir "$lab/etcd" --unsafe-no-fsync \
-		--listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
+	start a etcd "$lab/bin/etcd" --name lab --data-dir "$lab/etcd" \
+	--unsafe-no-fsync 	--listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
 		--listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
 		--initial-cluster lab=http://127.0.0.1:2380
 }

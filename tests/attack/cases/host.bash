@@ -43,8 +43,9 @@ case_16_host_content_is_never_loaded() {
 	lay_host && b=$(packed good 1.0) || return 1
 	# its links lead out of it: followed, they would be ours
 	ln -s /etc h/opt/link && ln -s "$PWD" h/opt/up || return 1
-	strace -f -qq -y -s 4096 -o trace -e \
-		trace=%file,%desc,%process,openat2,mmap,mprotect,chroot,pivot_root,init_module,finit_module "$program" run --once -q \
+	strace -f -qq -y -s 4096 -o trace \
+		-e trace=%file,%desc,%process,openat2,mmap,mprotect,chroot,pivot_root,init_module,finit_module \
+		"$program" run --once -q \
 			--host "$PWD/h" --bundle "$b" --config "$(settings)" --state "$PWD/state.json" >out 2>err </dev/null ||
 		{ say "$(cat out err | head -3) $(jq -c .node state.json)"; return 1; }
 	same "$(readlink h/opt/kontain/current)" sets/1.0 && python3 "$here/host_opens.py" trace "$PWD/h" "$program" ||
@@ -69,8 +70,8 @@ case_29_config_of_another() {
 			</dev/null
 		same $? 1 && grep -q '^kontain-installer: ConfigInvalid: ' err && grep -qF -- "$words" err &&
 			[ "$(wc -c <err)" -lt 2000 ] || { say "$name: $(head -c 300 out err)"; ok=1; }
-		bounded "$program" run --once -q --config "$PWD/$name.yaml" --root "$PWD/r" --bundle "$(packed good2 2.0)" --state \
-			"$PWD/state.json" >out 2>err </dev/null
+		bounded "$program" run --once -q --config "$PWD/$name.yaml" --root "$PWD/r" --bundle "$(packed good2 2.0)" \
+			--state "$PWD/state.json" >out 2>err </dev/null
 		same $? 1 && gone state.json || ok=1
 		# the networked half reads the same file
 		bounded "$daemon" --standalone --config "$PWD/$name.yaml" --state "$PWD/none" --listen 127.0.0.1:0 >out 2>err \

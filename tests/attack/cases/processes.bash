@@ -193,8 +193,8 @@ case_15_descriptors_of_reader_and_km() {
 	local landing reader rest ok=0
 	needs strace || return
 	plain_bundle b 1.0
-	strace -f -qq -o trace -e trace=recvfrom -e inject=recvfrom:delay_enter=5000000:when=1 "$program" land --root \
-		"$PWD/r" --bundle "$PWD/b" >said 2>&1 </dev/null 7</etc/passwd 77</ 199</proc & landing=$!
+	strace -f -qq -o trace -e trace=recvfrom -e inject=recvfrom:delay_enter=5000000:when=1 "$program" land \
+		--root "$PWD/r" --bundle "$PWD/b" >said 2>&1 </dev/null 7</etc/passwd 77</ 199</proc & landing=$!
 	children+=("$landing")
 	reader_there() { reader=$(pgrep -P "$(pgrep -P "$landing" | head -1)" 2>/dev/null | head -1); [ -n "$reader" ] &&
 		descriptors "$reader" | grep -q socket; }
