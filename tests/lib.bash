@@ -51,7 +51,7 @@ fail() { row FAIL "${*:-a row without words}"; }
 expect() {
 	local expected=$1
 	shift
-	if "$@" >"$work/.said" 2>&1; then pass; else fail "$expected${work:+ $(tail -n 3 "$work/.said")}"; fi
+	if "$@" >"${work:?}/.said" 2>&1; then pass; else fail "$expected $(tail -n 3 "$work/.said")"; fi
 }
 section() { echo "--- $*"; }
 say() { echo "      $*"; }
