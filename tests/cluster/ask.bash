@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what lab.bash and run set
 # Sourced: what the cases ask of a lab, and how they put kontaind on it.
 
 namespace=kontain-system

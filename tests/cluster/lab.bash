@@ -1,18 +1,17 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # some are for the scripts that source this
 # Sourced by every script here: where a lab's things lie, how to get into its nodes, and how a process of a node is
 # started and ended. A lab is one folder, $lab; what is not below it (namespaces, control groups) ends with `down`.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# Read by the scripts that source this.
-# shellcheck disable=SC2034
 top=$(cd "$here/../.." && pwd)
 
 # Nobody outside sees these addresses: every node has a network namespace of its own.
 declare -A node_address=([a]=10.77.0.1 [b]=10.77.0.2) node_pods=([a]=10.88.1.0/24 [b]=10.88.2.0/24)
 service_network=10.96.0.0/24 api_service=10.96.0.1
 
-say() { echo "${0##*/}: $*" >&2; }
-fail() { say "$*"; exit 1; }
+warn() { echo "${0##*/}: $*" >&2; }
+fatal() { warn "$*"; exit 1; }
 
 # elapsed SINCE: seconds with one decimal since $EPOCHREALTIME was SINCE
 elapsed() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
@@ -30,7 +29,7 @@ await() {
 open_lab() {
 	mkdir -p "$1"
 	lab=$(cd "$1" && pwd -P)
-	case $lab/ in /dev/* | /proc/* | /sys/*) fail "$lab is no place for a lab: name a folder on a disk" ;; esac
+	case $lab/ in /dev/* | /proc/* | /sys/*) fatal "$lab is no place for a lab: name a folder on a disk" ;; esac
 	export LAB=$lab # for ./load and ./kubectl
 	group=kontain-lab-$(cksum <<<"$lab" | cut -d' ' -f1)
 }
@@ -56,14 +55,14 @@ init_of() {
 # enter NODE COMMAND...
 enter() {
 	local node=$1 pid; shift
-	pid=$(init_of "$node") || fail "node $node of $lab is not up"
+	pid=$(init_of "$node") || fatal "node $node of $lab is not up"
 	nsenter -t "$pid" -m -n -u -i -p -- "$@"
 }
 
 # on_network NODE COMMAND...: with the node's network, but this machine's files
 on_network() {
 	local node=$1 pid; shift
-	pid=$(init_of "$node") || fail "node $node of $lab is not up"
+	pid=$(init_of "$node") || fatal "node $node of $lab is not up"
 	nsenter -t "$pid" -n -- "$@"
 }
 
@@ -118,7 +117,7 @@ remove_group() {
 # start NODE NAME COMMAND...: in the node's namespaces and group; its log is $lab/logs/NODE.NAME
 start() {
 	local node=$1 name=$2 pid; shift 2
-	pid=$(init_of "$node") || fail "node $node of $lab is not up"
+	pid=$(init_of "$node") || fatal "node $node of $lab is not up"
 	rm -f "$lab/$node/$name.pid"
 	(
 		join_group "$group-$node"
@@ -128,7 +127,7 @@ start() {
 			"$lab/$node/$name.pid" "$@" </dev/null >>"$lab/logs/$node.$name" 2>&1
 	) &
 	disown
-	await 10 test -s "$lab/$node/$name.pid" || fail "$name did not start on node $node: see $lab/logs/$node.$name"
+	await 10 test -s "$lab/$node/$name.pid" || fatal "$name did not start on node $node: see $lab/logs/$node.$name"
 }
 
 # stop NODE NAME [SIGNAL]: and waits for its end

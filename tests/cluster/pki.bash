@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what lab.bash and run set
 # Sourced: the lab's certificate authority, and for each client a certificate and a kubeconfig.
 
 # issue NAME SUBJECT [ALTERNATIVE-NAMES]: $lab/pki/NAME.{key,crt}

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what lab.bash and run set
 # Sourced: the daemons of a cluster, each with the settings it needs here. `start_etcd`, `start_api` and so on may be
 # called again after `stop`.
 
 start_etcd() {
 	# Its data is thrown away with the lab: no sync, the disk may be a slow one.
-	start a etcd "$lab/bin/etcd" --name lab --data-dir "$lab/etcd" --unsafe-no-fsync \
-		--listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
+	start a etcd "$lab/bin/etcd" --name lab --data-dir "$lab/etcd" \
+	--unsafe-no-fsync 	--listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
 		--listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
 		--initial-cluster lab=http://127.0.0.1:2380
 }

@@ -1,22 +1,17 @@
 # shellcheck shell=bash
-# Sourced by what asks a real kube-apiserver. The script that sources this sets $test_name, calls `go_apart "$@"` first,
+# Sourced by what asks a real kube-apiserver. The script that sources this calls `begin NAME` and `go_apart "$@"` first,
 # and ends with `finish`. Inside, $work is its folder and the current one, and etcd and the API server listen on
-# loopback in a network of their own; the process namespace ends everything that was started in it, however the script ends.
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
-# shellcheck source=tests/kube/manifests/find-kube
+# loopback in a network of their own; the process namespace ends everything that was started in it, however the script
+# ends.
+# shellcheck source=../lib.bash
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.bash"
+# shellcheck source=manifests/find-kube
 . "$here/manifests/find-kube"
 api=https://127.0.0.1:6443
 admin=admin-$RANDOM$RANDOM
-passed=0 failed=0 apiserver=''
+apiserver=''
 
-skip() { echo "SKIP $*"; echo "$test_name: 0 passed, 0 failed, 1 skipped"; exit 77; }
-die() { echo "FAIL $test_name: $*"; echo "$test_name: $passed passed, $((failed + 1)) failed, 0 skipped"; exit 1; }
-pass() { passed=$((passed + 1)); }
-fail() { failed=$((failed + 1)); echo "FAIL $*"; }
-# is NAME COMMAND...
-is() { local what=$1; shift; if "$@"; then pass; else fail "$what"; fi; }
-finish() { echo "$test_name: $passed passed, $failed failed, 0 skipped"; [ "$failed" = 0 ]; exit; }
+is() { expect "$@"; }
 
 go_apart() {
 	if [ "${1-}" = --inside ]; then
@@ -24,11 +19,9 @@ go_apart() {
 		cd "$work" && ip link set lo up || die "no place of its own"
 		return
 	fi
-	[ -x "$kube_all" ] || skip "no kube-all below $kontain_cache"
-	[ "$(id -u)" = 0 ] || skip "not root"
-	for tool in jq curl openssl unshare ip; do command -v $tool >/dev/null || skip "no $tool"; done
-	work=$(mktemp -d "${TMPDIR:-/tmp}/kontaind-$test_name.XXXXXX") || exit 1
-	trap 'rm -rf "$work"' EXIT
+	[ -x "$kube_all" ] || nothing "no kube-all below $kontain_cache"
+	require root jq curl openssl unshare ip
+	make_work
 	KUBE_ALL=$kube_all unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --inside "$work"
 	exit
 }

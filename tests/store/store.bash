@@ -1,16 +1,22 @@
-# What tests of the store share: sourced, with $driver, $payload and the array mounts set.
+# shellcheck shell=bash
+# What the store's tests share beside tests/lib.bash. Sourced, after `begin`, by those of this folder and by
+# tests/attack.
 
-say() { echo "      $*"; }
-# is TEXT PATTERN: TEXT holds PATTERN, or the case fails with what it was
-is() { case $1 in *"$2"*) return 0 ;; esac; say "expected \"$2\", got: $1"; return 1; }
-same() { [ "$1" = "$2" ] && return 0; say "expected \"$2\", got: $1"; return 1; }
-gone() { [ ! -e "$1" ] && [ ! -L "$1" ] && return 0; say "$1 is still there"; return 1; }
-there() { [ -e "$1" ] && return 0; say "$1 is missing"; return 1; }
+# shellcheck disable=SC2154 # driver, payload, striker: by `begin`
+
+# is TEXT PART: it is in there
+is() { has "$@"; }
+end() { end_children; }
 partials() { find "$1" -maxdepth 1 -name '.partial-*' | grep . && { say "partials left"; return 1; }; return 0; }
 whole() { is "$("$driver" inventory "$1")" "whole=1" && "$driver" verify "$1"; }
 # flip FILE OFFSET: one byte of it is another
 flip() { printf X | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
-mounted() { mount "$@" && mounts+=("${!#}"); }
+# changes ROOT COMMAND...: the names of its calls that change what is in the root, a line each, into the file changes
+changes() {
+	"$striker" -r "$1" -o all record "${@:2}" >log 2>&1
+	sed -n 's/^[a-z]*c[a-z]* //p' all >changes
+	[ -s changes ] || { say "no call that changes $1: $(cat log)"; return 1; }
+}
 
 # bundle DIR VERSION KM-TEXT [COMPONENT=VERSION...]: km differs by text behind its ELF, the tree is always the same
 bundle() {

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what run and ../lab.bash set
 # Sourced by run: from an empty cluster to a node that is proven, and what a payload's pod sees of it.
 
 # The start-up taint keeps payloads off node a until km is proven there; b has none, as most clusters.

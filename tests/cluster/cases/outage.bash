@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what run and ../lab.bash set
 # Sourced by run: what ends and comes back, and whether the report is true again without anybody's help.
 
 # lie NODE: somebody else's report in place of ours, so that only a new one can be the true one

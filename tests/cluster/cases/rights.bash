@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what run and ../lab.bash set
 # Sourced by run: what each half could do if it were taken over, asked of the two that run on node a.
 
 # ---- the networked half: its token ----
@@ -17,7 +18,8 @@ request() {
 
 case_token() {
 	local name who asked type want body method path answer wrong=0 count=0
-	local -A tokens=([a]=$(token a) [b]=$(token b) [-]=$(in_pods create token kontaind)) types=([merge]=application/merge-patch+json
+	local -A tokens=([a]=$(token a) [b]=$(token b) [-]=$(in_pods create token kontaind)) \
+		types=([merge]=application/merge-patch+json
 		[strategic]=application/strategic-merge-patch+json [-]=application/json)
 	while IFS='|' read -r name who asked type want body; do
 		read -r method path <<<"$asked"
@@ -137,7 +139,8 @@ case_privileged_half() {
 	others=$(enter a readlink "/proc/$(process a kontaind)/ns/net")
 	[ "$ours" != "$others" ] || { echo "both halves are in one network namespace"; exit 1; }
 	# Root of the node finds every pod's below /host; its own it has not been given.
-	is "a token in its mounts" "" "$(enter a cat "/proc/$pid/mountinfo" | grep -v ' /host/' | grep -E 'serviceaccount|token')"
+	is "a token in its mounts" "" "$(enter a cat "/proc/$pid/mountinfo" | grep -v ' /host/' |
+		grep -E 'serviceaccount|token')"
 	is "a token at the usual place" no "$(enter a test -e "/proc/$pid/root/var/run/secrets" && echo yes || echo no)"
 	is "sockets" "" "$(enter a find "/proc/$pid/fd" -lname 'socket:*')"
 	# The host's own /proc came along with its /, and lies under it.

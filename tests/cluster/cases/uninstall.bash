@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what run and ../lab.bash set
 # Sourced by run: the way out.
 
 # ours NODE: whatever of kontain.app is on the Node object; what the server keeps about who wrote is not meant

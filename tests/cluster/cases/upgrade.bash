@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # what run and ../lab.bash set
 # Sourced by run: another km by another image, one that works and one that does not.
 
 # What lies below versions/ but km's: inode, size, and the times of content and of the inode itself.
@@ -85,7 +86,8 @@ case_undo() {
 }
 
 told_of_device() {
-	in_pods logs "$(pod "$1")" -c installer --tail=20 | grep '"reason":"DeviceMissing"' | tail -1 | grep -q '"cause":"device"'
+	in_pods logs "$(pod "$1")" -c installer --tail=20 | grep '"reason":"DeviceMissing"' | tail -1 |
+		grep -q '"cause":"device"'
 }
 
 case_broken() {
