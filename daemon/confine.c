@@ -1,5 +1,6 @@
 /* In the pod the container's security context has done some of this already; on a host, and in a manifest that somebody
- * changed, nobody has. And a runtime's seccomp profile is for all of the world's programs: this one is for ours alone. */
+ * changed, nobody has. And a runtime's seccomp profile is for all of the world's programs: this one is for ours
+ * alone. */
 #include "confine.h"
 
 #include <errno.h>

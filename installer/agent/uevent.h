@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Does this message say that one of kt_device_names came or went? "ACTION@PATH" and KEY=VALUE, each with a NUL behind it. Bytes of
- * any kind. */
+/* Does this message say that one of kt_device_names came or went? "ACTION@PATH" and KEY=VALUE, each with a NUL behind
+ * it. Bytes of any kind. */
 bool kt_uevent_is_ours(const char *bytes, size_t size);
 
 /* The name of a device that payloads run on, as it is in the device folder. */

@@ -130,7 +130,8 @@ static void arm_store(struct kt_watch *watch)
 }
 
 /* Our own landing's traces, and those of a person's: what counts is renamed into place. The notes of a verification
- * (store/seen.h) are a cache for the next round and ask for none; what is kept aside (store/door.h) can wait for one. */
+ * (store/seen.h) are a cache for the next round and ask for none; what is kept aside (store/door.h) can wait for
+ * one. */
 static bool is_passing(const char *name)
 {
 	return strncmp(name, ".partial-", 9) == 0 || strncmp(name, ".seen-", 6) == 0 || strncmp(name, ".kept-", 6) == 0;

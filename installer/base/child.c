@@ -88,7 +88,8 @@ static int pipe_open(struct pipe_pair *ret_pair)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* All that the child is to read lies in the descriptor before it starts: no pipe that could fill up, and its end is seen. */
+/* All that the child is to read lies in the descriptor before it starts: no pipe that could fill up, and its end is
+ * seen. */
 static int stdin_open(const struct kt_child_spec *spec)
 {
 	KT_OWN(kt_close_fd)

@@ -43,8 +43,8 @@ int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode)
 	return -EAGAIN;
 }
 
-/* By the link that the kernel keeps for each descriptor (proc(5)): the very file that was looked at, whatever has its name
- * by now. Where there is no /proc, by name. */
+/* By the link that the kernel keeps for each descriptor (proc(5)): the very file that was looked at, whatever has its
+ * name by now. Where there is no /proc, by name. */
 static int file_reopen(int looked, int dir, const char *path)
 {
 	/* O_NONBLOCK, O_NOCTTY: for the case without /proc, in which another may lie there by now */

@@ -1,4 +1,5 @@
-/* Cleanups for KT_OWN. They run on the way out, often between a failing call and the reader of errno: so they keep it. */
+/* Cleanups for KT_OWN. They run on the way out, often between a failing call and the reader of errno: so they keep
+ * it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>

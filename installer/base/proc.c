@@ -1,5 +1,5 @@
-/* Asked of what was opened, not of the path: nothing can be put in its place afterwards. A file of it is asked again, as
- * anything can be mounted over one (container runtimes hide some of theirs so). */
+/* Asked of what was opened, not of the path: nothing can be put in its place afterwards. A file of it is asked again,
+ * as anything can be mounted over one (container runtimes hide some of theirs so). */
 #include "kontain/base/proc.h"
 
 #include <errno.h>

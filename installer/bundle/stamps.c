@@ -47,8 +47,8 @@ uint64_t kt_stamp_settled(const struct stat *info)
 
 /* An inode's times are those of CLOCK_REALTIME_COARSE, which stands still for a tick (1 to 10 ms): what changes within
  * the tick of the last change shows nothing. Once that clock is later than the ctime, every change shows. (Since Linux
- * 6.13 a ctime that was asked for is never given again; it may then be up to one tick ahead of the coarse clock.) A time
- * without nanoseconds is likely one of a filesystem that has none. */
+ * 6.13 a ctime that was asked for is never given again; it may then be up to one tick ahead of the coarse clock.) A
+ * time without nanoseconds is likely one of a filesystem that has none. */
 bool kt_stamp_await_tick(const struct stat *info)
 {
 	struct timespec now, tick;

@@ -14,8 +14,9 @@ void kt_print_document(const struct kt_state *state);
 /* What is kept aside, a line each. */
 void kt_print_kept(const struct kt_state_kept *kept, const char *prefix);
 
-/* What a command other than status did: for -o json its document, {"kind": "CommandResult", "command", "dryRun", "changed",
- * "message", "items"}, whose items are begun before; the message alone else, unless quiet. Returns the exit status. */
+/* What a command other than status did: for -o json its document, {"kind": "CommandResult", "command", "dryRun",
+ * "changed", "message", "items"}, whose items are begun before; the message alone else, unless quiet. Returns the
+ * exit status. */
 struct kt_document;
 void kt_print_result_begin(struct kt_document *document);
 int kt_print_result(const struct kt_options *options, struct kt_document *document, const char *command,

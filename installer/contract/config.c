@@ -459,7 +459,8 @@ static int file_read(const char *path, struct kt_config_sources *sources, struct
 	return r < 0 ? kt_fail(err, -r, KT_REASON_CONFIG_INVALID, "%s", cause.text) : 0;
 }
 
-/* Neither what is hidden, as the folders are that a kubelet keeps beside the links of a ConfigMap, nor anything else. */
+/* Neither what is hidden, as the folders are that a kubelet keeps beside the links of a ConfigMap, nor anything
+ * else. */
 static int is_config_name(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);

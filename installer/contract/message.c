@@ -1,4 +1,5 @@
-/* The envelope between the processes, one form for all of it. A reader takes what its struct has room for and no more. */
+/* The envelope between the processes, one form for all of it. A reader takes what its struct has room for and no
+ * more. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -31,7 +31,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Install the kernel package that has kvm_amd or kvm_intel for the running kernel."},
 	[KT_REASON_MODULE_BLOCKED] =
 		{"ModuleBlocked", NODE, RETRY, TRANSIENT,
-		 .remedy = "Lift what the message names (a rule in modprobe.d, the kernel command line), or load the module by hand."},
+		 .remedy = "Lift what the message names (a rule in modprobe.d, the kernel command line), or load the module "
+			   "by hand."},
 	[KT_REASON_VIRTUALIZATION_DISABLED] =
 		{"VirtualizationDisabled", NODE, RETRY, TRANSIENT,
 		 .remedy = "Switch on AMD-V (SVM) or Intel VT-x in the firmware setup and start the machine again."},
@@ -87,10 +88,12 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	/* whose mode or policy it is, the bundle is not to blame */
 	[KT_REASON_EXEC_DENIED] =
 		{"ExecDenied", NODE, RETRY, TRANSIENT,
-		 .remedy = "Give others the right to enter the folder named in the message, or look at the log of the security module."},
+		 .remedy = "Give others the right to enter the folder named in the message, or look at the log of the "
+			   "security module."},
 	[KT_REASON_MKNOD_DENIED] =
 		{"MknodDenied", NODE, RETRY, TRANSIENT,
-		 .remedy = "Run the installer as root of the host with CAP_MKNOD: a user namespace or a container without mknod cannot run the proof."},
+		 .remedy = "Run the installer as root of the host with CAP_MKNOD: a user namespace or a container without "
+			   "mknod cannot run the proof."},
 	[KT_REASON_KM_DEVICE_FAILED] =
 		{"KmDeviceFailed", VERSION, RETRY,
 		 .remedy = "Read km's output in the message: guests run on this node, but not in the way that this km asks for."},
@@ -124,7 +127,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				     .remedy = "Use another bundle; a program under this km does not exit as it does elsewhere."},
 	[KT_REASON_RUNTIME_FAILED] =
 		{"RuntimeFailed", VERSION, RETRY,
-		 .remedy = "Correct the bundle's runtime/libc.so; static programs run under its km, those that need this libc do not."},
+		 .remedy = "Correct the bundle's runtime/libc.so; static programs run under its km, those that need this libc "
+			   "do not."},
 	[KT_REASON_SELF_TEST_FAILED] =
 		{"SelfTestFailed", VERSION, RETRY,
 		 .remedy = "Correct the bundle; the self-test that it brings along fails on this node."},
@@ -142,16 +146,19 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Give the store's folder to root and take write permission from group and others."},
 	[KT_REASON_STORE_UNSUPPORTED] =
 		{"StoreUnsupported", NODE, RETRY, TRANSIENT,
-		 .remedy = "Name a folder on a filesystem that can do what the message says in store.roots, or do as it says by hand."},
+		 .remedy = "Name a folder on a filesystem that can do what the message says in store.roots, or do as it says "
+			   "by hand."},
 	[KT_REASON_STORE_DAMAGED] =
 		{"StoreDamaged", RETRY, TRANSIENT,
 		 .remedy = "Find out what changed what the message names; the agent with its bundle, or install, lands it anew."},
 	[KT_REASON_STORE_FILE_LOST] =
 		{"StoreFileLost", RETRY, TRANSIENT,
-		 .remedy = "Find out what removed the file named in the message; the agent with its bundle, or install, lands it anew."},
+		 .remedy = "Find out what removed the file named in the message; the agent with its bundle, or install, lands "
+			   "it anew."},
 	[KT_REASON_STORE_FILE_CHANGED] =
 		{"StoreFileChanged", RETRY, TRANSIENT,
-		 .remedy = "Find out what wrote to the file named in the message; the agent with its bundle, or install, lands it anew."},
+		 .remedy = "Find out what wrote to the file named in the message; the agent with its bundle, or install, "
+			   "lands it anew."},
 	[KT_REASON_FOREIGN_INSTALLATION] =
 		{"ForeignInstallation", NODE, RETRY, TRANSIENT,
 		 .remedy = "Move away what another tool installed in the store's folder, or install with --force."},
@@ -163,7 +170,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				.remedy = "Look at the kernel log: if it has errors of this disk, replace the disk."},
 	[KT_REASON_ACCESS_DENIED] =
 		{"AccessDenied", NODE, RETRY, TRANSIENT,
-		 .remedy = "Look at the path named in the message for the immutable attribute (lsattr), and at the log of the security module."},
+		 .remedy = "Look at the path named in the message for the immutable attribute (lsattr), and at the log of the "
+			   "security module."},
 	[KT_REASON_LOCKED] = {"Locked", RETRY, TRANSIENT,
 			      .remedy = "Wait until the other installer on this node has ended, or end it."},
 	/* transient: it goes with the version that is in the way, and is known before a byte is copied */
@@ -185,9 +193,11 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				      .remedy = "Use an image that has a bundle in it, or name its folder with --bundle."},
 	[KT_REASON_BUNDLE_UNREADABLE] =
 		{"BundleUnreadable", SOURCE, RETRY, TRANSIENT,
-		 .remedy = "Look at the kernel log and the container runtime's log for what the image lies on; delete the pod to have it read anew."},
+		 .remedy = "Look at the kernel log and the container runtime's log for what the image lies on; delete the pod "
+			   "to have it read anew."},
 	/* transient: what is remembered is remembered by the manifest, and a folder that differs from it may be mended */
-	[KT_REASON_BUNDLE_INVALID] = {"BundleInvalid", VERSION, TRANSIENT, .remedy = "Pack the bundle again with kontain-pack."},
+	[KT_REASON_BUNDLE_INVALID] = {"BundleInvalid", VERSION, TRANSIENT, .remedy = "Pack the bundle again with "
+			   "kontain-pack."},
 	[KT_REASON_DIGEST_MISMATCH] =
 		{"DigestMismatch", SOURCE, RETRY, TRANSIENT,
 		 .remedy = "Pull or pack the bundle again; a file in it is not what its manifest says."},
@@ -215,10 +225,12 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Free memory on this node, or raise the memory limit of the container."},
 	[KT_REASON_PROCESS_LIMIT] =
 		{"ProcessLimit", NODE, RETRY, TRANSIENT,
-		 .remedy = "Find out what uses up the processes of this node, or raise the limit (pids cgroup, podPidsLimit, kernel.threads-max)."},
+		 .remedy = "Find out what uses up the processes of this node, or raise the limit (pids cgroup, podPidsLimit, "
+			   "kernel.threads-max)."},
 	[KT_REASON_JOB_KILLED] =
 		{"JobKilled", RETRY, TRANSIENT,
-		 .remedy = "Look at the kernel log for what killed it: most likely a lack of memory, then raise the container's memory limit."},
+		 .remedy = "Look at the kernel log for what killed it: most likely a lack of memory, then raise the "
+			   "container's memory limit."},
 	[KT_REASON_INTERNAL] = {"Internal", RETRY, TRANSIENT,
 				.remedy = "Report the message and the log of both containers as a bug."},
 };

@@ -1,6 +1,6 @@
-/* The one table of jobs: what this program runs as a process of its own, because it may hang or crash, or because it takes
- * rights that nothing else has. The agent asks the runner for them, a person's command starts them, a shell runs them by
- * name: one door. */
+/* The one table of jobs: what this program runs as a process of its own, because it may hang or crash, or because it
+ * takes rights that nothing else has. The agent asks the runner for them, a person's command starts them, a shell
+ * runs them by name: one door. */
 #ifndef KT_JOBS_JOBS_H
 #define KT_JOBS_JOBS_H
 
@@ -15,7 +15,8 @@ enum kt_job_kind {
 	KT_JOB_RUNNER,     /* a question that the runner answers itself */
 };
 
-/* What may be opened (Landlock). Who is confined cannot mount, nor can its children: a proof's view is made of mounts. */
+/* What may be opened (Landlock). Who is confined cannot mount, nor can its children: a proof's view is made of
+ * mounts. */
 enum kt_job_files {
 	KT_JOB_FILES_ALL,
 	KT_JOB_FILES_READ, /* reads all, writes nothing but devices */

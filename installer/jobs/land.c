@@ -19,10 +19,10 @@
 #include "root.h"
 #include "switch.h"
 
-/* A version that does not work here is remembered and taken away, as far as this landing brought it. One that met a cause
- * which may pass (a KVM that only emulates, a time-out), or that the agent tries again because it failed for the first
- * times, stays where it is, unseen: the next attempt copies nothing. What was refused before it was staged left nothing,
- * and a set of that name is another's. */
+/* A version that does not work here is remembered and taken away, as far as this landing brought it. One that met a
+ * cause which may pass (a KVM that only emulates, a time-out), or that the agent tries again because it failed for
+ * the first times, stays where it is, unseen: the next attempt copies nothing. What was refused before it was staged
+ * left nothing, and a set of that name is another's. */
 static void give_up(struct kt_store *store, const struct kt_inventory *before, const char *version,
 		    const struct kt_staged *staged, bool is_retried, const char *manifest_sha256,
 		    const struct kt_error *failure)

@@ -7,8 +7,8 @@
  *                                 ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
  *   a job      its row (jobs.h)   as the runner                 its row
  *
- * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what lies
- * in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
+ * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what
+ * lies in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
 #include "rights.h"
 
 #include <cap-ng.h>

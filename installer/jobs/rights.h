@@ -17,8 +17,8 @@ int kt_rights_runner(struct kt_error *err);
  * give out (adduser(8) ends at 59999). It owns the folder of its state and nothing else. */
 #define KT_AGENT_UID 65531
 
-/* Before the agent is that user: makes the folder of its state, or gives it one in which nothing but a state lies. A folder
- * with other files in it stays whose it is: AccessDenied, unless everybody may write there. */
+/* Before the agent is that user: makes the folder of its state, or gives it one in which nothing but a state lies. A
+ * folder with other files in it stays whose it is: AccessDenied, unless everybody may write there. */
 int kt_rights_state_folder(const char *state, struct kt_error *err);
 
 /* The agent: a user of its own, no capability, and only the system calls of a program that reads, waits and writes a

@@ -6,8 +6,8 @@
 #include "installer.h"
 #include "kontain/store/store.h"
 
-/* Chooses among --root, or the config's store.roots, and sets installer->root. In the resident agent the runner does, and
- * is asked (runner.h). */
+/* Chooses among --root, or the config's store.roots, and sets installer->root. In the resident agent the runner does,
+ * and is asked (runner.h). */
 void kt_root_choose(struct kt_installer *installer);
 
 /* Opens the chosen one, as kt_store_open does. */

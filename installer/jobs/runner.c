@@ -1,8 +1,8 @@
-/* Two pipes, a line each way (kontain/contract/message.h): what the agent can say is a job of the table, a version and a deadline.
- * Whoever took over the agent could have a job run at the wrong time, and nothing else: bundle, places and config are
- * those of the command line and of the config as it was read once, before the two were made; the root is the runner's
- * choice. A request is at most 256 printable bytes without nesting before any parser sees it, and an agent that asks for
- * anything else is not believed any further.
+/* Two pipes, a line each way (kontain/contract/message.h): what the agent can say is a job of the table, a version
+ * and a deadline. Whoever took over the agent could have a job run at the wrong time, and nothing else: bundle,
+ * places and config are those of the command line and of the config as it was read once, before the two were made;
+ * the root is the runner's choice. A request is at most 256 printable bytes without nesting before any parser sees
+ * it, and an agent that asks for anything else is not believed any further.
  *
  * The runner is the process that was started, so that it is PID 1 in a container: what a job leaves behind comes to it.
  * If either process exits, the other is killed (PDEATHSIG, SIGCHLD). */
@@ -46,8 +46,8 @@ static pid_t agent_pid;
 
 /* ---- the pipes ---- */
 
-/* Owned, with its newline; -EMSGSIZE when none ends within size. Nobody says a second thing before he has his answer, so
- * there is nothing behind it. */
+/* Owned, with its newline; -EMSGSIZE when none ends within size. Nobody says a second thing before he has his answer,
+ * so there is nothing behind it. */
 static int read_line(int fd, size_t size, char **ret_line, size_t *ret_size)
 {
 	KT_OWN(kt_free_mem) char *line = malloc(size);
@@ -265,8 +265,8 @@ static int serve_one(struct desk *desk)
 	return serve(desk, job, &request);
 }
 
-/* When the agent ends, so does the runner, in the middle of a job or not, with its status. Others are only reaped: what a
- * proof left behind; the job at hand is waited for where it was started. */
+/* When the agent ends, so does the runner, in the middle of a job or not, with its status. Others are only reaped:
+ * what a proof left behind; the job at hand is waited for where it was started. */
 static void child_ended(int number)
 {
 	int saved = errno;

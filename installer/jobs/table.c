@@ -7,8 +7,8 @@
 
 /* A store in a folder of odd modes. */
 #define READS CAN(DAC_OVERRIDE)
-/* The proof's mount view and its own device node; it runs as nobody, without capabilities, and is ended when its time is
- * over. */
+/* The proof's mount view and its own device node; it runs as nobody, without capabilities, and is ended when its time
+ * is over. */
 #define PROVES (CAN(SYS_ADMIN) | CAN(MKNOD) | CAN(SETUID) | CAN(SETGID) | CAN(SETPCAP) | CAN(KILL))
 /* fchmod of what another uid copied; whose processes run from a version: /host/proc/PID/exe. */
 #define KEEPS (CAN(FOWNER) | CAN(SYS_PTRACE))

@@ -10,8 +10,8 @@ int kt_tree_take(const char *path, struct kt_place *place, struct kt_error *err)
 /* A release tarball; compressed by gzip, xz, zstd, bzip2 or not at all. */
 int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err);
 
-/* Moves km's tools out of bin/, reads what was taken, and writes each component's list. The manifest gets the components,
- * lists and all, with the digest of their content as version. */
+/* Moves km's tools out of bin/, reads what was taken, and writes each component's list. The manifest gets the
+ * components, lists and all, with the digest of their content as version. */
 int kt_survey(struct kt_place *place, struct kt_manifest *manifest, struct kt_error *err);
 
 #endif

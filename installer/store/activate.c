@@ -68,7 +68,8 @@ int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct
 	return root_sync(store, err);
 }
 
-/* A folder where a pointer belongs: a container runtime makes one for a pod's hostPath, and then there is nothing in it. */
+/* A folder where a pointer belongs: a container runtime makes one for a pod's hostPath, and then there is nothing in
+ * it. */
 static int pointer_clear(const struct kt_store *store, const char *name, struct kt_error *err)
 {
 	struct stat info;

@@ -1,6 +1,7 @@
-/* .activated: which agent made the current version current. Two agents with different bundles on one root would undo each
- * other's work for ever: one that finds its own activation undone by another that still lives leaves it so (agent/plan.c).
- * One line: version, name of the host or pod, process, when that process started (clock ticks since boot), boot. */
+/* .activated: which agent made the current version current. Two agents with different bundles on one root would undo
+ * each other's work for ever: one that finds its own activation undone by another that still lives leaves it so
+ * (agent/plan.c). One line: version, name of the host or pod, process, when that process started (clock ticks since
+ * boot), boot. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

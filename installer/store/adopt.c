@@ -1,4 +1,5 @@
-/* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their place.
+/* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their
+ * place.
  *
  * Order, each step safe to run again:
  *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept, the filesystem able to
@@ -9,7 +10,8 @@
  *   current -> the set, synced; links where no folder is
  *   each folder exchanged for its link (RENAME_EXCHANGE, synced): its name leads to the same content before and after
  *   the old folders, kept aside by now (door.h), are removed, each once nobody uses it
- * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the same. */
+ * A crash before current leaves the folders as they were; one after it leaves folders and links that lead to the
+ * same. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Setting another's installation aside, for an operator who says --force. Nothing is deleted: each entry is renamed into
- * a new directory beside the root, and the root itself stays what running pods have mounted. */
+/* Setting another's installation aside, for an operator who says --force. Nothing is deleted: each entry is renamed
+ * into a new directory beside the root, and the root itself stays what running pods have mounted. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,7 +32,8 @@ static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
 	       !S_ISLNK(info.st_mode);
 }
 
-/* Before the first is moved: could each? The root may be a filesystem of its own, or lie in an overlay's lower layer. */
+/* Before the first is moved: could each? The root may be a filesystem of its own, or lie in an overlay's lower
+ * layer. */
 static int movable_visit(void *context, int dir, const char *name)
 {
 	struct aside *aside = context;

@@ -11,6 +11,7 @@
 struct kt_verifier {
 	pid_t pid;
 	int wake;                      /* owned: eventfd(2), a count of files that the child may read */
+	bool is_lost;                  /* a file was not counted */
 	struct kt_verifier_word *word; /* owned: shared with the child */
 };
 
@@ -22,8 +23,8 @@ void kt_stamps_free(uint64_t *stamps, size_t count);
 /* tree: directory that the files are written below; list: what they are; stamps: one a file. All are borrowed. */
 int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps, struct kt_verifier *ret_verifier,
 		      struct kt_error *err);
-/* The next file of the list is written (links are passed over). Never fails: a verifier that is gone is found out at the
- * end. */
+/* The next file of the list is written (links are passed over). Never fails: a verifier that is gone is found out at
+ * the end. */
 void kt_verifier_offer(struct kt_verifier *verifier);
 /* After the last file: waits for the answer: 0, DigestMismatch, or why it could not tell. */
 int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err);
@@ -40,8 +41,8 @@ struct kt_copy {
 /* Tells progress, if anybody listens. */
 void kt_copy_tell(const struct kt_copy *copy);
 
-/* Copies files and links from source to tree (both borrowed), verified when it returns 0; nothing is synced, but write-back
- * has begun. `what` names the source in texts; stamps from kt_stamps_new, one a file,
+/* Copies files and links from source to tree (both borrowed), verified when it returns 0; nothing is synced, but
+ * write-back has begun. `what` names the source in texts; stamps from kt_stamps_new, one a file,
  * or NULL. */
 int kt_copy_files(int source, int tree, const char *what, const struct kt_filelist *list, uint64_t *stamps,
 		  struct kt_copy *copy, struct kt_error *err);

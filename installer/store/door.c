@@ -230,8 +230,8 @@ static int replace_in_two_steps(const struct kt_store *store, const char *partia
 	return r;
 }
 
-/* The new one first gets the name under which the old one is to be kept: so there is no moment in which the old one has a
- * name that the next start may sweep. */
+/* The new one first gets the name under which the old one is to be kept: so there is no moment in which the old one
+ * has a name that the next start may sweep. */
 static int replace(const struct kt_store *store, const char *partial, const char *place, int parent, const char *name,
 		   struct kt_error *err)
 {

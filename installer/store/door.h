@@ -1,16 +1,16 @@
 /* The one door: whatever leaves the store, or gives its place to another, goes through here.
  *
  * It leaves its place by one rename to .kept-<n>-<place> in the root, synced, so that it is there whole or not at all.
- * Only then is asked who uses it, as nobody can come to it by name any more; who has it keeps all of it, bytes, modes and
- * inodes, until a later round finds that nobody does. What nobody uses is removed at once. */
+ * Only then is asked who uses it, as nobody can come to it by name any more; who has it keeps all of it, bytes, modes
+ * and inodes, until a later round finds that nobody does. What nobody uses is removed at once. */
 #ifndef KT_STORE_DOOR_H
 #define KT_STORE_DOOR_H
 
 #include "layout.h"
 
-/* Takes a path out of its place; a missing one is 0. It is removed by the next kt_store_clear. Where the filesystem cannot
- * rename it (EXDEV: the lower layer of an overlay), it is removed where it lies, what makes it be there first: then InUse
- * while anybody uses it, unless is_forced. */
+/* Takes a path out of its place; a missing one is 0. It is removed by the next kt_store_clear. Where the filesystem
+ * cannot rename it (EXDEV: the lower layer of an overlay), it is removed where it lies, what makes it be there first:
+ * then InUse while anybody uses it, unless is_forced. */
 int kt_store_retire(const struct kt_store *store, const char *path, bool is_forced, struct kt_error *err);
 
 /* Puts a synced partial into its place and syncs both directories. What lies there already is exchanged, and kept or
@@ -24,8 +24,8 @@ int kt_store_can_publish(const struct kt_store *store, const char *place, struct
 int kt_store_exchange_link(const struct kt_store *store, const char *name, const char *target, struct kt_error *err);
 int kt_store_can_exchange(const struct kt_store *store, const char *name, struct kt_error *err);
 
-/* Removes what was taken out of its place and is used by nobody. What stays, and by whom, is told (ret_kept may be NULL).
- * Lock held. */
+/* Removes what was taken out of its place and is used by nobody. What stays, and by whom, is told (ret_kept may be
+ * NULL). Lock held. */
 int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
 /* The same by users that were found just now; NULL: whoever uses it. */
 int kt_store_clear_unused(const struct kt_store *store, const struct kt_users *users, struct kt_state_kept *ret_kept,

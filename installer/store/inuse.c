@@ -3,15 +3,15 @@
  * A process holds a version by its program, its root, its working directory, a mapped or an open file, or because its
  * mount namespace has a part of the version mounted. Processes come and go while we look: one that vanishes holds
  * nothing. One that we may not look into is believed to hold everything when it is called km, and is not counted
- * otherwise: it could be any of the host's. The kernel is asked not to go to a server or a FUSE daemon for what it tells
- * of an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
+ * otherwise: it could be any of the host's. The kernel is asked not to go to a server or a FUSE daemon for what it
+ * tells of an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
  *
- * A mount of the root itself, or of versions/ whole, holds no version, as it follows a switch; but it holds that folder,
- * which an uninstall must not take from under it.
+ * A mount of the root itself, or of versions/ whole, holds no version, as it follows a switch; but it holds that
+ * folder, which an uninstall must not take from under it.
  *
- * Our own processes hold nothing: who runs from the same program file (device and inode) as we do, and what that started,
- * as a proof starts km. They read for a moment and lose nothing when a name goes. An installer of another image is another
- * file: it counts while it reads. */
+ * Our own processes hold nothing: who runs from the same program file (device and inode) as we do, and what that
+ * started, as a proof starts km. They read for a moment and lose nothing when a name goes. An installer of another
+ * image is another file: it counts while it reads. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>

@@ -47,9 +47,9 @@ void kt_places_done(struct kt_places *places); /* for KT_OWN */
 
 /* The place that holds this inode; NULL for none. device: major:minor in text. */
 const char *kt_places_find(const struct kt_places *places, const char *device, uint64_t inode);
-/* The place that a mount, the index-th of its table, holds; NULL for none. A mount of the root, of sets/, versions/ or a
- * component's folder there holds that folder: ".", "sets", "versions", "versions/km"; of anything else below the root, ".".
- * What was removed is in the store no more. */
+/* The place that a mount, the index-th of its table, holds; NULL for none. A mount of the root, of sets/, versions/
+ * or a component's folder there holds that folder: ".", "sets", "versions", "versions/km"; of anything else below the
+ * root, ".". What was removed is in the store no more. */
 const char *kt_places_of_mount(const struct kt_places *places, const struct kt_mounts *mounts, size_t index);
 /* The place below which this process's mount table has something mounted at `point`; NULL for none. */
 const char *kt_places_below(const struct kt_places *places, const char *point);

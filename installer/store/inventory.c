@@ -16,7 +16,8 @@
 #include "set.h"
 #include "takeover.h"
 
-/* Of what changed since it was seen, read at once in one look: more than any km, and no tick's worth of a large tree. */
+/* Of what changed since it was seen, read at once in one look: more than any km, and no tick's worth of a large
+ * tree. */
 #define READ_MAX_BYTES (64 * 1024 * 1024)
 
 static int sets_visit(void *context, int dir, const char *version)

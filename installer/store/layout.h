@@ -31,7 +31,8 @@
 
 /* "versions/km/0.10.3": what is renamed into place. */
 void kt_place_version(const char *component, const char *version, char ret_place[KT_PLACE_MAX]);
-/* "versions/km/0.10.3/bin": the component's files. Only km has a folder of its own inside, so that bin/ can be a link. */
+/* "versions/km/0.10.3/bin": the component's files. Only km has a folder of its own inside, so that bin/ can be a
+ * link. */
 void kt_place_files(const char *component, const char *version, char ret_place[KT_PLACE_MAX]);
 /* "bin" below km's version, "." below the others'. */
 const char *kt_place_inside(const char *component);

@@ -1,8 +1,9 @@
 /* One installer at a time in a store.
  *
- * The lock is flock(2) of the folder above the root. Pods are given the root or what is below it: a payload that holds a
- * lock on something of its own mounts must not keep a node from its upgrade. No file is made for it, so there is none to be
- * removed by an uninstall, and the folder may be read-only. Two stores in one folder wait for each other. */
+ * The lock is flock(2) of the folder above the root. Pods are given the root or what is below it: a payload that
+ * holds a lock on something of its own mounts must not keep a node from its upgrade. No file is made for it, so there
+ * is none to be removed by an uninstall, and the folder may be read-only. Two stores in one folder wait for each
+ * other. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -195,7 +195,8 @@ static bool join_below(const char *root, const char *point, const char *path, ch
 	return true;
 }
 
-/* "8:1 /opt/kontain": device and path, in its filesystem, of the folder on which a mount lies; "" when that is not told. */
+/* "8:1 /opt/kontain": device and path, in its filesystem, of the folder on which a mount lies; "" when that is not
+ * told. */
 static void above_find(const struct kt_mounts *mounts, size_t index, char *ret_above, size_t size)
 {
 	const struct kt_mount_line *mount = &mounts->lines[index];

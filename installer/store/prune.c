@@ -1,10 +1,10 @@
 /* Taking versions away: a set first, then what no set names any more.
  *
- * A set vanishes by a rename before its content goes (door.c), so it is there whole or not at all; a component goes only
- * when no set that is left names it, read from the links themselves. A component that a crash left without a set is found
- * by the next prune. What somebody holds stays where it is (inuse.c says who), and so does a set without which the held
- * component could not be reached again. Nobody is asked before there is something to remove: on most nodes and days there
- * is not. */
+ * A set vanishes by a rename before its content goes (door.c), so it is there whole or not at all; a component goes
+ * only when no set that is left names it, read from the links themselves. A component that a crash left without a set
+ * is found by the next prune. What somebody holds stays where it is (inuse.c says who), and so does a set without
+ * which the held component could not be reached again. Nobody is asked before there is something to remove: on most
+ * nodes and days there is not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -252,7 +252,8 @@ static int holder_visit(void *context, const char *component, const char *versio
 	return is_held(&holder->keep->asked, place, &holder->user, holder->keep->err);
 }
 
-/* Who holds the set itself, or a component of it that neither the current nor the previous set has too: 1, 0, -errno. */
+/* Who holds the set itself, or a component of it that neither the current nor the previous set has too: 1, 0,
+ * -errno. */
 static int find_holder(struct keep *keep, const char *version, const struct kt_user **ret_user)
 {
 	struct holder holder = {.keep = keep};
@@ -332,8 +333,8 @@ static int keep_visit(void *context, int dir, const char *version)
 	return keep->how->is_dry_run ? 0 : kt_store_retire(keep->store, place, false, keep->err);
 }
 
-/* A set without its manifest is not there: what a crash left, or a runtime made for a pod's hostPath. Yet its links would
- * keep components from going. */
+/* A set without its manifest is not there: what a crash left, or a runtime made for a pod's hostPath. Yet its links
+ * would keep components from going. */
 static int remnant_visit(void *context, int dir, const char *version)
 {
 	struct keep *keep = context;

@@ -1,6 +1,6 @@
 /* What is known of the trees that lie here: .seen-<part>-<version> in the root, one for each component's version, and
- * ("set") one for each set, which says no more than its manifest's digest. Written by a landing, which knows what it wrote
- * and read back, and by a verification. */
+ * ("set") one for each set, which says no more than its manifest's digest. Written by a landing, which knows what it
+ * wrote and read back, and by a verification. */
 #ifndef KT_STORE_SEEN_H
 #define KT_STORE_SEEN_H
 

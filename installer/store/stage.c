@@ -7,8 +7,8 @@
  * Order: sweep, take over an earlier layout, put owners and modes right, look, room, copy and read back each missing
  * component, write the set, ELF contract over what is new, sync the tree, rename each component into versions/ (both
  * directories synced), rename the set into sets/ (both directories synced), note what all of it looks like. The set's
- * links name versions that are durable by then, and what the contract refuses leaves nothing behind. (A km that takes the
- * place of one of the same name comes after the set, which brings the link to its tools.)
+ * links name versions that are durable by then, and what the contract refuses leaves nothing behind. (A km that takes
+ * the place of one of the same name comes after the set, which brings the link to its tools.)
  *
  * Whatever can refuse does so before the first byte is written where it can be known by then: another content under a
  * version that is there, too little room. */
@@ -60,8 +60,8 @@ static void landing_done(struct landing *landing)
 
 /* ---- what is there ---- */
 
-/* A version of that name, with a list that is another's. Damage, or another content? What is another content is whole by
- * its own list. */
+/* A version of that name, with a list that is another's. Damage, or another content? What is another content is whole
+ * by its own list. */
 static bool is_conflict(const struct kt_component *component, const struct kt_seen *seen, int dir,
 			const struct kt_filelist *list)
 {
@@ -227,8 +227,8 @@ static void fds_close(int (*fds)[KT_COMPONENT_MAX])
 		kt_close_fd(&(*fds)[i]);
 }
 
-/* The contract holds of what was written, before any of it gets its name. What is there and kept it among the same paths
- * and links keeps it still. */
+/* The contract holds of what was written, before any of it gets its name. What is there and kept it among the same
+ * paths and links keeps it still. */
 static int contract_check(struct landing *landing, struct kt_error *err)
 {
 	const struct kt_manifest *manifest = &landing->bundle->manifest;

@@ -1,7 +1,7 @@
 /* Taking everything back. What pods see goes first, so that nobody starts from a tree that is going; the mark that the
  * root is ours goes last, so that a crash anywhere leaves something that a second run still takes for ours. What we did
- * not make stays and is named. A folder that somebody has mounted stays, empty: whoever mounted it sees what is installed
- * in it next, which he never would in another of the same name. */
+ * not make stays and is named. A folder that somebody has mounted stays, empty: whoever mounted it sees what is
+ * installed in it next, which he never would in another of the same name. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -103,8 +103,8 @@ static int skeletons_remove(const struct kt_store *store, bool is_forced, struct
 	return r;
 }
 
-/* What was taken out of its place just now, and before. ret_users: who is there now that nobody finds anything any more; by
- * force it is removed all the same, and where nobody can be asked. */
+/* What was taken out of its place just now, and before. ret_users: who is there now that nobody finds anything any
+ * more; by force it is removed all the same, and where nobody can be asked. */
 static int all_clear(const struct kt_store *store, bool is_forced, struct kt_users *ret_users, struct kt_error *err)
 {
 	struct kt_state_kept kept = {.count = 0};

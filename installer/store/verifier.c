@@ -84,8 +84,8 @@ static void serve(struct check *check, int wake, struct kt_verifier_word *word)
 	__atomic_store_n(&word->is_answer, true, __ATOMIC_RELEASE);
 }
 
-/* Keeps two descriptors and none of its maker's others: not the store's lock, which a child that outlives a killed parent
- * for a moment would hold. */
+/* Keeps two descriptors and none of its maker's others: not the store's lock, which a child that outlives a killed
+ * parent for a moment would hold. */
 static bool descriptors_keep(int *tree, int *wake)
 {
 	int trees = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END), wakes = fcntl(*wake, F_DUPFD_CLOEXEC, CHILD_FDS_END);
@@ -139,8 +139,12 @@ void kt_verifier_offer(struct kt_verifier *verifier)
 {
 	const uint64_t one = 1;
 
-	while (write(verifier->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	ssize_t put;
+
+	do
+		put = write(verifier->wake, &one, sizeof(one));
+	while (put < 0 && errno == EINTR);
+	verifier->is_lost = verifier->is_lost || put < 0;
 }
 
 static void child_reap(struct kt_verifier *verifier)
@@ -154,7 +158,12 @@ int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err)
 {
 	const struct kt_verifier_word *word = verifier->word;
 
+	if (verifier->is_lost) /* it would wait for ever for what it was not told */
+		(void)kill(verifier->pid, SIGKILL);
 	child_reap(verifier);
+	if (verifier->is_lost)
+		return kt_fail(err, EIO, KT_REASON_IO_ERROR,
+			       "cannot tell the process that reads back what was written");
 	if (!__atomic_load_n(&word->is_answer, __ATOMIC_ACQUIRE))
 		return kt_fail(err, EIO, KT_REASON_JOB_KILLED,
 			       "the process that reads back what was written was killed");

@@ -1,6 +1,6 @@
-/* The deep check: every byte of a set against its lists, and the ELF contract over it. What was right, and what was not,
- * is noted with the stamp that it was read under (treecheck.h). It reads in this process and one file after the other: who
- * wants it in the background runs it in a process of its own, at idle priority. */
+/* The deep check: every byte of a set against its lists, and the ELF contract over it. What was right, and what was
+ * not, is noted with the stamp that it was read under (treecheck.h). It reads in this process and one file after the
+ * other: who wants it in the background runs it in a process of its own, at idle priority. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -31,9 +31,11 @@ def put(content, at, form, value):
 
 def segment(content, kind):
     """Where the first program header of that kind is."""
-    start, size, count = (struct.unpack_from('<Q', content, E_PHOFF)[0], struct.unpack_from('<H', content, E_PHENTSIZE)[0],
+    start, size, count = (struct.unpack_from('<Q', content, E_PHOFF)[0], struct.unpack_from('<H', content,
+        E_PHENTSIZE)[0],
                           struct.unpack_from('<H', content, E_PHNUM)[0])
-    return next(at for at in range(start, start + size * count, size) if struct.unpack_from('<I', content, at)[0] == kind)
+    return next(at for at in range(start, start + size * count, size) if struct.unpack_from('<I', content,
+        at)[0] == kind)
 
 
 def segment_put(content, kind, field, form, value):
@@ -114,8 +116,10 @@ ROWS = (
     # overlapping
     ('headers-in-the-header', 'lib/x.so', 'overlap the file header', lambda: put(library(), E_PHOFF, 'Q', 8)),
     ('segments-overlap', 'lib/x.so', 'overlap', overlapping),
-    ('segment-wraps', 'lib/x.so', 'beyond the end', lambda: segment_put(library(), PT_LOAD, P_FILESZ, 'Q', (1 << 64) - 8)),
-    ('segment-in-no-memory', 'lib/x.so', 'larger than its memory', lambda: segment_put(library(), PT_LOAD, P_MEMSZ, 'Q', 1)),
+    ('segment-wraps', 'lib/x.so', 'beyond the end', lambda: segment_put(library(), PT_LOAD, P_FILESZ, 'Q',
+        (1 << 64) - 8)),
+    ('segment-in-no-memory', 'lib/x.so', 'larger than its memory', lambda: segment_put(library(), PT_LOAD, P_MEMSZ,
+        'Q', 1)),
     ('segment-behind', 'lib/x.so', 'beyond the end', lambda: segment_put(library(), PT_LOAD, P_OFFSET, 'Q', 1 << 40)),
     ('segment-askew', 'lib/x.so', 'aligned', lambda: segment_put(library(), PT_LOAD, P_ALIGN, 'Q', 4097)),
     # counted wrong
@@ -126,7 +130,8 @@ ROWS = (
     # the dynamic section
     ('dynamic-elsewhere', 'lib/x.so', 'not where it is in the file', lambda: segment_put(
         library(), PT_DYNAMIC, P_VADDR, 'Q', 0)),
-    ('dynamic-behind', 'lib/x.so', 'dynamic section', lambda: segment_put(library(), PT_DYNAMIC, P_OFFSET, 'Q', 1 << 40)),
+    ('dynamic-behind', 'lib/x.so', 'dynamic section', lambda: segment_put(library(), PT_DYNAMIC, P_OFFSET, 'Q',
+        1 << 40)),
     ('dynamic-without-end', 'lib/x.so', 'no end', lambda: segment_put(library(), PT_DYNAMIC, P_FILESZ, 'Q', 16)),
     ('names-behind', 'lib/x.so', 'RUNPATH', lambda: dynamic_put(runpath('/opt/kontain/lib'), DT_RUNPATH, 1 << 32)),
     ('names-without-table', 'lib/x.so', 'RUNPATH', lambda: dynamic_put(

@@ -9,7 +9,8 @@ TRACE, HOST, PROGRAM = sys.argv[1:4]
 FOLDERS = {HOST, f'{HOST}/', f'{HOST}/proc', f'{HOST}/sys', f'{HOST}/dev', f'{HOST}/opt/kontain'}
 # What libkmod is given: it takes names alone, reads data, and has its install commands refused.
 KMOD = tuple(f'{HOST}/{place}' for place in (
-    'lib/modules', 'usr/lib/modules', 'etc/modprobe.d', 'run/modprobe.d', 'usr/local/lib/modprobe.d', 'usr/lib/modprobe.d',
+    'lib/modules', 'usr/lib/modules', 'etc/modprobe.d', 'run/modprobe.d', 'usr/local/lib/modprobe.d',
+        'usr/lib/modprobe.d',
     'lib/modprobe.d', 'sys/module', 'sys/kernel', 'proc/cmdline', 'proc/modules'))
 OPEN = re.compile(r'(?:open|openat|openat2|execve|execveat)\((?:\w+(?:<[^>]*>)?, )?"([^"]*)", ?(.*)')
 CODE = re.compile(r'mmap\([^,]*, [^,]*, ([A-Z_|]*), [^,]*, \d+<([^>]*)>')

@@ -5,8 +5,9 @@
  *   CALL       a name of the table below, or a number
  *   ARGUMENT   a number; @TEXT or %HEX: the address of that text, or of those bytes, in the process
  *
- * The process is stopped by ptrace while it waits in a system call, so that `syscall` is the instruction behind it. Texts
- * lie below its stack's red zone while the call is made. Ends 0, 2 on trouble, 3 when the process was not waiting. */
+ * The process is stopped by ptrace while it waits in a system call, so that `syscall` is the instruction behind it.
+ * Texts lie below its stack's red zone while the call is made. Ends 0, 2 on trouble, 3 when the process was not
+ * waiting. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>

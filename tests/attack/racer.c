@@ -1,12 +1,14 @@
 /* Changes what another program is at work on until SIGTERM; then puts all back and prints how often it did:
  *
  *   kt-attack-racer swap PAUSE LINKS OUTSIDE ROOT PATH...
- *           each PATH below ROOT becomes a link to OUTSIDE and itself again (RENAME_EXCHANGE), and is left alone for PAUSE
+ *           each PATH below ROOT becomes a link to OUTSIDE and itself again (RENAME_EXCHANGE), and is left alone for
+ * PAUSE
  *           microseconds; LINKS is a folder for the links meanwhile
  *   kt-attack-racer exchange ONE OTHER      two files change places
  *   kt-attack-racer flip FILE OFFSET        a byte of it is another, and itself again
  *
- * It waits some microseconds between two steps: for the other to come by, and to leave a core to whoever else is here. */
+ * It waits some microseconds between two steps: for the other to come by, and to leave a core to whoever else is
+ * here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

@@ -1,5 +1,5 @@
-/* kt-store-noflags COMMAND...: runs it where renameat2(2) takes no flags, as zfs before 2.2 and some FUSE servers take none:
- * EINVAL. A seccomp filter answers in the filesystem's place. */
+/* kt-store-noflags COMMAND...: runs it where renameat2(2) takes no flags, as zfs before 2.2 and some FUSE servers
+ * take none: EINVAL. A seccomp filter answers in the filesystem's place. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>

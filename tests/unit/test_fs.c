@@ -212,7 +212,8 @@ static void test_replace_file(void **state)
 	assert_false(kt_fs_exists(place->dir, ".partial-dir"));
 }
 
-/* A disk that takes only a part: the old file stays, the temporary goes. RLIMIT_FSIZE makes write(2) short, then EFBIG. */
+/* A disk that takes only a part: the old file stays, the temporary goes. RLIMIT_FSIZE makes write(2) short, then
+ * EFBIG. */
 static void test_short_write_keeps_the_old(void **state)
 {
 	struct place *place = *state;
@@ -378,7 +379,8 @@ static int flags_refuse(int code)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) | prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-/* The same answers with flags and without, but for the exchange, which is not to be had. Its number says what was wrong. */
+/* The same answers with flags and without, but for the exchange, which is not to be had. Its number says what was
+ * wrong. */
 static int renames_try(int dir, int exchange)
 {
 	struct stat a, b;

@@ -48,7 +48,8 @@ static void test_unknown_numbers_and_names(void **state)
 	assert_int_equal(kt_reason_find("ready"), KT_REASON_COUNT);
 }
 
-/* A bundle is remembered as failed only for what the bundle itself did; the node's own causes never count against it. */
+/* A bundle is remembered as failed only for what the bundle itself did; the node's own causes never count against
+ * it. */
 static void test_what_is_remembered(void **state)
 {
 	(void)state;

@@ -1,6 +1,7 @@
 /* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
 /* What is found of children that stay. A process held in the kernel cannot be had at will; the stand-in is one whose
- * tracer does not let it finish its exit (PTRACE_O_TRACEEXIT): killed like the real one, and there until it is let go. */
+ * tracer does not let it finish its exit (PTRACE_O_TRACEEXIT): killed like the real one, and there until it is let
+ * go. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -18,7 +18,8 @@
 #include "kontain/base/own.h"
 #include "kontain/bundle/treecheck.h"
 
-/* A tree as it lies in the store: what belongs to a component is below bin/, and one file beside it is the tree's own. */
+/* A tree as it lies in the store: what belongs to a component is below bin/, and one file beside it is the tree's
+ * own. */
 struct place {
 	int dir; /* owned */
 	char path[32];

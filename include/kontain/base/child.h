@@ -37,9 +37,9 @@ struct kt_child_result {
 int kt_child_run(const struct kt_child_spec *spec, struct kt_child_result *ret_result, struct kt_error *err);
 void kt_child_result_done(struct kt_child_result *result);
 
-/* Starts what goes on beside us: no deadline, its output is dropped, its errors go to our stderr. It dies with us; whoever
- * started it buries it with waitpid(2). *ret_pidfd is owned: readable when it has ended. spec's timeout_ms, output_max and
- * passes_errors mean nothing here. */
+/* Starts what goes on beside us: no deadline, its output is dropped, its errors go to our stderr. It dies with us;
+ * whoever started it buries it with waitpid(2). *ret_pidfd is owned: readable when it has ended. spec's timeout_ms,
+ * output_max and passes_errors mean nothing here. */
 int kt_child_start(const struct kt_child_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct kt_error *err);
 
 #endif

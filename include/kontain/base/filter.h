@@ -52,7 +52,8 @@ extern const struct kt_filter_table kt_filter_plain;
 extern const struct kt_filter_table kt_filter_sanitizer;
 
 /* What no table names gets ENOSYS: the answer of a kernel that has no such call, which every library has a way around.
- * clone3 is among it (its flags lie in memory, where a filter cannot look), and so the C library falls back to clone. */
+ * clone3 is among it (its flags lie in memory, where a filter cannot look), and so the C library falls back to
+ * clone. */
 int kt_filter_allow_only(const struct kt_filter_table *const tables[], size_t count, struct kt_error *err);
 
 /* What a table names gets EPERM, all else is allowed. */

@@ -17,9 +17,10 @@
  * caller knows what the path is). */
 int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode);
 
-/* Opens a regular file for reading, looked at before it is opened: what a device node does when it is opened (a watchdog
- * starts, a tape rewinds), or how long a FIFO waits, is never found out. dir may be AT_FDCWD: then path is used as open(2)
- * would. Returns an owned descriptor or -errno: -EISDIR for a directory, -EINVAL for what is not a file. */
+/* Opens a regular file for reading, looked at before it is opened: what a device node does when it is opened (a
+ * watchdog starts, a tape rewinds), or how long a FIFO waits, is never found out. dir may be AT_FDCWD: then path is
+ * used as open(2) would. Returns an owned descriptor or -errno: -EISDIR for a directory, -EINVAL for what is not a
+ * file. */
 int kt_fs_open_file(int dir, const char *path, struct stat *ret_info);
 
 /* Opens the directory that holds `path` beneath dir and points *ret_name (into path) at the last
@@ -56,9 +57,9 @@ int kt_fs_rename_new(int dir, const char *name, int to_dir, const char *to);
 /* Exchanges two names in one step; -EOPNOTSUPP where that cannot be had (as above). */
 int kt_fs_exchange(int dir, const char *name, int other_dir, const char *other);
 
-/* Could this directory be renamed? Asked of the filesystem by a rename that no filesystem may do: to `taken`, a directory
- * that is not empty (rename(2)). 0, or why not: -EXDEV (of an overlay's lower layer, another filesystem), -EBUSY (a mount
- * point) ... Nothing is changed. What is no directory is 0. */
+/* Could this directory be renamed? Asked of the filesystem by a rename that no filesystem may do: to `taken`, a
+ * directory that is not empty (rename(2)). 0, or why not: -EXDEV (of an overlay's lower layer, another filesystem),
+ * -EBUSY (a mount point) ... Nothing is changed. What is no directory is 0. */
 int kt_fs_can_move(int dir, const char *name, int to_dir, const char *taken);
 
 /* mkdir -p beneath dir, 0755 each. Existing directories are fine. */

@@ -22,7 +22,8 @@ static inline size_t kt_utf8_length(const char *text)
 	return length;
 }
 
-/* Makes one line of valid text of what others wrote: a byte that is no UTF-8 becomes '?', a control character a blank. */
+/* Makes one line of valid text of what others wrote: a byte that is no UTF-8 becomes '?', a control character a
+ * blank. */
 static inline void kt_utf8_one_line(char *text)
 {
 	for (char *c = text; *c;) {

@@ -36,8 +36,8 @@ int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struc
 /* A hash of inode, mtime, ctime, size, mode and owner, as fstatat(AT_SYMLINK_NOFOLLOW) shows them; never KT_STAMP_NONE.
  * Whoever edits a file in place and sets its mtime back is seen by the ctime, which nobody can set. */
 uint64_t kt_stamp(const struct stat *info);
-/* KT_STAMP_NONE when it changed so little before that it could change again unseen: within 2 s, as the coarsest times of
- * a filesystem that a store may lie on are whole seconds (ext4 with inodes of 128 bytes). */
+/* KT_STAMP_NONE when it changed so little before that it could change again unseen: within 2 s, as the coarsest times
+ * of a filesystem that a store may lie on are whole seconds (ext4 with inodes of 128 bytes). */
 uint64_t kt_stamp_settled(const struct stat *info);
 /* The same for what this process made itself, under a name that nobody else knows: no write is under way then, so one
  * tick of the clock that the kernel takes its times from (CLOCK_REALTIME_COARSE) is enough, and is waited for here.
@@ -152,8 +152,8 @@ int kt_tree_mend(const struct kt_tree *tree, const struct kt_difference *differe
 
 /* ---- making a list ---- */
 
-/* Of the tree below dir, which is the component's folder (of the extras the bundle's: what other components have is left
- * out). Without reads_content every digest is 0, for a look at names and kinds. An empty tree has no files. */
+/* Of the tree below dir, which is the component's folder (of the extras the bundle's: what other components have is
+ * left out). Without reads_content every digest is 0, for a look at names and kinds. An empty tree has no files. */
 /* A link that leads out of the tree is told to left_out and is no part of the list; without left_out it is refused. */
 typedef void kt_tree_left_out(void *context, const char *path, const char *how);
 int kt_tree_scan(int dir, const char *component, bool reads_content, kt_tree_left_out *left_out, void *context,

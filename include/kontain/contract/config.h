@@ -39,8 +39,8 @@ int kt_config_parse(const char *bytes, size_t size, const char *source, struct k
 /* Owned: a document of one line that kt_config_parse reads as this config; NULL when memory is gone. */
 char *kt_config_print(const struct kt_config *config);
 
-/* What a config is read from: a file, or a folder: then its files *.yaml by name, each on top of those before it, so that a
- * change of one key is a file of one key. */
+/* What a config is read from: a file, or a folder: then its files *.yaml by name, each on top of those before it, so
+ * that a change of one key is a file of one key. */
 struct kt_config_source {
 	char *path;  /* owned */
 	char *bytes; /* owned */

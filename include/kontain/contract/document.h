@@ -1,5 +1,5 @@
-/* A document that a command prints with -o json: {"apiVersion", "kind", what is set}. One that ran out of memory on the way
- * prints as NULL, so that nothing between needs a check. */
+/* A document that a command prints with -o json: {"apiVersion", "kind", what is set}. One that ran out of memory on
+ * the way prints as NULL, so that nothing between needs a check. */
 #ifndef KONTAIN_DOCUMENT_H
 #define KONTAIN_DOCUMENT_H
 

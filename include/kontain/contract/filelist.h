@@ -3,8 +3,8 @@
  *   f<TAB>0755<TAB>2959872<TAB><64 hexadecimal digits><TAB>km
  *   l<TAB>-<TAB>-<TAB><target><TAB><path>
  *
- * No header and no trailer: that it is complete is said by its SHA-256, which is the component's digest. Directories are
- * implied by paths. In a bundle it is <component>.files, in the store .files of the component's version. */
+ * No header and no trailer: that it is complete is said by its SHA-256, which is the component's digest. Directories
+ * are implied by paths. In a bundle it is <component>.files, in the store .files of the component's version. */
 #ifndef KONTAIN_FILELIST_H
 #define KONTAIN_FILELIST_H
 

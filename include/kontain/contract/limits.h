@@ -1,7 +1,8 @@
 /* What a bundle may be, in one place. The pod's installer container has 256Mi (manifests/base/daemonset.yaml), and a
  * landing child holds one bundle's lists at once:
- *   32 MiB of lists, 5 MiB of structs and order (52 bytes a file), and one list printed again: 70 MiB at the very worst,
- * beside the agent's and runner's few. tests/store/memory lands a bundle of 100,000 files in a cgroup of that size. */
+ *   32 MiB of lists, 5 MiB of structs and order (52 bytes a file), and one list printed again: 70 MiB at the very
+ * worst, beside the agent's and runner's few. tests/store/memory lands a bundle of 100,000 files in a cgroup of that
+ * size. */
 #ifndef KONTAIN_LIMITS_H
 #define KONTAIN_LIMITS_H
 

@@ -1,4 +1,5 @@
-/* kontain-bundle.json: JSON bytes <-> struct. Pure: no disk. What the components hold is in their lists (filelist.h). */
+/* kontain-bundle.json: JSON bytes <-> struct. Pure: no disk. What the components hold is in their lists
+ * (filelist.h). */
 #ifndef KONTAIN_MANIFEST_H
 #define KONTAIN_MANIFEST_H
 
@@ -40,8 +41,8 @@ struct kt_manifest {
 
 /* Known names in their order, NULL-terminated: km runtime alpine-lib lib shim tools extras. */
 extern const char *const kt_component_names[KT_COMPONENT_MAX + 1];
-/* The name of a component's folder under the root, where it has one there, and of its link in a set: "km" -> "bin", else
- * the same. */
+/* The name of a component's folder under the root, where it has one there, and of its link in a set: "km" -> "bin",
+ * else the same. */
 const char *kt_component_folder(const char *name);
 /* The folder in a bundle that its paths begin in: likewise, but "." for the extras, which lie beside the others. */
 const char *kt_component_source(const char *name);

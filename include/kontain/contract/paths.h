@@ -20,8 +20,8 @@ const char *kt_path_flaw(const char *path);
 const char *kt_path_reserved(const char *component, const char *path);
 
 /* Does the link at `path` of a component lead out of it? A relative target stays in its own tree, but for km's links to
- * ../tools/<the same path>; an absolute one lies under /opt/kontain. NULL, or how it leaves: real trees hold such links, a
- * bundle does not. */
+ * ../tools/<the same path>; an absolute one lies under /opt/kontain. NULL, or how it leaves: real trees hold such
+ * links, a bundle does not. */
 const char *kt_link_escape(const char *component, const char *path, const char *target);
 /* What is wrong with the target of the link at `path`; NULL when nothing is. kt_link_escape is asked last. */
 const char *kt_link_flaw(const char *component, const char *path, const char *target);

@@ -122,9 +122,9 @@ const char *kt_reason_name(enum kt_reason reason);
 /* KT_REASON_COUNT when no row has that name. */
 enum kt_reason kt_reason_find(const char *name);
 
-/* Is a node with that reason done with the version asked for, so that a rollout need not wait for it? A node that cannot
- * have km for a cause of its own must not hold up all others; one that could keep an older version that works holds the
- * rollout, whatever the obstacle is: else an upgrade would end well that happened nowhere. */
+/* Is a node with that reason done with the version asked for, so that a rollout need not wait for it? A node that
+ * cannot have km for a cause of its own must not hold up all others; one that could keep an older version that works
+ * holds the rollout, whatever the obstacle is: else an upgrade would end well that happened nowhere. */
 bool kt_reason_is_settled(enum kt_reason reason, enum kt_serves serves);
 
 #endif

@@ -36,8 +36,8 @@ int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode 
 		  struct kt_error *err);
 void kt_store_done(struct kt_store *store);
 
-/* Which of these roots (one at least) is to be the store: the first that is there and can be used, else the first that can
- * be made, else one whose trouble is to be told. Changes nothing. */
+/* Which of these roots (one at least) is to be the store: the first that is there and can be used, else the first
+ * that can be made, else one whose trouble is to be told. Changes nothing. */
 size_t kt_store_choose(const char *host_prefix, const char *const roots[], size_t count);
 
 /* Which agent made the current version current (.activated). name: the host's or pod's; pid, start: its process by the
@@ -49,7 +49,8 @@ struct kt_activator {
 	uint64_t start;
 	char boot_id[37];
 };
-/* The process that started this one: a job's runner, and the agent's too. False where /proc of the host does not tell. */
+/* The process that started this one: a job's runner, and the agent's too. False where /proc of the host does not
+ * tell. */
 bool kt_activator_of_parent(const char *host, const char *version, struct kt_activator *ret_activator);
 bool kt_activator_is_same(const struct kt_activator *a, const struct kt_activator *b);
 bool kt_activator_lives(const char *host, const struct kt_activator *activator);
@@ -74,8 +75,8 @@ struct kt_inventory {
 	bool is_ours;                                 /* made by us: .owner is there */
 	bool is_foreign;   /* something is there that we did not make: real bin/, runtime/ ... */
 	bool is_adoptable; /* what is foreign is an earlier installer's, whole enough for kt_store_adopt */
-	bool is_whole; /* current set: names, links, sizes, modes, owners as landed; what changed since it was read has its digest */
-	char damage[256];             /* first thing that is not */
+	bool is_whole;     /* current set: names, links, sizes, modes, owners as landed, and digests of what changed */
+	char damage[256];  /* first thing that is not */
 	enum kt_reason damage_reason; /* StoreFileLost, StoreFileChanged, StoreDamaged, ForeignInstallation */
 	int64_t verified_at; /* Unix s: the current set was read to its last byte then, as by its landing; 0: never */
 	bool is_unread;      /* something of it is new or touched since: kt_store_verify is wanted */
@@ -102,8 +103,8 @@ int kt_store_activate(struct kt_store *store, const char *version, struct kt_err
 /* Moves back after a failed activation: current <- version ("": no current), previous <- previous. */
 int kt_store_restore(struct kt_store *store, const char *current, const char *previous, struct kt_error *err);
 
-/* Takes a version that failed away again, of it what this landing staged anew and nothing else; not what is pinned or used.
- * InUse when it is current or previous. Lock held. */
+/* Takes a version that failed away again, of it what this landing staged anew and nothing else; not what is pinned or
+ * used. InUse when it is current or previous. Lock held. */
 int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged,
 			 struct kt_error *err);
 
@@ -170,13 +171,13 @@ struct kt_prune {
 	kt_prune_tell *tell;            /* may be NULL */
 	void *context;
 };
-/* Removes sets, then the versions of components that no set names. What is pinned or used stays (ProcMissing when nobody
- * can be asked). Lock held. */
+/* Removes sets, then the versions of components that no set names. What is pinned or used stays (ProcMissing when
+ * nobody can be asked). Lock held. */
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
-/* Removes what we made, then the root if it is empty; lock held. InUse while anybody uses a version, or has the root or a
- * part of it mounted, and then nothing is removed. is_forced: whoever uses it, and a folder that somebody has mounted stays,
- * empty: the next installation is seen in it. *ret_root_kept: the root is such a one. A foreign file is named in err
- * (ForeignInstallation) and kept. */
+/* Removes what we made, then the root if it is empty; lock held. InUse while anybody uses a version, or has the root
+ * or a part of it mounted, and then nothing is removed. is_forced: whoever uses it, and a folder that somebody has
+ * mounted stays, empty: the next installation is seen in it. *ret_root_kept: the root is such a one. A foreign file
+ * is named in err (ForeignInstallation) and kept. */
 int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_kept, struct kt_error *err);
 
 /* What was replaced or removed while it was used, and by whom it is used now; `asks` reads /proc, without it nobody is
@@ -185,8 +186,8 @@ int kt_store_list_kept(const struct kt_store *store, bool asks, struct kt_state_
 /* Removes what nobody uses any more; what stays is told. Lock held. */
 int kt_store_clear_kept(struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
 
-/* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their links
- * in their place, without a moment in which a name is missing; takes the lock. Not proven: what ran before runs.
+/* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their
+ * links in their place, without a moment in which a name is missing; takes the lock. Not proven: what ran before runs.
  * ForeignInstallation when they keep no contract, and then nothing was changed. A link that leads out of its tree is no
  * part of the version: left_out (may be NULL) is told of each, by its place below the root and how it leaves. */
 typedef void kt_store_left_out(void *context, const char *path, const char *how);

@@ -18,8 +18,8 @@
 
 #define OWN_WORDS_MAX 64
 
-/* Folders of the bundle that have a link in the root. Of the other components tools has one in the set, and what lies in
- * no component's folder is of the extras. */
+/* Folders of the bundle that have a link in the root. Of the other components tools has one in the set, and what lies
+ * in no component's folder is of the extras. */
 static const char *const component_folders[] = {"bin", "runtime", "alpine-lib", "lib", "shim"};
 
 static int payload_run(const struct kt_selftest *test, const struct kt_payload *payload, const char *wanted,

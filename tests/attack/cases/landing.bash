@@ -256,7 +256,7 @@ case_10_errors_of_single_calls() {
 	local ok=0
 	plain_bundle first 1.0 && plain_bundle b 2.0 other && "$driver" land "$PWD/base" first >/dev/null && cp -a base r &&
 		"$striker" -r "$PWD/r" -o calls record "$driver" land "$PWD/r" b >said || return 1
-	strike_all fail 5 'IoError: |StoreDamaged: .*: Input/output error$' 1 e || ok=1
+	strike_all fail 5 'IoError: |BundleUnreadable: |StoreDamaged: .*: Input/output error$' 1 e || ok=1
 	strike_all fail 28 'DiskFull: ' 2 s || ok=1
 	strike_all fail 122 'DiskFull: ' 2 s || ok=1
 	strike_all fail 4 'IoError: |BundleUnreadable: ' 3 i || ok=1
@@ -270,11 +270,14 @@ case_10_errors_of_single_calls() {
 # waits, and no disk of the node is to blame.
 case_10_bundle_on_a_disk_that_fails() {
 	command -v mkfs.ext4 >/dev/null || { skip "no mkfs.ext4 here"; return; }
-	plain_bundle first 1.0 && mkdir -p t/bin t/lib disk && cp "$payload" t/bin/km && head -c 24000000 /dev/urandom >t/lib/large && "$pack" --version 2.0 --output b t >/dev/null &&
+	plain_bundle first 1.0 && mkdir -p t/bin t/lib disk && cp "$payload" t/bin/km &&
+		head -c 24000000 /dev/urandom >t/lib/large && "$pack" --version 2.0 --output b t >/dev/null &&
 		truncate -s 64M image && mkfs.ext4 -q -F -O ^has_journal image || return 1
 	mounted -o loop image "$PWD/disk" || { skip "no loop device here"; return; }
-	cp -a b disk/ && umount disk && mount -o loop,ro image "$PWD/disk" && "$driver" land "$PWD/r" first >/dev/null || return 1
-	stat disk/b disk/b/lib/large disk/b/bin/km >/dev/null && cat disk/b/*.json disk/b/*.files disk/b/bin/km >/dev/null && truncate -s 20M image || return 1
+	cp -a b disk/ && umount disk && mount -o loop,ro image "$PWD/disk" &&
+		"$driver" land "$PWD/r" first >/dev/null || return 1
+	stat disk/b disk/b/lib/large disk/b/bin/km >/dev/null &&
+		cat disk/b/*.json disk/b/*.files disk/b/bin/km >/dev/null && truncate -s 20M image || return 1
 	is "$("$driver" land "$PWD/r" disk/b 2>&1)" "BundleUnreadable: cannot read lib/large of the bundle: Input/output error" && same "$(readlink r/current)" sets/1.0 && partials r && whole "$PWD/r"
 }
 
@@ -301,7 +304,8 @@ case_10_disk_fills_up_half_way() {
 		is "$(cat said)" "DiskFull: cannot " && partials "$what/r" && gone "$what/r/sets/2.0" &&
 			same "$(readlink "$what/r/current")" sets/1.0 && whole "$PWD/$what/r" || return 1
 		# full from the start: said with figures, before anything is written
-		is "$("$driver" land "$PWD/$what/r" b)" "short" && rm "$what"/filler* && "$driver" land "$PWD/$what/r" b >/dev/null &&
+		is "$("$driver" land "$PWD/$what/r" b)" "short" && rm "$what"/filler* &&
+			"$driver" land "$PWD/$what/r" b >/dev/null &&
 			whole "$PWD/$what/r" && same "$(readlink "$what/r/current")" sets/2.0 || return 1
 	done <<-'ROWS'
 		bytes size=6m
@@ -338,7 +342,7 @@ searched_bundle() {
 		"$pack" --version 1.0 --output b t >/dev/null
 }
 run_with() {
-	"$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/state.json" >out 2>err \
+	"$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/run/state.json" >out 2>err \
 		</dev/null
 }
 # Nothing of theirs is left, nor anything that is another's.
@@ -388,16 +392,16 @@ case_37_the_agent_mends_it() {
 	needs_kvm || return
 	searched_bundle && "$program" install -q --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" >out 2>err ||
 		{ say "$(cat out err)"; return 1; }
-	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" --state "$PWD/state.json" >log 2>&1 \
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$PWD/b" --state "$PWD/run/state.json" >log 2>&1 \
 		</dev/null &
 	agent=$!
 	children+=("$agent")
-	until_true 60 grep -qs '"ready": *true' state.json || { cat log; return 1; }
+	until_true 60 grep -qs '"ready": *true' run/state.json || { cat log; return 1; }
 	echo x >r/lib/libevil.so && chown 1000 r/bin/km || return 1
 	until_true 60 gone r/lib/libevil.so >/dev/null && until_true 60 test -O r/bin/km || { cat log; return 1; }
 	until_true 60 jq -e '.store | .mismatches > 0 and
-		(.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' state.json >/dev/null ||
-		{ say "it was not told: $(jq -c .store state.json)"; return 1; }
+		(.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' run/state.json >/dev/null ||
+		{ say "it was not told: $(jq -c .store run/state.json)"; return 1; }
 	until_true 60 is_mended >/dev/null || { is_mended; cat log; return 1; }
 	kill -TERM $agent && wait $agent
 	is_mended

@@ -37,11 +37,11 @@ case_11_old_pod_still_terminating() {
 	needs_kvm || return
 	old_bundle=$(packed hangs 2.0-hangs) && new_bundle=$(packed good2 3.0) && installs 0 READY "$(packed good 1.0)" ||
 		return 1
-	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$old_bundle" --state "$PWD/state.old" >old.log 2>&1 \
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$old_bundle" --state "$PWD/old/state" >old.log 2>&1 \
 		</dev/null & old=$!
 	children+=("$old")
 	until_true 120 [ -d r/sets/2.0-hangs ] || { cat old.log; return 1; }
-	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$new_bundle" --state "$PWD/state.new" >new.log 2>&1 \
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$new_bundle" --state "$PWD/new/state" >new.log 2>&1 \
 		</dev/null & new=$!
 	children+=("$new")
 	until_true 50 rollout_says Locked || { cat new.log; return 1; }
@@ -164,7 +164,7 @@ case_15_leaked_descriptors() {
 	local b pid one rest ok=0 count=0
 	needs_kvm || return
 	b=$(packed hangs 2.0-hangs) && installs 0 READY "$(packed good 1.0)" || return 1
-	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$b" --state "$PWD/state.json" >log 2>&1 </dev/null \
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$b" --state "$PWD/run/state.json" >log 2>&1 </dev/null \
 		7</etc/passwd 77</ 78<>leak 199</proc & pid=$!
 	children+=("$pid")
 	until_true 120 proof_hangs $pid || { cat log; return 1; }

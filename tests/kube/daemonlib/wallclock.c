@@ -1,5 +1,5 @@
-/* Preloaded into kontaind by the tests: CLOCK_REALTIME and time(2) jump by the seconds in a file, which is mapped, so that
- * the test moves the clock of one process while it runs. Other clocks are left alone, as by settimeofday(2). */
+/* Preloaded into kontaind by the tests: CLOCK_REALTIME and time(2) jump by the seconds in a file, which is mapped, so
+ * that the test moves the clock of one process while it runs. Other clocks are left alone, as by settimeofday(2). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
