@@ -151,7 +151,7 @@ static int files_copy(struct job *job, const struct kt_filelist *list, struct kt
 int kt_copy_files(int source, int tree, const char *what, const struct kt_filelist *list, uint64_t *stamps,
 		  struct kt_copy *copy, struct kt_error *err)
 {
-	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .wake = -1};
+	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1};
 	KT_OWN(kt_free_mem) char *buffer = malloc(COPY_BYTES);
 	struct job job = {.buffer = buffer, .what = what, .copy = copy};
 	int r;

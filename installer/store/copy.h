@@ -10,8 +10,6 @@
 /* Reads files back while others are still being copied: a child of this process, on another core where there is one. */
 struct kt_verifier {
 	pid_t pid;
-	int wake;                      /* owned: eventfd(2), a count of files that the child may read */
-	bool is_lost;                  /* a file was not counted */
 	struct kt_verifier_word *word; /* owned: shared with the child */
 };
 

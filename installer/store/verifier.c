@@ -3,18 +3,19 @@
  *
  * It runs in a child so that digest and copy overlap: on two cores the digest costs next to no time, on one it costs
  * what it would anyway. The parent counts the files that it has written, in the list's order; the child reads as far as
- * the count goes, and leaves one kt_error in memory that both share. A count, and not a socket or a pipe: the runner's
+ * the count goes, and leaves one kt_error. Count and answer lie in memory that both share (futex(2) wakes the child):
  * jobs may make no socket, and nobody gets a SIGPIPE from a child that was killed. The child reads only, shares nothing
  * but its answer and the stamps that it takes, and goes when its parent goes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,10 +24,11 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 
-enum { CHILD_TREE = 3, CHILD_WAKE, CHILD_FDS_END }; /* behind 0 to 2 */
+enum { CHILD_TREE = 3, CHILD_FDS_END }; /* behind 0 to 2 */
 
 struct kt_verifier_word {
-	bool is_answer; /* err says how it went */
+	uint32_t written; /* files, by the parent */
+	bool is_answer;   /* err says how it went */
 	struct kt_error err;
 };
 
@@ -68,33 +70,31 @@ static int file_check(struct check *check, size_t index, struct kt_error *err)
 }
 
 /* Answers after the last file of the list, or at the first that is wrong. */
-static void serve(struct check *check, int wake, struct kt_verifier_word *word)
+static void serve(struct check *check, struct kt_verifier_word *word)
 {
-	uint64_t written = 0;
+	uint32_t done = 0, written = 0;
 
 	for (size_t i = 0; i < check->list->count && word->err.code == 0; i++) {
 		if (check->list->files[i].link)
 			continue;
-		while (written == 0)
-			if (read(wake, &written, sizeof(written)) < 0 && errno != EINTR)
-				_exit(1);
-		written--;
+		while ((written = __atomic_load_n(&word->written, __ATOMIC_ACQUIRE)) == done)
+			(void)syscall(SYS_futex, &word->written, FUTEX_WAIT, done, NULL, NULL, 0);
+		done++;
 		(void)file_check(check, i, &word->err);
 	}
 	__atomic_store_n(&word->is_answer, true, __ATOMIC_RELEASE);
 }
 
-/* Keeps two descriptors and none of its maker's others: not the store's lock, which a child that outlives a killed
- * parent for a moment would hold. */
-static bool descriptors_keep(int *tree, int *wake)
+/* Keeps one descriptor and none of its maker's others: not the store's lock, which a child that outlives a killed parent
+ * for a moment would hold. */
+static bool descriptor_keep(int *tree)
 {
-	int trees = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END), wakes = fcntl(*wake, F_DUPFD_CLOEXEC, CHILD_FDS_END);
+	int fd = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END);
 
-	if (trees < 0 || wakes < 0 || dup2(trees, CHILD_TREE) < 0 || dup2(wakes, CHILD_WAKE) < 0)
+	if (fd < 0 || dup2(fd, CHILD_TREE) < 0)
 		return false;
 	kt_descriptors_close(CHILD_FDS_END);
 	*tree = CHILD_TREE;
-	*wake = CHILD_WAKE;
 	return true;
 }
 
@@ -102,28 +102,25 @@ static _Noreturn void child_run(const struct kt_verifier *verifier, int tree, co
 				uint64_t *stamps, pid_t parent)
 {
 	struct check check = {.list = list, .stamps = stamps};
-	int wake = verifier->wake;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || !descriptors_keep(&tree, &wake) || kt_reader_init(&check.reader) < 0)
+	if (getppid() != parent || !descriptor_keep(&tree) || kt_reader_init(&check.reader) < 0)
 		_exit(1);
 	kt_way_init(&check.way, tree);
-	serve(&check, wake, verifier->word);
+	serve(&check, verifier->word);
 	_exit(0);
 }
 
 int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps, struct kt_verifier *ret_verifier,
 		      struct kt_error *err)
 {
-	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1, .wake = eventfd(0, EFD_CLOEXEC)};
+	KT_OWN(kt_verifier_done) struct kt_verifier verifier = {.pid = -1};
 	pid_t self = getpid();
 	void *word = mmap(NULL, sizeof(*verifier.word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (word == MAP_FAILED)
 		return kt_fail(err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	verifier.word = word;
-	if (verifier.wake < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot create an eventfd");
 	verifier.pid = fork();
 	if (verifier.pid < 0)
 		return kt_fail_errno(err, errno, KT_REASON_PROCESS_LIMIT,
@@ -131,20 +128,14 @@ int kt_verifier_start(int tree, const struct kt_filelist *list, uint64_t *stamps
 	if (verifier.pid == 0)
 		child_run(&verifier, tree, list, stamps, self);
 	*ret_verifier = verifier;
-	verifier = (struct kt_verifier){.pid = -1, .wake = -1};
+	verifier = (struct kt_verifier){.pid = -1};
 	return 0;
 }
 
 void kt_verifier_offer(struct kt_verifier *verifier)
 {
-	const uint64_t one = 1;
-
-	ssize_t put;
-
-	do
-		put = write(verifier->wake, &one, sizeof(one));
-	while (put < 0 && errno == EINTR);
-	verifier->is_lost = verifier->is_lost || put < 0;
+	(void)__atomic_add_fetch(&verifier->word->written, 1, __ATOMIC_RELEASE);
+	(void)syscall(SYS_futex, &verifier->word->written, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 static void child_reap(struct kt_verifier *verifier)
@@ -158,12 +149,7 @@ int kt_verifier_finish(struct kt_verifier *verifier, struct kt_error *err)
 {
 	const struct kt_verifier_word *word = verifier->word;
 
-	if (verifier->is_lost) /* it would wait for ever for what it was not told */
-		(void)kill(verifier->pid, SIGKILL);
 	child_reap(verifier);
-	if (verifier->is_lost)
-		return kt_fail(err, EIO, KT_REASON_IO_ERROR,
-			       "cannot tell the process that reads back what was written");
 	if (!__atomic_load_n(&word->is_answer, __ATOMIC_ACQUIRE))
 		return kt_fail(err, EIO, KT_REASON_JOB_KILLED,
 			       "the process that reads back what was written was killed");
@@ -174,7 +160,6 @@ void kt_verifier_done(struct kt_verifier *verifier)
 {
 	int saved = errno;
 
-	kt_close_fd(&verifier->wake);
 	if (verifier->pid > 0) {
 		(void)kill(verifier->pid, SIGKILL);
 		child_reap(verifier);
