@@ -558,7 +558,8 @@ static bool is_resumed(struct traced *traced, const struct __ptrace_syscall_info
  * there may be more or less until the time has come. What is called next has one. */
 static bool is_passing(uint64_t number)
 {
-	return number == SYS_rt_sigreturn || number == SYS_nanosleep || number == SYS_clock_nanosleep;
+	return number == SYS_rt_sigreturn || number == SYS_nanosleep || number == SYS_clock_nanosleep ||
+	       number == SYS_futex;
 }
 
 /* KILLED: all are to be killed; BROKEN; 0: on with it. */
