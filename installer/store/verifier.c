@@ -85,8 +85,8 @@ static void serve(struct check *check, struct kt_verifier_word *word)
 	__atomic_store_n(&word->is_answer, true, __ATOMIC_RELEASE);
 }
 
-/* Keeps one descriptor and none of its maker's others: not the store's lock, which a child that outlives a killed parent
- * for a moment would hold. */
+/* Keeps one descriptor and none of its maker's others: not the store's lock, which a child that outlives a killed
+ * parent for a moment would hold. */
 static bool descriptor_keep(int *tree)
 {
 	int fd = fcntl(*tree, F_DUPFD_CLOEXEC, CHILD_FDS_END);

@@ -167,7 +167,8 @@ def many(count):
         for start in range(0, count, 1000):
             digits = b'%04d' % (start // 1000)
             higher = sum(digits) - sum(b'0000')
-            packed.write(b''.join(first[:9] + digits + low + first[16:148] + b'%06o\0 ' % (total + higher + sum(low) - sum(b'000')) +
+            packed.write(b''.join(first[:9] + digits + low + first[16:148] + b'%06o\0 ' %
+                                  (total + higher + sum(low) - sum(b'000')) +
                                   first[156:] for low in LOW_DIGITS))
         packed.write(END)
     return out.getvalue()

@@ -1,5 +1,5 @@
-"""What a writer of the ConfigMap may try: each config is written into the current folder as NAME.yaml and told in a line,
-NAME WORDS, the words that its refusal must have."""
+"""What a writer of the ConfigMap may try: each config is written into the current folder as NAME.yaml and told in a
+line, NAME WORDS, the words that its refusal must have."""
 
 
 def laughs(levels, width):

@@ -1,6 +1,6 @@
-"""Manifests and lists that kontain-pack would never write: each a copy of a good bundle of which one thing is changed, its
-digests made to fit again, so that nothing else is wrong with it. Each is told in a line: ROW NAME WORDS, the words that
-its refusal must have, these OR those; it is in a folder of its name, files by hard links.
+"""Manifests and lists that kontain-pack would never write: each a copy of a good bundle of which one thing is changed,
+its digests made to fit again, so that nothing else is wrong with it. Each is told in a line: ROW NAME WORDS, the words
+that its refusal must have, these OR those; it is in a folder of its name, files by hard links.
 
   manifests.py BUNDLE ROW..."""
 import hashlib

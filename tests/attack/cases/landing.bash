@@ -266,8 +266,8 @@ case_10_errors_of_single_calls() {
 		! grep -E '^fail (5|28|122) (syncfs|fsync) 0$' strikes && return $ok
 }
 
-# The bundle's disk fails, and not the store's: a loop device whose file got shorter. The old version serves, the rollout
-# waits, and no disk of the node is to blame.
+# The bundle's disk fails, and not the store's: a loop device whose file got shorter. The old version serves, and no
+# disk of the node is to blame.
 case_10_bundle_on_a_disk_that_fails() {
 	command -v mkfs.ext4 >/dev/null || { skip "no mkfs.ext4 here"; return; }
 	plain_bundle first 1.0 && mkdir -p t/bin t/lib disk && cp "$payload" t/bin/km &&
@@ -278,7 +278,9 @@ case_10_bundle_on_a_disk_that_fails() {
 		"$driver" land "$PWD/r" first >/dev/null || return 1
 	stat disk/b disk/b/lib/large disk/b/bin/km >/dev/null &&
 		cat disk/b/*.json disk/b/*.files disk/b/bin/km >/dev/null && truncate -s 20M image || return 1
-	is "$("$driver" land "$PWD/r" disk/b 2>&1)" "BundleUnreadable: cannot read lib/large of the bundle: Input/output error" && same "$(readlink r/current)" sets/1.0 && partials r && whole "$PWD/r"
+	is "$("$driver" land "$PWD/r" disk/b 2>&1)" \
+		"BundleUnreadable: cannot read lib/large of the bundle: Input/output error" &&
+		same "$(readlink r/current)" sets/1.0 && partials r && whole "$PWD/r"
 }
 
 # fill_bytes ROOT, fill_inodes ROOT: takes what is left of them there
@@ -342,7 +344,8 @@ searched_bundle() {
 		"$pack" --version 1.0 --output b t >/dev/null
 }
 run_with() {
-	"$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" --state "$PWD/run/state.json" >out 2>err \
+	"$program" run --once -q --config "$(settings)" --root "$PWD/r" --bundle "$1" \
+		--state "$PWD/run/state.json" >out 2>err \
 		</dev/null
 }
 # Nothing of theirs is left, nor anything that is another's.
@@ -400,7 +403,8 @@ case_37_the_agent_mends_it() {
 	echo x >r/lib/libevil.so && chown 1000 r/bin/km || return 1
 	until_true 60 gone r/lib/libevil.so >/dev/null && until_true 60 test -O r/bin/km || { cat log; return 1; }
 	until_true 60 jq -e '.store | .mismatches > 0 and
-		(.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' run/state.json >/dev/null ||
+		(.lastMismatch | test("libevil.so is there and was not landed|bin/km belongs to user 1000"))' \
+		run/state.json >/dev/null ||
 		{ say "it was not told: $(jq -c .store run/state.json)"; return 1; }
 	until_true 60 is_mended >/dev/null || { is_mended; cat log; return 1; }
 	kill -TERM $agent && wait $agent

@@ -164,7 +164,8 @@ case_15_leaked_descriptors() {
 	local b pid one rest ok=0 count=0
 	needs_kvm || return
 	b=$(packed hangs 2.0-hangs) && installs 0 READY "$(packed good 1.0)" || return 1
-	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$b" --state "$PWD/run/state.json" >log 2>&1 </dev/null \
+	"$program" run --config "$(settings)" --root "$PWD/r" --bundle "$b" \
+		--state "$PWD/run/state.json" >log 2>&1 </dev/null \
 		7</etc/passwd 77</ 78<>leak 199</proc & pid=$!
 	children+=("$pid")
 	until_true 120 proof_hangs $pid || { cat log; return 1; }

@@ -1,5 +1,6 @@
-"""The memory of the manifest's own limit: kontaind in a control group of that size, beside an API server and a state file
-whose bytes are few and whose values are many. A program with sanitizers does not fit in it: the release is taken."""
+"""The memory of the manifest's own limit: kontaind in a control group of that size, beside an API server and a state
+file whose bytes are few and whose values are many. A program with sanitizers does not fit in it: the release
+is taken."""
 import os
 import re
 import subprocess

@@ -1,5 +1,5 @@
-"""The wall clock jumps by hours in either direction, as when NTP finds it wrong: no verdict changes, not for a second. The
-jump is kontaind's alone, by a preloaded library; the machine's clock stays as it is."""
+"""The wall clock jumps by hours in either direction, as when NTP finds it wrong: no verdict changes, not for a second.
+The jump is kontaind's alone, by a preloaded library; the machine's clock stays as it is."""
 import mmap
 import os
 import struct
