@@ -77,9 +77,9 @@ case_02_entries_that_are_no_plain_files() {
 		rm -rf bad && cp -a b bad && (cd bad && eval "$how") && refused_manifest bad "$words" ||
 			{ say "bundle, after: $how"; ok=1; }
 	done <<-'ROWS'
-		rm lib/data; ln -s /etc/passwd lib/data|no regular file
-		rm lib/data; mkfifo lib/data|no regular file
-		rm lib/data; mknod lib/data c 1 5|no regular file
+		rm lib/data; ln -s /etc/passwd lib/data|not a regular file
+		rm lib/data; mkfifo lib/data|not a regular file
+		rm lib/data; mknod lib/data c 1 5|not a regular file
 		mv lib elsewhere; ln -s elsewhere lib|BundleInvalid
 		mv lib elsewhere; ln -s /etc lib|BundleInvalid
 		mkdir lib/d; ln -s /etc lib/d/out|lib/d is in the bundle
@@ -195,8 +195,8 @@ case_08_endless_sources() {
 		rm -rf bad && cp -a b bad && (cd bad && eval "$how") && refused_manifest bad "$words" && unchanged r "$before" ||
 			{ say "after: $how"; return 1; }
 	done <<-'ROWS'
-		rm lib/data; mknod lib/data c 1 5|no regular file
-		rm lib/data; mkfifo lib/data|no regular file
+		rm lib/data; mknod lib/data c 1 5|not a regular file
+		rm lib/data; mkfifo lib/data|not a regular file
 		truncate -s 4398046511104 lib/data|longer
 		rm kontain-bundle.json; mkfifo kontain-bundle.json|BundleInvalid
 		rm kontain-bundle.json; mknod kontain-bundle.json c 1 5|BundleInvalid

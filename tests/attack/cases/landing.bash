@@ -209,7 +209,7 @@ case_05_source_changes_while_it_is_copied() {
 case_05_written_bytes_are_read_back() {
 	needs strace || return
 	plain_bundle first 1.0 && plain_bundle b 2.0 other && "$driver" land "$PWD/r" first >/dev/null || return 1
-	strace -f -qq -o trace -e trace=recvfrom -e inject=recvfrom:delay_enter=3000000:when=1 "$driver" land "$PWD/r" b \
+	strace -f -qq -o trace -e trace=prctl -e inject=prctl:delay_enter=3000000:when=1 "$driver" land "$PWD/r" b \
 		>said 2>&1 & children+=($!)
 	until_true 60 [ -s r/.partial-lib/data ] && flip r/.partial-lib/data 1
 	wait $!

@@ -194,11 +194,11 @@ case_15_descriptors_of_reader_and_km() {
 	local landing reader rest ok=0
 	needs strace || return
 	plain_bundle b 1.0
-	strace -f -qq -o trace -e trace=recvfrom -e inject=recvfrom:delay_enter=5000000:when=1 "$program" land \
+	strace -f -qq -o trace -e trace=newfstatat -e inject=newfstatat:delay_enter=5000000:when=1 "$program" land \
 		--root "$PWD/r" --bundle "$PWD/b" >said 2>&1 </dev/null 7</etc/passwd 77</ 199</proc & landing=$!
 	children+=("$landing")
 	reader_there() { reader=$(pgrep -P "$(pgrep -P "$landing" | head -1)" 2>/dev/null | head -1); [ -n "$reader" ] &&
-		descriptors "$reader" | grep -q socket; }
+		descriptors "$reader" | grep -q "^3 $PWD/r/"; }
 	until_true 60 reader_there || return 1
 	rest=$(descriptors "$reader" | grep -vE "^[012] |^[0-9]+ (socket|$PWD/r|$PWD/r/[^ ]*|$PWD/b|$PWD/b/[^ ]*)\$")
 	[ -z "$rest" ] || { say "the reader has: $rest"; ok=1; }
