@@ -26,11 +26,18 @@ static enum kt_reason reason_of(int code)
 {
 	if (code == ENOENT || code == ENOTDIR)
 		return KT_REASON_BUNDLE_MISSING;
-	if (code == ENOMEM)
-		return KT_REASON_OUT_OF_MEMORY;
 	return code == ELOOP || code == EISDIR || code == EINVAL || code == EFBIG || code == EXDEV ?
 		       KT_REASON_BUNDLE_INVALID :
 		       KT_REASON_BUNDLE_UNREADABLE;
+}
+
+/* No memory and a kernel too old are what they were told as. */
+static int read_fail(const struct kt_bundle *bundle, const struct kt_error *cause, struct kt_error *err)
+{
+	bool is_ours = cause->reason == KT_REASON_OUT_OF_MEMORY || cause->reason == KT_REASON_KERNEL_TOO_OLD;
+
+	return kt_fail(err, cause->code, is_ours ? cause->reason : reason_of(cause->code), "%s: %s", bundle->path,
+		       cause->text);
 }
 
 static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
@@ -44,7 +51,7 @@ static int manifest_read(struct kt_bundle *bundle, struct kt_error *err)
 			       "%s is not a bundle: it has no " KT_MANIFEST_NAME " (kontain-pack makes one)",
 			       bundle->path);
 	if (r < 0)
-		return kt_fail(err, -r, reason_of(-r), "%s: %s", bundle->path, mine.text);
+		return read_fail(bundle, &mine, err);
 	r = kt_manifest_parse(bundle->manifest_bytes, bundle->manifest_size, &bundle->manifest, &mine);
 	return r < 0 ? kt_fail(err, -r, mine.reason, "%s/" KT_MANIFEST_NAME ": %s", bundle->path, mine.text) : 0;
 }
@@ -88,7 +95,7 @@ static int list_read(struct kt_bundle *bundle, struct kt_component *component, s
 		return kt_fail(err, EFBIG, KT_REASON_BUNDLE_INVALID, "%s: its lists are larger than %d bytes together",
 			       bundle->path, KT_LISTS_BYTES_MAX);
 	if (r < 0)
-		return kt_fail(err, -r, reason_of(-r), "%s: %s", bundle->path, mine.text);
+		return read_fail(bundle, &mine, err);
 	*left_bytes -= size;
 	r = kt_filelist_parse(component->name, &text, size, &component->list, &mine);
 	if (r < 0)

@@ -1,6 +1,8 @@
 /* links: kt_bundle kt_contract kt_base */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -234,6 +239,54 @@ static void test_places_that_hold_no_bundle(void **state)
 	assert_memory_equal(&bundle, &before, sizeof(bundle)); /* left alone */
 }
 
+/* From now on openat2 answers with that code. */
+static bool openat2_refuse(int code)
+{
+	struct sock_filter lines[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(lines) / sizeof(lines[0]), .filter = lines};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* A disk or a registry that fails is the source's; a kernel that is too old, or no memory, is not. */
+static void test_bundles_that_cannot_be_read(void **state)
+{
+	static const struct {
+		int code;
+		enum kt_reason reason;
+	} rows[] = {
+		{EIO, KT_REASON_BUNDLE_UNREADABLE},
+		{EACCES, KT_REASON_BUNDLE_UNREADABLE},
+		{ENOSYS, KT_REASON_KERNEL_TOO_OLD},
+		{ENOMEM, KT_REASON_OUT_OF_MEMORY},
+	};
+	char path[] = "/tmp/kt-bundle-XXXXXX";
+
+	(void)state;
+	(void)close(bundle_lay(path));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pid_t pid = fork();
+		int status = -1;
+
+		if (pid == 0) {
+			struct kt_bundle bundle = {.dir = -1};
+			struct kt_error err = {.code = 0};
+
+			_exit(!openat2_refuse(rows[i].code) || kt_bundle_open(path, &bundle, &err) != -rows[i].code ||
+			      err.reason != rows[i].reason);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			fail_msg("%s: status %d", strerror(rows[i].code), status);
+	}
+	bundle_drop(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_altered_bundles),
 		cmocka_unit_test(test_a_bottomless_folder),
 		cmocka_unit_test(test_places_that_hold_no_bundle),
+		cmocka_unit_test(test_bundles_that_cannot_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
