@@ -2,8 +2,10 @@
  * as anything can be mounted over one (container runtimes hide some of theirs so). */
 #include "kontain/base/proc.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdbool.h>
@@ -54,15 +56,12 @@ static int root_open(const struct kernelfs *kind, const char *host)
 	return magic_of(fd) == kind->magic ? kt_take_fd(&fd) : -ENOENT;
 }
 
-static int file_read(const struct kernelfs *kind, const char *host, const char *path, char *text, size_t size)
+static int file_read_at(const struct kernelfs *kind, int dir, const char *path, char *text, size_t size)
 {
-	KT_OWN(kt_close_fd) int root = root_open(kind, host);
-	KT_OWN(kt_close_fd) int fd = root < 0 ? -1 : openat(root, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int fd = openat(dir, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	size_t used = 0;
 	long magic;
 
-	if (root < 0)
-		return root;
 	if (fd < 0)
 		return -errno;
 	magic = magic_of(fd);
@@ -85,6 +84,13 @@ static int file_read(const struct kernelfs *kind, const char *host, const char *
 	return (int)used;
 }
 
+static int file_read(const struct kernelfs *kind, const char *host, const char *path, char *text, size_t size)
+{
+	KT_OWN(kt_close_fd) int root = root_open(kind, host);
+
+	return root < 0 ? root : file_read_at(kind, root, path, text, size);
+}
+
 int kt_proc_open(const char *host)
 {
 	return root_open(&proc, host);
@@ -103,4 +109,24 @@ int kt_proc_read(const char *host, const char *path, char *text, size_t size)
 int kt_sys_read(const char *host, const char *path, char *text, size_t size)
 {
 	return file_read(&sys, host, path, text, size);
+}
+
+bool kt_process_read(int dir, const char *path, struct kt_process *ret_process)
+{
+	struct kt_process process;
+	char text[1024], *name, *end;
+
+	if (file_read_at(&proc, dir, path, text, sizeof(text)) < 0 || !(name = strchr(text, '(')) ||
+	    !(end = strrchr(text, ')')) || sscanf(text, "%d", &process.pid) != 1 ||
+	    sscanf(end + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+		   &process.state, &process.parent, &process.start) != 3)
+		return false;
+	*end = '\0';
+	name[1 + strcspn(name + 1, "\n")] = '\0';
+	(void)snprintf(process.program, sizeof(process.program), "%.*s", KT_PROCESS_PROGRAM_MAX - 1, name + 1);
+	for (char *at = process.program; *at; at++)
+		if (!isprint((unsigned char)*at))
+			*at = '?';
+	*ret_process = process;
+	return true;
 }

@@ -53,41 +53,28 @@ static bool is_ours(pid_t pid)
 	return own.st_dev == its.st_dev && own.st_ino == its.st_ino;
 }
 
-/* Parent and name of a process that lives, by its stat: "pid (name) state ppid ...", see proc(5). */
-static bool read_stat(const char *pid, pid_t *ret_parent, char ret_program[17])
-{
-	char path[64], text[256], state;
-	char *name, *end;
-	int parent;
-
-	snprintf(path, sizeof path, "%.20s/stat", pid);
-	if (kt_proc_read("", path, text, sizeof text) < 0 || (name = strchr(text, '(')) == NULL ||
-	    (end = strrchr(text, ')')) == NULL || sscanf(end + 1, " %c %d", &state, &parent) != 2 || state == 'Z')
-		return false;
-	*end = '\0';
-	snprintf(ret_program, 17, "%.16s", name + 1);
-	for (char *c = ret_program; *c != '\0'; c++)
-		*c = isprint((unsigned char)*c) ? *c : '?';
-	*ret_parent = parent;
-	return true;
-}
-
 /* A living child of parent, 0 for none. */
-static pid_t find_child(pid_t parent, pid_t spared, pid_t background, bool of_ours, char ret_program[17])
+static pid_t find_child(pid_t parent, pid_t spared, pid_t background, bool of_ours,
+			char ret_program[KT_PROCESS_PROGRAM_MAX])
 {
 	KT_OWN(kt_close_fd) int proc = kt_proc_open("");
 	int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	KT_OWN(kt_close_dir) DIR *dir = list < 0 ? NULL : fdopendir(list); /* takes the descriptor */
 	const struct dirent *entry;
-	pid_t its_parent;
+	struct kt_process its;
+	char path[64];
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid != spared && pid != background && isdigit((unsigned char)entry->d_name[0]) &&
-		    read_stat(entry->d_name, &its_parent, ret_program) && its_parent == parent &&
-		    (!of_ours || is_ours(pid)))
-			return pid;
+		if (pid == spared || pid == background || !isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		snprintf(path, sizeof path, "%.20s/stat", entry->d_name);
+		if (!kt_process_read(proc, path, &its) || its.state == 'Z' || its.parent != parent ||
+		    (of_ours && !is_ours(pid)))
+			continue;
+		memcpy(ret_program, its.program, sizeof its.program);
+		return pid;
 	}
 	return 0;
 }

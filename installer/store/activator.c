@@ -15,35 +15,22 @@
 
 #define LINE_MAX_BYTES 512
 
-/* Fields 4 and 22 of /proc/PID/stat (proc(5)); the second is the program's own choice, and may hold anything. */
-static bool stat_read(const char *host, const char *process, int *ret_parent, uint64_t *ret_start)
-{
-	char path[64], text[1024], *at;
-
-	(void)snprintf(path, sizeof(path), "%s/stat", process);
-	if (kt_proc_read(host, path, text, sizeof(text)) < 0)
-		return false;
-	at = strrchr(text, ')');
-	return at &&
-	       sscanf(at + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-		      ret_parent, ret_start) == 2;
-}
-
 bool kt_activator_of_parent(const char *host, const char *version, struct kt_activator *ret_activator)
 {
-	struct kt_activator activator = {.pid = 0};
-	struct utsname name;
-	char process[16];
-	uint64_t start;
-	int above;
-
 	/* by the numbers of the host: a pod's own are another's */
-	if (!stat_read(host, "self", &activator.pid, &start))
+	KT_OWN(kt_close_fd) int proc = kt_proc_open(host);
+	struct kt_activator activator = {.pid = 0};
+	struct kt_process self, parent;
+	struct utsname name;
+	char path[32];
+
+	if (proc < 0 || !kt_process_read(proc, "self/stat", &self))
 		return false;
-	(void)snprintf(process, sizeof(process), "%d", activator.pid);
-	if (!stat_read(host, process, &above, &activator.start) || kt_fs_boot_id(activator.boot_id) < 0 ||
-	    uname(&name) < 0)
+	(void)snprintf(path, sizeof(path), "%d/stat", self.parent);
+	if (!kt_process_read(proc, path, &parent) || kt_fs_boot_id(activator.boot_id) < 0 || uname(&name) < 0)
 		return false;
+	activator.pid = parent.pid;
+	activator.start = parent.start;
 	(void)snprintf(activator.version, sizeof(activator.version), "%s", version);
 	(void)snprintf(activator.name, sizeof(activator.name), "%s", name.nodename[0] ? name.nodename : "?");
 	*ret_activator = activator;
@@ -57,13 +44,13 @@ bool kt_activator_is_same(const struct kt_activator *a, const struct kt_activato
 
 bool kt_activator_lives(const char *host, const struct kt_activator *activator)
 {
-	char process[16], boot_id[37];
-	uint64_t start;
-	int above;
+	KT_OWN(kt_close_fd) int proc = kt_proc_open(host);
+	char path[32], boot_id[37];
+	struct kt_process its;
 
-	(void)snprintf(process, sizeof(process), "%d", activator->pid);
-	return kt_fs_boot_id(boot_id) == 0 && strcmp(boot_id, activator->boot_id) == 0 &&
-	       stat_read(host, process, &above, &start) && start == activator->start;
+	(void)snprintf(path, sizeof(path), "%d/stat", activator->pid);
+	return proc >= 0 && kt_fs_boot_id(boot_id) == 0 && strcmp(boot_id, activator->boot_id) == 0 &&
+	       kt_process_read(proc, path, &its) && its.start == activator->start;
 }
 
 int kt_store_note_activator(const struct kt_store *store, const struct kt_activator *activator, struct kt_error *err)

@@ -12,7 +12,6 @@
  * Our own processes hold nothing: who runs from the same program file (device and inode) as we do, and what that
  * started, as a proof starts km. They read for a moment and lose nothing when a name goes. An installer of another
  * image is another file: it counts while it reads. */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,19 +59,6 @@ static void scan_done(struct scan *scan)
 	free(scan->views);
 }
 
-/* The name is the process's own choice: nothing of it may steer a terminal. */
-static void read_program(int process, char ret_program[KT_USER_PROGRAM_MAX])
-{
-	KT_OWN(kt_close_fd) int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
-	ssize_t size = fd < 0 ? -1 : read(fd, ret_program, KT_USER_PROGRAM_MAX - 1);
-
-	ret_program[size > 0 ? size : 0] = '\0';
-	ret_program[strcspn(ret_program, "\n")] = '\0';
-	for (char *at = ret_program; *at; at++)
-		if (!isprint((unsigned char)*at))
-			*at = '?';
-}
-
 static bool runs_our_program(const struct scan *scan, int process)
 {
 	struct statx info;
@@ -83,16 +69,11 @@ static bool runs_our_program(const struct scan *scan, int process)
 }
 
 /* 0 when it has none, or has gone. */
-static unsigned parent_of(int process)
+static int parent_of(int process)
 {
-	KT_OWN(kt_close_fd) int fd = openat(process, "stat", O_RDONLY | O_CLOEXEC);
-	char text[512], *end;
-	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	unsigned parent = 0;
+	struct kt_process its;
 
-	text[size > 0 ? size : 0] = '\0';
-	end = strrchr(text, ')'); /* the name before it is the process's own choice */
-	return end && sscanf(end + 1, " %*c %u", &parent) == 1 ? parent : 0;
+	return kt_process_read(process, "stat", &its) ? its.parent : 0;
 }
 
 /* We, or what we started? A parent that ends gives its child another: it is the one that was asked only while the child
@@ -105,12 +86,12 @@ static bool is_ours(const struct scan *scan, int process)
 		return true;
 	for (int i = 0; i < ANCESTORS_MAX; i++) {
 		int child = above >= 0 ? above : process;
-		unsigned parent = parent_of(child);
+		int parent = parent_of(child);
 		char name[16];
 
 		if (parent == 0)
 			return false;
-		(void)snprintf(name, sizeof(name), "%u", parent);
+		(void)snprintf(name, sizeof(name), "%d", parent);
 
 		KT_OWN(kt_close_fd) int next = openat(scan->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -128,6 +109,7 @@ static int user_put(struct scan *scan, int process, const char *pid, const char 
 {
 	struct kt_users *users = &scan->users;
 	struct kt_user user = {.pid = (pid_t)strtol(pid, NULL, 10), .how = how};
+	struct kt_process its;
 
 	for (size_t i = users->count; i > 0 && users->list[i - 1].pid == user.pid; i--)
 		if (strcmp(users->list[i - 1].place, place) == 0)
@@ -138,7 +120,8 @@ static int user_put(struct scan *scan, int process, const char *pid, const char 
 	if (!grown)
 		return -ENOMEM;
 	(void)snprintf(user.place, sizeof(user.place), "%s", place);
-	read_program(process, user.program);
+	if (kt_process_read(process, "stat", &its))
+		memcpy(user.program, its.program, sizeof(user.program));
 	users->list = grown;
 	users->list[users->count++] = user;
 	return 0;
@@ -306,7 +289,7 @@ static int process_visit(void *context, int dir, const char *pid)
 {
 	struct scan *scan = context;
 	struct tasks tasks = {.scan = scan, .pid = pid};
-	char program[KT_USER_PROGRAM_MAX];
+	struct kt_process its;
 	struct statx info;
 	int r;
 
@@ -325,15 +308,9 @@ static int process_visit(void *context, int dir, const char *pid)
 	if (r != -EACCES)
 		return r == -ENOMEM ? r : 0; /* all else: it has gone */
 	scan->users.unseen++;
-	read_program(process, program);
-	return strcmp(program, "km") == 0 ? user_add(scan, process, pid, "", "may not be looked into, and may use") : 0;
-}
-
-/* The folder through which this store is reached: "" or "/host". */
-static void host_of(const struct kt_store *store, char ret_host[sizeof(store->path)])
-{
-	(void)snprintf(ret_host, sizeof(store->path), "%.*s", (int)(strlen(store->path) - strlen(store->root)),
-		       store->path);
+	if (!kt_process_read(process, "stat", &its) || strcmp(its.program, "km") != 0)
+		return 0;
+	return user_add(scan, process, pid, "", "may not be looked into, and may use");
 }
 
 static int open_proc(const char *host_prefix, struct kt_error *err)
@@ -354,7 +331,7 @@ static int find_users(const struct kt_store *store, enum kt_scope scope, struct 
 {
 	char host[sizeof(store->path)];
 
-	host_of(store, host);
+	kt_store_host(store, host);
 
 	KT_OWN(scan_done) struct scan scan = {.proc = -1};
 	KT_OWN(kt_close_fd) int proc = open_proc(host, err);

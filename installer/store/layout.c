@@ -11,6 +11,12 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 
+void kt_store_host(const struct kt_store *store, char ret_host[sizeof(store->path)])
+{
+	(void)snprintf(ret_host, sizeof(store->path), "%.*s", (int)(strlen(store->path) - strlen(store->root)),
+		       store->path);
+}
+
 void kt_place_version(const char *component, const char *version, char ret_place[KT_PLACE_MAX])
 {
 	(void)snprintf(ret_place, KT_PLACE_MAX, KT_STORE_VERSIONS "/%s/%s", component, version);

@@ -7,11 +7,12 @@
 #include <stdint.h>
 
 #include "kontain/base/dir.h"
+#include "kontain/base/fs.h"
 #include "kontain/store/store.h"
 
 #define KT_STORE_OWNER     ".owner"
 #define KT_STORE_OLD_LOCK  ".lock" /* of earlier ones, which locked a file in the root */
-#define KT_STORE_PARTIAL   ".partial-"
+#define KT_STORE_PARTIAL   KT_FS_TEMPORARY
 #define KT_STORE_KEPT      ".kept-"
 #define KT_STORE_FAILED    ".failed-"
 #define KT_STORE_HELD      ".held-"
@@ -28,6 +29,9 @@
 
 /* Longest: versions/<15>/<63>, and a set's link with ../../ before and /bin behind it. */
 #define KT_PLACE_MAX 160
+
+/* The folder through which this store is reached: "" or "/host". */
+void kt_store_host(const struct kt_store *store, char ret_host[sizeof(store->path)]);
 
 /* "versions/km/0.10.3": what is renamed into place. */
 void kt_place_version(const char *component, const char *version, char ret_place[KT_PLACE_MAX]);

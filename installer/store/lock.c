@@ -39,21 +39,25 @@ static int holder_of(const char *line, const struct stat *folder)
 /* Who holds it, as far as this process can see: " (process 123, kontain-installer)", or "". */
 static void holder_print(const struct kt_store *store, int folder, char *text, size_t size)
 {
-	char host[sizeof(store->path)], locks[LOCKS_BYTES], path[32], program[32] = "?", *next = locks;
+	char host[sizeof(store->path)], locks[LOCKS_BYTES], path[32], *next = locks;
+	struct kt_process its = {.program = "?"};
 	struct stat info;
 
 	text[0] = '\0';
-	(void)snprintf(host, sizeof(host), "%.*s", (int)(strlen(store->path) - strlen(store->root)), store->path);
-	if (fstat(folder, &info) < 0 || kt_proc_read(host, "locks", locks, sizeof(locks)) < 0)
+	kt_store_host(store, host);
+
+	KT_OWN(kt_close_fd) int proc = kt_proc_open(host);
+
+	if (proc < 0 || fstat(folder, &info) < 0 || kt_proc_read(host, "locks", locks, sizeof(locks)) < 0)
 		return;
 	for (char *line; (line = strsep(&next, "\n"));) {
 		int pid = holder_of(line, &info);
 
 		if (pid == 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "%d/comm", pid);
-		(void)kt_proc_read(host, path, program, sizeof(program));
-		(void)snprintf(text, size, " (process %d, %s)", pid, program);
+		(void)snprintf(path, sizeof(path), "%d/stat", pid);
+		(void)kt_process_read(proc, path, &its);
+		(void)snprintf(text, size, " (process %d, %s)", pid, its.program);
 		return;
 	}
 }
@@ -73,6 +77,12 @@ static int claim_check(const struct kt_store *store, enum kt_claim *ret_claim, s
 	return 0;
 }
 
+/* 0, or why not: EWOULDBLOCK while another holds it. */
+static int lock_try(int folder)
+{
+	return flock(folder, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+}
+
 /* The root may have gone while its lock was waited for: another uninstalled. */
 static bool is_gone(const struct kt_store *store)
 {
@@ -87,12 +97,11 @@ int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err
 	KT_OWN(kt_close_fd) int folder = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int64_t deadline = kt_clock_ms() + wait_ms;
 	enum kt_claim claim;
-	int code, r = claim_check(store, &claim, err);
+	int code = folder < 0 ? errno : 0, r = claim_check(store, &claim, err);
 
 	if (r < 0)
 		return r;
-	while ((code = folder < 0 || flock(folder, LOCK_EX | LOCK_NB) < 0 ? errno : 0) == EWOULDBLOCK &&
-	       kt_clock_ms() < deadline)
+	while (folder >= 0 && (code = lock_try(folder)) == EWOULDBLOCK && kt_clock_ms() < deadline)
 		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
 	if (code == EWOULDBLOCK) {
 		char holder[80];

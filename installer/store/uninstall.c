@@ -176,24 +176,13 @@ static int first_visit(void *context, int dir, const char *name)
 /* The root itself, when it is empty. A mount point stays: it is not ours to unmount. */
 static int root_remove(const struct kt_store *store, bool *ret_kept, struct kt_error *err)
 {
-	size_t prefix = strlen(store->path) - strlen(store->root);
-	char host[sizeof(store->path)];
-	const char *name = NULL;
-
-	(void)snprintf(host, sizeof(host), "%.*s/", (int)prefix, store->path);
-
-	KT_OWN(kt_close_fd) int base = open(host, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	KT_OWN(kt_close_fd) int parent = base < 0 ? -errno : kt_fs_open_parent(base, store->root + 1, &name);
-
-	if (parent < 0)
-		return kt_fail_errno(err, -parent, KT_REASON_IO_ERROR, "cannot open the folder above %s", store->root);
-
-	int code = unlinkat(parent, name, AT_REMOVEDIR) < 0 ? errno : 0;
+	int above = store->lock; /* the folder that the root lies in */
+	int code = unlinkat(above, strrchr(store->root, '/') + 1, AT_REMOVEDIR) < 0 ? errno : 0;
 
 	*ret_kept = code == EBUSY || code == ENOTEMPTY;
 	if (code != 0 && code != ENOENT && !*ret_kept)
 		return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot remove %s", store->root);
-	if (fsync(parent) < 0)
+	if (fsync(above) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync the folder above %s", store->root);
 	return 0;
 }

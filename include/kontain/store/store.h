@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "kontain/base/error.h"
+#include "kontain/base/proc.h"
 #include "kontain/bundle/bundle.h"
 #include "kontain/bundle/elf.h"
 #include "kontain/contract/state.h"
@@ -110,10 +111,9 @@ int kt_store_drop_staged(struct kt_store *store, const char *version, const stru
 
 /* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds
  * nothing. */
-#define KT_USER_PROGRAM_MAX 17
 struct kt_user {
-	pid_t pid;                         /* as the proc filesystem that was read counts */
-	char program[KT_USER_PROGRAM_MAX]; /* printable */
+	pid_t pid;                            /* as the proc filesystem that was read counts */
+	char program[KT_PROCESS_PROGRAM_MAX]; /* printable */
 	/* "versions/km/0.10.3", "sets/0.10.3", ".kept-1-sets-0.10.3"; for a mount also "." (the root), "sets", "versions",
 	 * "versions/km"; "" for any: it may not be looked into */
 	char place[160];
