@@ -75,20 +75,6 @@ static void signals_take(void)
 	sigaction(SIGINT, &action, NULL);
 }
 
-static int make_folder(const char *path, struct kt_error *err)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[4096];
-
-	if (slash == NULL || slash == path)
-		return 0;
-	snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
-	if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR,
-				     "cannot create the directory %s for the state file", folder);
-	return 0;
-}
-
 /* By us and by all that ran for us. */
 static int64_t taken_us(const struct agent *agent)
 {
@@ -125,8 +111,10 @@ static void hold_back(struct agent *agent, struct kt_state *state)
 			       "passing again; not Ready until stable for %u s: it failed %zu times within %d min",
 			       damping->hold_s, damping->fall_count, KT_DAMPING_WINDOW_MS / 60000);
 		if (state->rollout.reason == KT_REASON_READY)
-			kt_verdict_set(&state->rollout, !agent->installer->config.unfit_not_ready, KT_REASON_UNSTEADY,
-				       "%s", state->node.message);
+			kt_verdict_set(&state->rollout,
+				       kt_plan_is_settled(agent->installer->config.unfit_not_ready, KT_REASON_UNSTEADY,
+							  KT_SERVES_NOTHING),
+				       KT_REASON_UNSTEADY, "%s", state->node.message);
 	}
 	state->rounds.ready_changes = damping->change_count;
 	state->rounds.held_back = damping->held_count;
@@ -304,9 +292,8 @@ int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_er
 		agent.reconciler.scrubber = &agent.scrubber;
 	signals_take();
 	open_watch(&agent);
-	failed = make_folder(installer->options.state, err);
-	if (failed == 0 && installer->runner != NULL)
-		failed = kt_rights_agent_files(installer, landlock, err);
+	failed = installer->runner != NULL ? kt_rights_agent_files(installer, landlock, err) :
+					     kt_state_make_folder(installer->options.state, err);
 	if (failed)
 		return failed;
 	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL,

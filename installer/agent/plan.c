@@ -91,14 +91,18 @@ static void judge_node(const struct kt_desired *desired, const struct kt_observe
 		kt_verdict_set(ret_node, false, KT_REASON_NO_VERSION, "no version of km is installed");
 }
 
-/* Whether the rollout waits for this node depends on the reason and on what serves: see kt_reason_is_settled. */
+bool kt_plan_is_settled(bool unfit_not_ready, enum kt_reason reason, enum kt_serves serves)
+{
+	bool is_unfit = kt_reason_get(reason)->fault == KT_FAULT_NODE;
+
+	return kt_reason_is_settled(reason, serves) && !(is_unfit && unfit_not_ready);
+}
+
 static void judge_cause(const struct kt_desired *desired, enum kt_serves serves, enum kt_reason reason,
 			const char *message, struct kt_verdict *ret_rollout)
 {
-	bool is_unfit = kt_reason_get(reason)->fault == KT_FAULT_NODE;
-	bool settled = kt_reason_is_settled(reason, serves) && !(is_unfit && desired->unfit_not_ready);
-
-	kt_verdict_set(ret_rollout, settled, reason, "%s", message);
+	kt_verdict_set(ret_rollout, kt_plan_is_settled(desired->unfit_not_ready, reason, serves), reason, "%s",
+		       message);
 }
 
 static void judge_absent(const struct kt_observed *observed, const struct kt_plan *plan, struct kt_verdict *ret_rollout)

@@ -46,6 +46,9 @@ void kt_plan(const struct kt_desired *desired, const struct kt_observed *observe
 void kt_judge(const struct kt_desired *desired, const struct kt_observed *observed, struct kt_verdict *ret_node,
 	      struct kt_verdict *ret_rollout);
 
+/* Whether a rollout waits for this node: kt_reason_is_settled, and what the config says of unfit nodes. */
+bool kt_plan_is_settled(bool unfit_not_ready, enum kt_reason reason, enum kt_serves serves);
+
 /* How far the node is with the version asked for. */
 void kt_judge_upgrade(const struct kt_desired *desired, const struct kt_observed *observed,
 		      struct kt_upgrade *ret_upgrade);

@@ -1,9 +1,12 @@
 /* The state as a value and as a file. How it looks as JSON is statejson.c's matter. */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kontain/base/fs.h"
@@ -113,6 +116,17 @@ static int parent_open(const char *path, const char **ret_name)
 	(void)snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 	*ret_name = slash + 1;
 	return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int kt_state_make_folder(const char *path, struct kt_error *err)
+{
+	char folder[PATH_MAX];
+
+	(void)snprintf(folder, sizeof(folder), "%s", path);
+	if (mkdir(dirname(folder), 0755) < 0 && errno != EEXIST)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot create the directory of the state file %s",
+				     path);
+	return 0;
 }
 
 int kt_state_write(const char *path, const struct kt_state *state, struct kt_error *err)

@@ -162,9 +162,8 @@ int kt_rights_state_folder(const char *state, struct kt_error *err)
 	struct stat info;
 
 	folder_of(state, folder);
-	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR,
-				     "cannot create the directory %s for the state file", folder);
+	if (kt_state_make_folder(state, err) < 0)
+		return -err->code;
 
 	KT_OWN(kt_close_fd) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -201,14 +200,13 @@ static int user_change(struct kt_error *err)
 	return 0;
 }
 
-int kt_rights_agent(struct kt_error *err)
+int kt_rights_agent(pid_t runner, struct kt_error *err)
 {
 	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
-	pid_t parent = getppid();
 	int failed = user_change(err);
 
-	/* Another user is not told of its parent's end any more (prctl(2)). */
-	if (failed == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+	/* behind it: whoever becomes another user is not told of its parent's end any more (prctl(2)) */
+	if (failed == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != runner))
 		failed = kt_fail(err, ECHILD, KT_REASON_INTERNAL, "lost connection to the runner process");
 	if (failed == 0)
 		failed = keep_capabilities(0, err);

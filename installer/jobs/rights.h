@@ -2,6 +2,8 @@
 #ifndef KT_JOBS_RIGHTS_H
 #define KT_JOBS_RIGHTS_H
 
+#include <sys/types.h>
+
 #include "installer.h"
 #include "jobs.h"
 #include "kontain/base/landlock.h"
@@ -22,8 +24,8 @@ int kt_rights_runner(struct kt_error *err);
 int kt_rights_state_folder(const char *state, struct kt_error *err);
 
 /* The agent: a user of its own, no capability, and only the system calls of a program that reads, waits and writes a
- * file. */
-int kt_rights_agent(struct kt_error *err);
+ * file. It ends with its runner. */
+int kt_rights_agent(pid_t runner, struct kt_error *err);
 
 /* The agent, once it knows its files: it reads the bundle, the store's roots and what the kernel tells, writes the
  * state's folder, and opens nothing else. ret_text is for the log: the ABI of Landlock, or why there is none. */

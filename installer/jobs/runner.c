@@ -340,9 +340,7 @@ static int refuse_sockets(struct kt_error *err)
 static int agent_begin(pid_t runner_pid, struct kt_error *err)
 {
 	(void)prctl(PR_SET_NAME, AGENT_NAME);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != runner_pid)
-		return kt_fail(err, ECHILD, KT_REASON_INTERNAL, "lost connection to the runner process");
-	return kt_rights_agent(err);
+	return kt_rights_agent(runner_pid, err);
 }
 
 /* Comes back in the agent alone. */

@@ -175,6 +175,8 @@ char *kt_state_print(const struct kt_state *state);
 /* Bytes from a file that may be hostile: caps, types and ranges checked. */
 int kt_state_parse(const char *bytes, size_t size, struct kt_state *ret_state, struct kt_error *err);
 
+/* The folder that the state lies in, 0755, when it is not there. */
+int kt_state_make_folder(const char *path, struct kt_error *err);
 /* Whole or not at all, 0644. */
 int kt_state_write(const char *path, const struct kt_state *state, struct kt_error *err);
 int kt_state_read(const char *path, struct kt_state *ret_state, struct kt_error *err);
