@@ -114,8 +114,7 @@ void kt_observe_contender(const struct kt_installer *installer, const struct kt_
 		return;
 	snprintf(observed->contender, sizeof observed->contender,
 		 "version %s was activated here, and another agent (process %d on %s) activated %s in its place: two "
-		 "agents "
-		 "with different bundles run on this node",
+		 "agents with different bundles run on this node",
 		 desired->version, other.pid, other.name, current);
 }
 

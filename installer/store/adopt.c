@@ -1,5 +1,5 @@
-/* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take their
- * place.
+/* Adopting what an earlier installer left: real bin/, runtime/ ... become versions and a set, and links take
+ * their place.
  *
  * Order, each step safe to run again:
  *   look: nothing but component folders and known leftovers, a real ELF km, the contract kept, the filesystem able to

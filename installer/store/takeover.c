@@ -3,11 +3,10 @@
  * verification, before anything else is done:
  *
  *   each version   .files is written from the record, line by line, and synced; the record stays as the mark of what
- * was
- *                  taken over: such a version is replaced by one of the same name, where a new one would be a conflict
+ *                  was taken over: such a version is replaced by one of the same name, where a new one would be a
+ *                  conflict
  *   each set       its extras are copied into versions/extras, as any component is; a set of links with a small
- * manifest
- *                  is made and exchanged for the old one in one step
+ *                  manifest is made and exchanged for the old one in one step
  *
  * bin/km leads to the same file before, between and after: links of a set name the versions that they named. A crash
  * anywhere leaves sets that are old or new, and the next run goes on. */

@@ -2,8 +2,7 @@
  *
  *   agent to runner   request   {"job", "version", "timeoutMs"} and not one word more
  *   runner to job     order     a request, and beside it "setup": places and config, as the runner read them once
- *   job to runner     answer    {"kvm", "host", "checks"}, {"proof"}, {} or {"error"}: kontain/contract/statejson.h
- * has the parts
+ *   job to runner     answer    {"kvm", "host", "checks"}, {"proof"}, {} or {"error"}: the parts are in statejson.h
  *   runner to agent   reply     how the job ended with its answer, or {"error"}; and what the runner knows */
 #ifndef KONTAIN_MESSAGE_H
 #define KONTAIN_MESSAGE_H
