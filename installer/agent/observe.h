@@ -11,11 +11,11 @@ void kt_observe_node(const struct kt_installer *installer, struct kt_observed *o
 void kt_observe_store(const struct kt_installer *installer, const struct kt_desired *desired,
 		      struct kt_observed *observed, struct kt_state_store *ret_store);
 
-/* What the inventory says, in the state's words; `desired` is left alone. */
-/* Was this bundle, once we had activated it, undone by another agent that still lives? Then who. */
+/* Was what we did (this bundle activated, or all of it removed) undone by another agent that still lives? Then who. */
 void kt_observe_contender(const struct kt_installer *installer, const struct kt_desired *desired,
 			  struct kt_observed *observed);
 
+/* What the inventory says, in the state's words; `desired` is left alone. */
 void kt_inventory_versions(const struct kt_inventory *inventory, struct kt_state_versions *ret_versions);
 /* Boot id and time: when and in which boot this was seen. */
 void kt_state_stamp(struct kt_state *state);

@@ -47,6 +47,17 @@ static void observe_node(struct kt_reconciler *reconciler, struct kt_observed *o
 	reconciler->probe = observed->probe;
 }
 
+/* Was what is wanted brought about by us, once? A person's command is no agent, and undoes what it likes. */
+static bool has_acted(const struct kt_reconciler *reconciler)
+{
+	const struct kt_desired *desired = &reconciler->desired;
+
+	if (reconciler->is_attended)
+		return false;
+	return desired->absent ? reconciler->has_removed :
+				 strcmp(reconciler->activated, desired->manifest_sha256) == 0;
+}
+
 static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
 {
 	const struct kt_installer *installer = reconciler->installer;
@@ -57,7 +68,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	else
 		observe_node(reconciler, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
-	if (!reconciler->is_attended && strcmp(reconciler->activated, reconciler->desired.manifest_sha256) == 0)
+	if (has_acted(reconciler))
 		kt_observe_contender(installer, &reconciler->desired, observed);
 	if (reconciler->is_attended) { /* a person asks, now: what was rolled back or failed before is no answer */
 		observed->is_held = observed->failed_before = false;
@@ -125,6 +136,8 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	int failed = act(reconciler, step, &err);
 
+	if (step == KT_STEP_REMOVE && !failed)
+		reconciler->has_removed = true;
 	if (step == KT_STEP_LAND && !failed)
 		memcpy(reconciler->activated, reconciler->desired.manifest_sha256, sizeof(reconciler->activated));
 	if (step == KT_STEP_LAND && failed)
