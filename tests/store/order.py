@@ -3,7 +3,8 @@
 
 Reads the system calls of a landing (strace -f -y) and says where a crash could show a mixture: at each rename that
 gives something its name under ROOT or takes it away, all that was written, made or moved there before must have been
-synced. `syncs` prints how many syncs there are; `without N` leaves out the N-th of them, as a program with a fault would.
+synced. `syncs` prints how many syncs there are; `without N` leaves out the N-th of them, as a program with
+a fault would.
 
 What is a .partial-* or .kept-* may be dirty while it is nobody's: its name in ROOT, and what is being removed of it.
 The five links are one step: each names `current`, which is moved after them."""

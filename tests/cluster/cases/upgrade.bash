@@ -55,7 +55,8 @@ case_failed_upgrade() {
 	local first other identity
 	local -A identities=([a]=$(pod a .metadata.uid) [b]=$(pod b .metadata.uid))
 	set_image "${tag_of[bad]}"
-	comes 30 "one node gets the new image" has_new_pod
+	# after the API server's outage before, the controller's watches come back with pauses of up to 30 s, and more
+	comes 120 "one node gets the new image" has_new_pod
 	first=$(new_pods | head -1)
 	other=$([ "$first" = a ] && echo b || echo a)
 	note "the first node is $first"
