@@ -54,8 +54,7 @@ static bool has_acted(const struct kt_reconciler *reconciler)
 
 	if (reconciler->is_attended)
 		return false;
-	return desired->absent ? reconciler->has_removed :
-				 strcmp(reconciler->activated, desired->manifest_sha256) == 0;
+	return desired->absent ? reconciler->has_removed : strcmp(reconciler->activated, desired->manifest_sha256) == 0;
 }
 
 static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
