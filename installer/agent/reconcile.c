@@ -73,7 +73,7 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 		observed->is_held = observed->failed_before = false;
 		observed->failure = (struct kt_error){.reason = KT_REASON_NONE};
 	}
-	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, kt_clock_ms(), observed);
+	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, kt_clock_boot_ms(), observed);
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_note(reconciler->scrubber, &observed->inventory);
 	memset(&observed->proof, 0, sizeof observed->proof);
@@ -144,12 +144,12 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 	else if (step == KT_STEP_LAND)
 		reconciler->installs_ok++;
 	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL,
-			 kt_clock_ms());
+			 kt_clock_boot_ms());
 }
 
 unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler)
 {
-	return kt_attempts_wait_s(&reconciler->attempts, kt_clock_ms());
+	return kt_attempts_wait_s(&reconciler->attempts, kt_clock_boot_ms());
 }
 
 static void look(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state *ret_state,
@@ -187,7 +187,7 @@ void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, 
 		look(reconciler, &observed, ret_state, &plan);
 	}
 	if (!is_stuck(reconciler)) /* it would be asked about, too, and may not let go of who asks */
-		kt_keeper_tend(&reconciler->keeper, installer, &ret_state->store.kept, kt_clock_ms());
+		kt_keeper_tend(&reconciler->keeper, installer, &ret_state->store.kept, kt_clock_boot_ms());
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_tend(reconciler->scrubber, installer, &observed.inventory);
 }
