@@ -36,7 +36,7 @@ void kt_scrubber_note(struct kt_scrubber *scrubber, const struct kt_inventory *i
 		scrubber->vain_count = 0;
 }
 
-/* The store notes the time for people, as it outlives a boot. What is known of it from then on goes by the boot clock. */
+/* The store notes the time for people, as it outlives a boot. From here on it goes by the boot clock. */
 void kt_scrubber_date(struct kt_scrubber *scrubber, int64_t verified_at, int64_t now_s, int64_t now_ms)
 {
 	int64_t age_s = now_s - verified_at;

@@ -1,6 +1,6 @@
-/* Is the agent alive? It promises in each state when it will have written the next one, by the boot clock: whatever it is
- * busy with, a landing of many minutes or a process that is stuck, the promise covers it (agent/loop.c). So who has not
- * kept it hangs. Nothing else is looked at, as nothing else is mended by a restart. */
+/* Is the agent alive? It promises in each state when it will have written the next one, by the boot clock: whatever it
+ * is busy with, a landing of many minutes or a process that is stuck, the promise covers it (agent/loop.c). So who has
+ * not kept it hangs. Nothing else is looked at, as nothing else is mended by a restart. */
 #include <stdio.h>
 
 #include "commands.h"

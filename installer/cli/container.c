@@ -1,6 +1,6 @@
-/* In the agent's container the agent is process 1, and whoever is let in (kubectl exec) runs the program that it is. Its
- * command line cannot be written by anyone whom the runner does not trust: the runner is root, and what it was started
- * with is in its own memory. On a host process 1 is another program, and nothing is taken. */
+/* In the agent's container the runner is process 1, and whoever is let in (kubectl exec) runs the same program. Nobody
+ * but root can write its command line, as that lies in its own memory; the agent, which is another user, cannot. On a
+ * host process 1 is another program, and nothing is taken. */
 #include "container.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* links: kt_base */
-/* The alarm goes by the clock that goes on in a machine that sleeps. That it rings on one that wakes is the kernel's word
- * for timers of CLOCK_BOOTTIME (timerfd_create(2)); here, that it is one. */
+/* The alarm goes by the clock that goes on in a machine that sleeps. That it rings on one that wakes is the kernel's
+ * word for timers of CLOCK_BOOTTIME (timerfd_create(2)); here, that it is one. */
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
