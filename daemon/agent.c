@@ -28,7 +28,7 @@
 /* A pod's two containers start at once: the installer gets this long to say something before Unknown is reported. */
 #define START_GRACE_MS 5000
 
-enum { FD_SIGNALS, FD_HTTP, FD_STATE, FD_COUNT };
+enum { FD_SIGNALS, FD_HTTP, FD_ALARM, FD_STATE, FD_COUNT };
 
 struct agent {
 	const struct kt_agent_settings *settings;
@@ -39,6 +39,7 @@ struct agent {
 	struct kt_reporter reporter;
 	struct kt_guard guard;
 	int signals;
+	int alarm;
 	int64_t started_ms;
 	int64_t look_at_ms;
 	bool is_believed;
@@ -343,11 +344,12 @@ static int loop(struct agent *agent, struct kt_error *err)
 		struct pollfd fds[FD_COUNT] = {
 			[FD_SIGNALS] = {.fd = agent->signals, .events = POLLIN},
 			[FD_HTTP] = {.fd = kt_http_fd(agent->http), .events = POLLIN},
+			[FD_ALARM] = {.fd = agent->alarm, .events = POLLIN},
 			[FD_STATE] = {.fd = agent->file.inotify, .events = POLLIN},
 		};
 		int64_t now = kt_clock_boot_ms();
 		bool is_news;
-		int r;
+		int r, pause;
 
 		judge(agent);
 		tell_verdict(agent);
@@ -355,7 +357,9 @@ static int loop(struct agent *agent, struct kt_error *err)
 			wish(agent, now);
 			converse(agent, now);
 		}
-		r = kt_kube_wait(agent->kube, fds, agent->file.inotify < 0 ? FD_STATE : FD_COUNT, pause_ms(agent), err);
+		pause = pause_ms(agent);
+		kt_clock_alarm_set(agent->alarm, pause);
+		r = kt_kube_wait(agent->kube, fds, agent->file.inotify < 0 ? FD_STATE : FD_COUNT, pause, err);
 		if (r < 0)
 			return r;
 		if (fds[FD_SIGNALS].revents && take_signal(agent))
@@ -394,6 +398,9 @@ static int open_all(struct agent *agent, struct kt_error *err)
 
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot read the kernel's boot id: mount /proc");
+	agent->alarm = kt_clock_alarm_open();
+	if (agent->alarm < 0)
+		return kt_fail_errno(err, -agent->alarm, KT_REASON_INTERNAL, "cannot create a timer");
 	r = open_signals(&agent->signals, err);
 	if (r == 0)
 		r = kt_http_open(&settings->listen, answer, agent, &agent->http, err);
@@ -414,11 +421,13 @@ static void close_all(struct agent *agent)
 	kt_kube_close(&agent->kube);
 	kt_http_close(&agent->http);
 	kt_close_fd(&agent->signals);
+	kt_close_fd(&agent->alarm);
 }
 
 int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 {
-	KT_OWN(close_all) struct agent agent = {.settings = settings, .signals = -1, .file = {.inotify = -1}};
+	KT_OWN(close_all)
+	struct agent agent = {.settings = settings, .signals = -1, .alarm = -1, .file = {.inotify = -1}};
 	char address[KT_HTTP_ADDRESS_MAX];
 	uint64_t seed = 0;
 	int r = open_all(&agent, err);

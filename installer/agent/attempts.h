@@ -17,7 +17,7 @@ struct kt_attempts {
 	int64_t not_before_ms;
 };
 
-/* An attempt at this bundle ended at now_ms (monotonic). failure: NULL for success. */
+/* An attempt at this bundle ended at now_ms (boot clock). failure: NULL for success. */
 void kt_attempts_note(struct kt_attempts *attempts, const char *manifest_sha256, const struct kt_error *failure,
 		      int64_t now_ms);
 /* Puts what is known of the desired bundle into what was observed: the failure, and whether it is too soon. */

@@ -15,6 +15,8 @@
 #include "agent.h"
 #include "damping.h"
 #include "debounce.h"
+#include "jobs/call.h"
+#include "jobs/jobs.h"
 #include "jobs/rights.h"
 #include "jobs/root.h"
 #include "jobs/runner.h"
@@ -24,10 +26,8 @@
 #include "reconcile.h"
 #include "watch.h"
 
-/* What a round may take beyond its rest: probe and proof with their deadlines, on a node that is busy. */
-#define ROUND_SLACK_S 120
-/* A landing may take as long as its child may, see reconcile.c. */
-#define LANDING_SLACK_S (16 * 60)
+/* What a round's own work may take beside its jobs, on a node that is busy. */
+#define ROUND_SLACK_S 60
 /* What passes by itself (a lock, a busy KVM, a payload that still runs) is tried again sooner. */
 #define RETRY_S 5
 /* In case inotify and the kernel's announcements are lost: a few calls of stat. */
@@ -84,6 +84,25 @@ static int64_t taken_us(const struct agent *agent)
 	       (runner != NULL ? kt_runner_cpu_us(runner) : kt_clock_cpu_us(RUSAGE_CHILDREN));
 }
 
+/* ---- what is promised ---- */
+
+/* A round is one probe, one proof and one sweep, each of which is stopped at its deadline. */
+static unsigned round_s(const struct kt_installer *installer)
+{
+	unsigned proof_ms = kt_proof_deadline_ms(&installer->config);
+
+	return ROUND_SLACK_S +
+	       (kt_job_find("probe")->timeout_max_ms + proof_ms + kt_job_find("sweep")->timeout_max_ms) / 1000;
+}
+
+/* A step, and what is looked at after it. */
+static unsigned step_s(const struct kt_installer *installer)
+{
+	unsigned land_ms = kt_job_find("land")->timeout_max_ms, remove_ms = kt_job_find("remove")->timeout_max_ms;
+
+	return (land_ms > remove_ms ? land_ms : remove_ms) / 1000 + round_s(installer);
+}
+
 /* ---- what is told ---- */
 
 static void publish(const struct kt_installer *installer, struct kt_state *state, unsigned within_s)
@@ -135,7 +154,7 @@ static void announce(void *context, struct kt_state *state)
 	       state->versions.desired, NULL);
 	hold_back(agent, state);
 	fill_rounds(agent, &state->rounds);
-	publish(agent->installer, state, LANDING_SLACK_S);
+	publish(agent->installer, state, step_s(agent->installer));
 }
 
 /* Our own traces in the store ask for no other round. */
@@ -259,7 +278,7 @@ static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
 	is_held = agent->damping.hold_s > 0 && agent->damping.hold_until_ms < due_ms;
 	kt_debounce_end(&agent->debounce, state->rounds.cpu_us / 1000, ended_ms,
 			is_held ? agent->damping.hold_until_ms : due_ms, kt_damping_is_shaky(&agent->damping));
-	publish(agent->installer, state, (unsigned)((due_ms - ended_ms) / 1000) + ROUND_SLACK_S);
+	publish(agent->installer, state, (unsigned)((due_ms - ended_ms) / 1000) + round_s(agent->installer));
 	tell(&agent->told, state);
 	return is_held                                             ? KT_CAUSE_HOLD :
 	       seconds < agent->installer->config.proof_interval_s ? KT_CAUSE_RETRY :

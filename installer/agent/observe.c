@@ -106,16 +106,24 @@ void kt_observe_contender(const struct kt_installer *installer, const struct kt_
 	struct kt_activator other, own;
 	struct kt_error ignored;
 
-	if (current[0] == '\0' || strcmp(observed->inventory.manifest_sha256, desired->manifest_sha256) == 0 ||
+	observed->contender[0] = '\0';
+	if (current[0] == '\0' ||
+	    (!desired->absent && strcmp(observed->inventory.manifest_sha256, desired->manifest_sha256) == 0) ||
 	    kt_installer_open_store(installer, KT_STORE_READ, &store, &ignored) != 0 ||
 	    !kt_store_read_activator(&store, &other) || strcmp(other.version, current) != 0 ||
 	    !kt_activator_of_parent(host, "", &own) || kt_activator_is_same(&own, &other) ||
 	    !kt_activator_lives(host, &other))
 		return;
-	snprintf(observed->contender, sizeof observed->contender,
-		 "version %s was activated here, and another agent (process %d on %s) activated %s in its place: two "
-		 "agents with different bundles run on this node",
-		 desired->version, other.pid, other.name, current);
+	if (desired->absent)
+		snprintf(observed->contender, sizeof observed->contender,
+			 "the installation was removed here, and another agent (process %d on %s) installed version %s "
+			 "again: an agent that removes and one that installs run on this node",
+			 other.pid, other.name, current);
+	else
+		snprintf(observed->contender, sizeof observed->contender,
+			 "version %s was activated here, and another agent (process %d on %s) activated %s in its "
+			 "place: two agents with different bundles run on this node",
+			 desired->version, other.pid, other.name, current);
 }
 
 void kt_inventory_versions(const struct kt_inventory *inventory, struct kt_state_versions *ret_versions)

@@ -11,7 +11,7 @@ void kt_observe_node(const struct kt_installer *installer, struct kt_observed *o
 void kt_observe_store(const struct kt_installer *installer, const struct kt_desired *desired,
 		      struct kt_observed *observed, struct kt_state_store *ret_store);
 
-/* Was this bundle, once we had activated it, undone by another agent that still lives? Then who. */
+/* Was what we did (this bundle activated, or all of it removed) undone by another agent that still lives? Then who. */
 void kt_observe_contender(const struct kt_installer *installer, const struct kt_desired *desired,
 			  struct kt_observed *observed);
 

@@ -29,7 +29,9 @@ static void obstacle_held(struct kt_plan *plan, const struct kt_desired *desired
 
 static void plan_absent(const struct kt_observed *observed, struct kt_plan *ret_plan)
 {
-	if (observed->store_open && observed->inventory.is_ours)
+	if (observed->contender[0] != '\0')
+		obstacle(ret_plan, KT_REASON_CONTESTED, observed->contender);
+	else if (observed->store_open && observed->inventory.is_ours)
 		ret_plan->step = KT_STEP_REMOVE;
 	else if (!observed->store_open && observed->store_error.reason != KT_REASON_NO_VERSION)
 		obstacle(ret_plan, observed->store_error.reason, observed->store_error.text);

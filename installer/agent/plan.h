@@ -23,7 +23,7 @@ struct kt_observed {
 	bool failed_before;            /* this bundle failed here, and that is believed: store/failure.c */
 	struct kt_error failure;       /* why; also of an attempt that is not remembered */
 	bool is_held;                  /* a person rolled back from this bundle */
-	char contender[384];           /* who undid our activation of it and still lives; "" for nobody */
+	char contender[384];           /* who undid what we did and still lives; "" for nobody */
 	bool is_too_soon;              /* such an attempt was made a moment ago */
 	struct kt_probe probe;         /* KVM, the host, and how both came to their verdicts */
 	struct kt_state_proof proof;   /* of the current set */

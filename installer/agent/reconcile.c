@@ -47,6 +47,16 @@ static void observe_node(struct kt_reconciler *reconciler, struct kt_observed *o
 	reconciler->probe = observed->probe;
 }
 
+/* Was what is wanted brought about by us, once? A person's command is no agent, and undoes what it likes. */
+static bool has_acted(const struct kt_reconciler *reconciler)
+{
+	const struct kt_desired *desired = &reconciler->desired;
+
+	if (reconciler->is_attended)
+		return false;
+	return desired->absent ? reconciler->has_removed : strcmp(reconciler->activated, desired->manifest_sha256) == 0;
+}
+
 static void observe(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state_store *store)
 {
 	const struct kt_installer *installer = reconciler->installer;
@@ -57,13 +67,13 @@ static void observe(struct kt_reconciler *reconciler, struct kt_observed *observ
 	else
 		observe_node(reconciler, observed);
 	kt_observe_store(installer, &reconciler->desired, observed, store);
-	if (!reconciler->is_attended && strcmp(reconciler->activated, reconciler->desired.manifest_sha256) == 0)
+	if (has_acted(reconciler))
 		kt_observe_contender(installer, &reconciler->desired, observed);
 	if (reconciler->is_attended) { /* a person asks, now: what was rolled back or failed before is no answer */
 		observed->is_held = observed->failed_before = false;
 		observed->failure = (struct kt_error){.reason = KT_REASON_NONE};
 	}
-	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, kt_clock_ms(), observed);
+	kt_attempts_fill(&reconciler->attempts, &reconciler->desired, kt_clock_boot_ms(), observed);
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_note(reconciler->scrubber, &observed->inventory);
 	memset(&observed->proof, 0, sizeof observed->proof);
@@ -125,6 +135,8 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	int failed = act(reconciler, step, &err);
 
+	if (step == KT_STEP_REMOVE && !failed)
+		reconciler->has_removed = true;
 	if (step == KT_STEP_LAND && !failed)
 		memcpy(reconciler->activated, reconciler->desired.manifest_sha256, sizeof(reconciler->activated));
 	if (step == KT_STEP_LAND && failed)
@@ -132,12 +144,12 @@ static void take_step(struct kt_reconciler *reconciler, enum kt_step step)
 	else if (step == KT_STEP_LAND)
 		reconciler->installs_ok++;
 	kt_attempts_note(&reconciler->attempts, reconciler->desired.manifest_sha256, failed ? &err : NULL,
-			 kt_clock_ms());
+			 kt_clock_boot_ms());
 }
 
 unsigned kt_reconcile_wait_s(const struct kt_reconciler *reconciler)
 {
-	return kt_attempts_wait_s(&reconciler->attempts, kt_clock_ms());
+	return kt_attempts_wait_s(&reconciler->attempts, kt_clock_boot_ms());
 }
 
 static void look(struct kt_reconciler *reconciler, struct kt_observed *observed, struct kt_state *ret_state,
@@ -175,7 +187,7 @@ void kt_reconcile(struct kt_reconciler *reconciler, struct kt_state *ret_state, 
 		look(reconciler, &observed, ret_state, &plan);
 	}
 	if (!is_stuck(reconciler)) /* it would be asked about, too, and may not let go of who asks */
-		kt_keeper_tend(&reconciler->keeper, installer, &ret_state->store.kept, kt_clock_ms());
+		kt_keeper_tend(&reconciler->keeper, installer, &ret_state->store.kept, kt_clock_boot_ms());
 	if (reconciler->scrubber != NULL)
 		kt_scrubber_tend(reconciler->scrubber, installer, &observed.inventory);
 }

@@ -18,6 +18,7 @@ struct kt_reconciler {
 	struct kt_scrubber *scrubber;  /* borrowed; NULL: nothing is verified in the background */
 	struct kt_stuck *stuck;        /* borrowed; NULL where nothing is repeated */
 	char activated[KT_DIGEST_HEX]; /* the bundle that we made current; "" for none yet */
+	bool has_removed;              /* all of it, once */
 	struct kt_probe probe;         /* as last seen: what is told while something is stuck */
 	uint64_t installs_ok;
 	uint64_t installs_failed;

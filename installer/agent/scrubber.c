@@ -36,16 +36,27 @@ void kt_scrubber_note(struct kt_scrubber *scrubber, const struct kt_inventory *i
 		scrubber->vain_count = 0;
 }
 
+/* The store notes the time for people, as it outlives a boot. From here on it goes by the boot clock. */
+void kt_scrubber_date(struct kt_scrubber *scrubber, int64_t verified_at, int64_t now_s, int64_t now_ms)
+{
+	int64_t age_s = now_s - verified_at;
+
+	if (verified_at == scrubber->verified_at)
+		return;
+	scrubber->verified_at = verified_at;
+	scrubber->is_dated = verified_at != 0 && age_s >= -CLOCK_SLACK_S;
+	scrubber->verified_ms = now_ms - age_s * 1000;
+}
+
 bool kt_scrubber_is_due(const struct kt_scrubber *scrubber, const struct kt_inventory *inventory, unsigned interval_s,
-			int64_t now_s, int64_t now_ms)
+			int64_t now_ms)
 {
 	int64_t rest_s = (int64_t)interval_s * scrubber->spread_percent / 100;
 
 	/* What is damaged is landed anew first; that is unread then. */
 	if (inventory->current[0] == '\0' || !inventory->is_whole || now_ms < scrubber->not_before_ms)
 		return false;
-	return inventory->is_unread || inventory->verified_at == 0 || now_s >= inventory->verified_at + rest_s ||
-	       inventory->verified_at > now_s + CLOCK_SLACK_S;
+	return inventory->is_unread || !scrubber->is_dated || now_ms >= scrubber->verified_ms + rest_s * 1000;
 }
 
 void kt_scrubber_began(struct kt_scrubber *scrubber, unsigned interval_s, int64_t now_ms)
@@ -63,13 +74,14 @@ void kt_scrubber_tend(struct kt_scrubber *scrubber, const struct kt_installer *i
 {
 	unsigned interval_s = installer->config.verify_interval_s;
 	struct kt_error err = {.reason = KT_REASON_NONE};
-	int64_t now_ms = kt_clock_ms();
+	int64_t now_ms = kt_clock_boot_ms();
 	int r;
 
 	scrubber->is_running = kt_runner_is_verifying(installer->runner);
 	if (scrubber->is_running)
 		return;
-	if (!kt_scrubber_is_due(scrubber, inventory, interval_s, time(NULL), now_ms))
+	kt_scrubber_date(scrubber, inventory->verified_at, time(NULL), now_ms);
+	if (!kt_scrubber_is_due(scrubber, inventory, interval_s, now_ms))
 		return;
 	kt_scrubber_began(scrubber, interval_s, now_ms);
 	r = kt_runner_verify(installer->runner, &err);

@@ -185,12 +185,14 @@ void kt_watch_open(struct kt_watch *watch, const struct kt_installer *installer,
 	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watch->inotify < 0)
 		*ret_problem = strerror(errno);
+	watch->alarm = kt_clock_alarm_open();
 }
 
 void kt_watch_close(struct kt_watch *watch)
 {
 	kt_close_fd(&watch->inotify);
 	kt_close_fd(&watch->uevents);
+	kt_close_fd(&watch->alarm);
 }
 
 void kt_watch_arm(struct kt_watch *watch)
@@ -213,13 +215,16 @@ bool kt_watch_wait(struct kt_watch *watch, int stuck_fd, int64_t timeout_ms, enu
 		{.fd = watch->inotify, .events = POLLIN},
 		{.fd = watch->uevents, .events = POLLIN},
 		{.fd = stuck_fd, .events = POLLIN},
+		{.fd = watch->alarm, .events = POLLIN},
 	};
-	int64_t until_ms = kt_clock_ms() + timeout_ms;
+	int64_t until_ms = kt_clock_boot_ms() + timeout_ms;
 
+	if (watch->alarm >= 0)
+		kt_clock_alarm_set(watch->alarm, timeout_ms);
 	for (;;) {
-		int64_t left_ms = until_ms - kt_clock_ms();
+		int64_t left_ms = until_ms - kt_clock_boot_ms();
 
-		if (poll(polled, 3, left_ms > 0 ? (int)left_ms : 0) < 0)
+		if (poll(polled, sizeof polled / sizeof *polled, left_ms > 0 ? (int)left_ms : 0) < 0)
 			return false;
 		if (polled[0].revents != 0 && take_events(watch, ret_cause))
 			return true;
@@ -231,7 +236,7 @@ bool kt_watch_wait(struct kt_watch *watch, int stuck_fd, int64_t timeout_ms, enu
 			*ret_cause = KT_CAUSE_FREED;
 			return true;
 		}
-		if (left_ms <= 0)
+		if (left_ms <= 0 || polled[3].revents != 0)
 			return false;
 	}
 }

@@ -41,6 +41,7 @@ struct kt_watch {
 	const struct kt_installer *installer; /* borrowed */
 	int inotify;                          /* owned; -1: only the slow look is left */
 	int uevents;                          /* owned; -1 where there are none */
+	int alarm;                            /* owned; below 0: a machine that slept is seen some seconds later */
 	int device_watch;
 	size_t store_count;
 	int store_watches[KT_WATCH_STORE_MAX];

@@ -1,6 +1,8 @@
 #include "kontain/base/clock.h"
 
+#include <errno.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 static int64_t read_us(clockid_t clock)
@@ -24,6 +26,23 @@ int64_t kt_clock_ms(void)
 int64_t kt_clock_boot_ms(void)
 {
 	return read_us(CLOCK_BOOTTIME) / 1000;
+}
+
+int kt_clock_alarm_open(void)
+{
+	int alarm = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	return alarm < 0 ? -errno : alarm;
+}
+
+void kt_clock_alarm_set(int alarm, int64_t after_ms)
+{
+	/* 0 and 0 would be no time at all */
+	struct itimerspec when = {.it_value = {.tv_nsec = 1}};
+
+	if (after_ms > 0)
+		when.it_value = (struct timespec){.tv_sec = after_ms / 1000, .tv_nsec = after_ms % 1000 * 1000000};
+	(void)timerfd_settime(alarm, 0, &when, NULL);
 }
 
 int64_t kt_clock_cpu_us(int who)

@@ -11,6 +11,7 @@ struct kt_command {
 	const char *summary;  /* one line */
 	int (*run)(const struct kt_installer *installer);
 	bool is_resident; /* two processes, confined before anything is read */
+	bool is_bare;     /* neither config nor store is looked at */
 };
 
 extern const struct kt_command kt_commands[];
@@ -23,6 +24,7 @@ int kt_command_run(const struct kt_installer *installer);
 int kt_command_install(const struct kt_installer *installer);
 int kt_command_check(const struct kt_installer *installer);
 int kt_command_status(const struct kt_installer *installer);
+int kt_command_alive(const struct kt_installer *installer);
 int kt_command_list(const struct kt_installer *installer);
 int kt_command_verify(const struct kt_installer *installer);
 int kt_command_rollback(const struct kt_installer *installer);

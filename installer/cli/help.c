@@ -48,6 +48,11 @@ static void print_option(FILE *out, const struct kt_option *option)
 	print_row(out, words, option->summary);
 }
 
+/* cli/container.h */
+#define BESIDE_AGENT                                                                             \
+	"In the agent's container (kubectl exec) --host, --root, --dev, --config, --state, and " \
+	"--bundle of install,\ndefault to what the agent was started with."
+
 static void print_statuses(FILE *out)
 {
 	fputs("\nExit status:\n", out);
@@ -78,6 +83,8 @@ void kt_help_print_command(FILE *out, const struct kt_command *command)
 		for (size_t i = 0; i < kt_option_count; i++)
 			if (kt_option_is_for(&kt_options[i], command->name) && (kt_options[i].only != NULL) == is_own)
 				print_option(out, &kt_options[i]);
+	if (!command->is_resident)
+		fputs("\n" BESIDE_AGENT "\n", out);
 	print_statuses(out);
 }
 
@@ -128,7 +135,9 @@ void kt_help_man(FILE *out)
 	fputs(".SH OPTIONS\n", out);
 	for (size_t i = 0; i < kt_option_count; i++)
 		man_option(out, &kt_options[i]);
-	fputs(".SH EXIT STATUS\n", out);
+	fputs(".PP\n", out);
+	man_text(out, BESIDE_AGENT);
+	fputs("\n.SH EXIT STATUS\n", out);
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
 		fprintf(out, ".TP\n%d\n%s\n", statuses[i].status, statuses[i].means);
 }

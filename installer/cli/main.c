@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "container.h"
 #include "help.h"
 #include "jobs/rights.h"
 #include "jobs/root.h"
@@ -46,12 +47,25 @@ static int set_up(struct kt_installer *installer, struct kt_error *err)
 	return failed;
 }
 
+/* Beside the agent, in its container, a person need not say again what that was started with. */
+static int parse(int argc, char *argv[], struct kt_options *ret_options, struct kt_error *err)
+{
+	static struct kt_container_agent agent; /* the options borrow from it */
+
+	if (!kt_container_agent(&agent))
+		return kt_options_parse(argc, argv, ret_options, err);
+	return kt_options_parse_beside(agent.argc - 1, agent.argv + 1, argc, argv, ret_options, err);
+}
+
 static int run_command(const struct kt_command *command, int argc, char *argv[])
 {
 	struct kt_installer installer = {.options = {.host = ""}};
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	int failed;
 
-	if (kt_options_parse(argc, argv, &installer.options, &err) != 0)
+	failed = command->is_resident ? kt_options_parse(argc, argv, &installer.options, &err) :
+					parse(argc, argv, &installer.options, &err);
+	if (failed)
 		return usage(&err);
 	if (installer.options.help) {
 		kt_help_print_command(stdout, command);
@@ -60,7 +74,7 @@ static int run_command(const struct kt_command *command, int argc, char *argv[])
 	begin_log(&installer.options);
 	if (command->is_resident && !installer.options.once && kt_runner_start(&installer, &err) != 0)
 		return kt_print_error(&err);
-	if (set_up(&installer, &err) != 0)
+	if (!command->is_bare && set_up(&installer, &err) != 0)
 		return kt_print_error(&err);
 	return command->run(&installer);
 }
@@ -78,7 +92,7 @@ static int run_job(const struct kt_job *job, int argc, char *argv[])
 	if (has_order)
 		failed = kt_spawn_take_order(&order, &installer, &err);
 	else
-		failed = kt_options_parse(argc, argv, &installer.options, &err);
+		failed = parse(argc, argv, &installer.options, &err);
 	if (failed)
 		return usage(&err);
 	begin_log(&installer.options);

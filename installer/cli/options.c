@@ -222,9 +222,9 @@ static int take_argument(const struct kt_command *command, int argc, char *const
 	return 0;
 }
 
-int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_options, struct kt_error *err)
+/* On top of what ret_options has already. With --help nothing else is looked at. */
+static int parse_words(int argc, char *const argv[], struct kt_options *options, struct kt_error *err)
 {
-	struct kt_options options = {.host = "", .state = "/run/kontain/state.json"};
 	struct option long_options[OPTIONS_MAX + 1];
 	char letters[2 * OPTIONS_MAX + 2];
 	int value, failed = 0;
@@ -234,10 +234,21 @@ int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_option
 	optind = 1;
 	opterr = 0; /* one line, and it is ours */
 	optopt = 0;
-	while (failed == 0 && !options.help && (value = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
-		failed = take_option(argv[0], value, argv[optind - 1], &options, err);
-	if (failed == 0 && !options.help)
-		failed = take_argument(kt_command_find(argv[0]), argc, argv, &options, err);
+	while (failed == 0 && !options->help && (value = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
+		failed = take_option(argv[0], value, argv[optind - 1], options, err);
+	if (failed == 0 && !options->help)
+		failed = take_argument(kt_command_find(argv[0]), argc, argv, options, err);
+	return failed;
+}
+
+static const struct kt_options defaults = {.host = "", .state = "/run/kontain/state.json"};
+
+static int parse_on_top(const struct kt_options *base, int argc, char *const argv[], struct kt_options *ret_options,
+			struct kt_error *err)
+{
+	struct kt_options options = *base;
+	int failed = parse_words(argc, argv, &options, err);
+
 	if (failed)
 		return failed;
 	if (options.dev[0] == '\0' &&
@@ -246,4 +257,28 @@ int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_option
 			       sizeof options.dev - sizeof "/dev");
 	*ret_options = options;
 	return 0;
+}
+
+int kt_options_parse(int argc, char *const argv[], struct kt_options *ret_options, struct kt_error *err)
+{
+	return parse_on_top(&defaults, argc, argv, ret_options, err);
+}
+
+int kt_options_parse_beside(int agent_argc, char *const agent_argv[], int argc, char *const argv[],
+			    struct kt_options *ret_options, struct kt_error *err)
+{
+	struct kt_options agent = defaults, base = defaults;
+	struct kt_error ignored;
+
+	if (parse_words(agent_argc, agent_argv, &agent, &ignored) == 0) {
+		base.host = agent.host;
+		base.root = agent.root;
+		base.state = agent.state;
+		base.config = agent.config;
+		memcpy(base.dev, agent.dev, sizeof base.dev);
+		for (size_t i = 0; i < kt_option_count; i++)
+			if (kt_options[i].set == set_bundle && kt_option_is_for(&kt_options[i], argv[0]))
+				base.bundle = agent.bundle;
+	}
+	return parse_on_top(&base, argc, argv, ret_options, err);
 }

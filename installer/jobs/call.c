@@ -74,11 +74,16 @@ void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason o
 			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);
 }
 
+unsigned kt_proof_deadline_ms(const struct kt_config *config)
+{
+	return config->proof_timeout_s * 1000 * PAYLOADS_A_PROOF;
+}
+
 void kt_proof_ask(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof)
 {
 	KT_OWN(kt_child_result_done) struct kt_child_result result = {.exit_status = -1};
 	struct kt_error err = {.reason = KT_REASON_NONE};
-	unsigned timeout_ms = installer->config.proof_timeout_s * 1000 * PAYLOADS_A_PROOF;
+	unsigned timeout_ms = kt_proof_deadline_ms(&installer->config);
 
 	if (kt_job_call(installer, "selftest", version, timeout_ms, &result, &err) == 0 && !result.timed_out &&
 	    kt_proof_parse(result.output, result.output_size, ret_proof, &err) == 0)

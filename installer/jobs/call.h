@@ -26,5 +26,7 @@ void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason o
 
 /* The proof of a set (NULL: through the live links), by the job selftest. */
 void kt_proof_ask(const struct kt_installer *installer, const char *version, struct kt_state_proof *ret_proof);
+/* It is stopped after that. */
+unsigned kt_proof_deadline_ms(const struct kt_config *config);
 
 #endif

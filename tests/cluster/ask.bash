@@ -25,6 +25,13 @@ pod() {
 		select(.spec.nodeName == $node and (.metadata.deletionTimestamp | not))][0] | '"${2:-.metadata.name}"
 }
 
+# in_installer NODE WORDS COMMAND...: kontain-installer in the node's pod says so, by its plain command
+in_installer() {
+	local said
+	said=$(in_pods exec "$(pod "$1")" -c installer -- kontain-installer "${@:3}" 2>&1)
+	[[ $said == *"$2"* ]]
+}
+
 # restarts NODE CONTAINER
 restarts() { pod "$1" "[.status.containerStatuses[] | select(.name == \"$2\")][0].restartCount"; }
 pod_ready() { [ "$(pod "$1" '[.status.conditions[] | select(.type == "Ready")][0].status')" = True ]; }

@@ -195,6 +195,51 @@ static void test_device_folder_follows_host(void **state)
 	assert_string_equal(options.dev, "/elsewhere");
 }
 
+/* In the agent's container: what a command does not say of places is the agent's, and nothing else of it is. */
+static void test_beside_the_agent(void **state)
+{
+	const char *agent[] = {"run",     "--host",        "/host",  "--bundle", "/bundle", "--config", "/etc/kontain",
+			       "--state", "/s/state.json", "--root", "/opt/k",   "--once",  "-q",       "-v",
+			       NULL};
+	const char *status[] = {"status", NULL}, *install[] = {"install", NULL},
+		   *broken[] = {"run", "--nonsense", NULL};
+	const char *elsewhere[] = {"check", "--host", "/", "--state", "/other", NULL};
+	const char *wrong[] = {"status", "--bundle", "/b", NULL};
+	struct kt_options options;
+	struct kt_error err = {.code = 0};
+
+	(void)state;
+	assert_int_equal(
+		kt_options_parse_beside(count(agent), (char *const *)agent, 1, (char *const *)status, &options, &err),
+		0);
+	assert_string_equal(options.host, "/host");
+	assert_string_equal(options.dev, "/host/dev");
+	assert_string_equal(options.root, "/opt/k");
+	assert_string_equal(options.config, "/etc/kontain");
+	assert_string_equal(options.state, "/s/state.json");
+	assert_null(options.bundle); /* status takes none */
+	assert_false(options.once || options.quiet || options.verbose);
+	assert_int_equal(
+		kt_options_parse_beside(count(agent), (char *const *)agent, 1, (char *const *)install, &options, &err),
+		0);
+	assert_string_equal(options.bundle, "/bundle");
+	assert_int_equal(kt_options_parse_beside(count(agent), (char *const *)agent, count(elsewhere),
+						 (char *const *)elsewhere, &options, &err),
+			 0);
+	assert_string_equal(options.host, "");
+	assert_string_equal(options.dev, "/dev");
+	assert_string_equal(options.state, "/other");
+	assert_string_equal(options.root, "/opt/k");
+	/* of an agent that this program does not understand nothing is taken */
+	assert_int_equal(kt_options_parse_beside(2, (char *const *)broken, 1, (char *const *)status, &options, &err),
+			 0);
+	assert_string_equal(options.host, "");
+	assert_string_equal(options.state, "/run/kontain/state.json");
+	assert_int_not_equal(
+		kt_options_parse_beside(count(agent), (char *const *)agent, 3, (char *const *)wrong, &options, &err),
+		0);
+}
+
 static void test_exit_status(void **state)
 {
 	static const struct {
@@ -222,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_near),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_device_folder_follows_host),
+		cmocka_unit_test(test_beside_the_agent),
 		cmocka_unit_test(test_exit_status),
 	};
 

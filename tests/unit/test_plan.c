@@ -37,7 +37,7 @@ enum twist {
 	ADOPTABLE = 1 << 18, /* with FOREIGN: an earlier installer's folders */
 	HELD = 1 << 19,      /* a person rolled back from what is asked for */
 	LOST = 1 << 20,      /* with DAMAGED: a file of it */
-	CONTENDED = 1 << 21, /* another agent undid what we activated */
+	CONTENDED = 1 << 21, /* another agent undid what we did */
 	EMULATED = 1 << 17,  /* the last attempt met a KVM that emulates */
 };
 
@@ -215,6 +215,8 @@ static const struct {
 	{"gone, without KVM", ABSENT | NO_STORE | NO_KVM, NOTHING, false, KT_REASON_ABSENT, true, KT_REASON_ABSENT},
 	{"another's is not taken away", ABSENT | EMPTY | NOT_OURS, NOTHING, false, KT_REASON_ABSENT, true,
 	 KT_REASON_ABSENT},
+	{"wanted gone, and installed again by another", ABSENT | CONTENDED, NOTHING, true, KT_REASON_READY, false,
+	 KT_REASON_CONTESTED},
 	{"wanted gone, read-only", ABSENT | READ_ONLY, NOTHING, true, KT_REASON_READY, false,
 	 KT_REASON_STORE_READ_ONLY},
 };

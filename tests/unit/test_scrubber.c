@@ -45,8 +45,37 @@ static void test_when_it_is_due(void **state)
 						 .verified_at = rows[i].verified_at};
 
 		strcpy(inventory.current, rows[i].current);
-		if (kt_scrubber_is_due(&scrubber, &inventory, 6 * HOURS, NOW, 1) != rows[i].is_due)
+		kt_scrubber_date(&scrubber, rows[i].verified_at, NOW, 1);
+		if (kt_scrubber_is_due(&scrubber, &inventory, 6 * HOURS, 1) != rows[i].is_due)
 			fail_msg("%s", rows[i].name);
+	}
+}
+
+/* The wall clock of a whole fleet jumps: nothing is due for that, and nothing is late. */
+static void test_wall_clock_jumps(void **state)
+{
+	static const int64_t jumps_s[] = {0, HOURS, -2 * HOURS, 7 * 24 * HOURS, -7 * 24 * HOURS};
+	struct kt_inventory inventory = {.current = "1", .is_whole = true, .verified_at = NOW - HOURS};
+	const int64_t start_ms = 50000;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(jumps_s) / sizeof(jumps_s[0]); i++) {
+		struct kt_scrubber scrubber = {.spread_percent = 100};
+		int64_t now_ms = start_ms, late_ms = start_ms + INT64_C(5) * HOURS * 1000;
+
+		inventory.verified_at = NOW - HOURS;
+		kt_scrubber_date(&scrubber, inventory.verified_at, NOW, now_ms);
+		for (int round = 0; round < 3; round++) {
+			kt_scrubber_date(&scrubber, inventory.verified_at, NOW + jumps_s[i] + round, now_ms);
+			assert_false(kt_scrubber_is_due(&scrubber, &inventory, 6 * HOURS, now_ms));
+		}
+		kt_scrubber_date(&scrubber, inventory.verified_at, NOW + jumps_s[i], late_ms);
+		assert_false(kt_scrubber_is_due(&scrubber, &inventory, 6 * HOURS, late_ms - 1));
+		assert_true(kt_scrubber_is_due(&scrubber, &inventory, 6 * HOURS, late_ms));
+		/* read again, by the new time */
+		inventory.verified_at = NOW + jumps_s[i];
+		kt_scrubber_date(&scrubber, inventory.verified_at, NOW + jumps_s[i] + 10, late_ms);
+		assert_false(kt_scrubber_is_due(&scrubber, &inventory, 6 * HOURS, late_ms + INT64_C(5) * HOURS * 1000));
 	}
 }
 
@@ -60,17 +89,17 @@ static void test_vain_ones_wait(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(waits_s) / sizeof(waits_s[0]); i++) {
-		assert_true(kt_scrubber_is_due(&scrubber, &inventory, 300, NOW, now_ms));
+		assert_true(kt_scrubber_is_due(&scrubber, &inventory, 300, now_ms));
 		kt_scrubber_began(&scrubber, 300, now_ms);
 		kt_scrubber_note(&scrubber, &inventory);
 		now_ms += waits_s[i] * 1000;
-		assert_false(kt_scrubber_is_due(&scrubber, &inventory, 300, NOW, now_ms - 1));
+		assert_false(kt_scrubber_is_due(&scrubber, &inventory, 300, now_ms - 1));
 	}
 	inventory.is_unread = false; /* one that was not in vain ends it */
 	kt_scrubber_note(&scrubber, &inventory);
 	inventory.is_unread = true;
 	kt_scrubber_began(&scrubber, 300, now_ms);
-	assert_true(kt_scrubber_is_due(&scrubber, &inventory, 300, NOW, now_ms + 30000));
+	assert_true(kt_scrubber_is_due(&scrubber, &inventory, 300, now_ms + 30000));
 	for (unsigned i = 0; i < 10000; i++)
 		kt_scrubber_began(&scrubber, 604800, now_ms);
 	assert_int_equal(scrubber.not_before_ms, now_ms + INT64_C(604800) * 1000);
@@ -115,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_when_it_is_due),
+		cmocka_unit_test(test_wall_clock_jumps),
 		cmocka_unit_test(test_vain_ones_wait),
 		cmocka_unit_test(test_damage_is_counted_once),
 	};

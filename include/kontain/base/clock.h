@@ -12,6 +12,10 @@ int64_t kt_clock_us(void);
 int64_t kt_clock_ms(void);
 /* CLOCK_BOOTTIME: goes on while a machine sleeps, after which what was seen or sent before is old. */
 int64_t kt_clock_boot_ms(void);
+/* A timer of CLOCK_BOOTTIME: an owned descriptor or -errno. It is readable once the time has come, and at once on a
+ * machine that slept over it; poll(2)'s own timeout stands still while a machine sleeps. */
+int kt_clock_alarm_open(void);
+void kt_clock_alarm_set(int alarm, int64_t after_ms); /* no more readable until then */
 /* User and system time; who as in getrusage(2). */
 int64_t kt_clock_cpu_us(int who);
 

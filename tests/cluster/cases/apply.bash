@@ -45,6 +45,10 @@ case_ready() {
 	becomes 10 "the start-up taint goes" "" taints a
 	becomes 30 b "False DeviceMissing" condition b
 	is "current" "sets/${version_of[1]}" "$(store a readlink current)"
+	comes 10 "status in a's pod, as it is typed" in_installer a "node      READY" status
+	comes 10 "check in a's pod" in_installer a "guest in long mode  ok" check
+	comes 10 "list in a's pod" in_installer a "${version_of[1]}" list
+	comes 10 "the liveness probe in a's pod" in_installer a "is alive" alive
 	comes 10 "a's /readyz" answers a "/readyz?verbose" 200 "[+]km ok"
 }
 

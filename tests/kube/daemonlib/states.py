@@ -144,8 +144,9 @@ def test_rest():
 		check(int(one.status(key), 16) == value, f"rest: {key}", one.status(key))
 	check(one.status("NoNewPrivs") == "1", "rest: NoNewPrivs", one.status("NoNewPrivs"))
 	check(one.status("Threads") == "1", "rest: one thread", one.status("Threads"))
-	# 0-2, signals, inotify, HTTP with its epoll, and the pair by which curl could be woken; a client's may linger.
-	check(k.until(lambda: len(one.descriptors()) <= 9), "rest: few descriptors", one.descriptors())
+	# 0-2, signals, the alarm, inotify, HTTP with its epoll, and the pair by which curl could be woken; a client's may
+	# linger.
+	check(k.until(lambda: len(one.descriptors()) <= 10), "rest: few descriptors", one.descriptors())
 	open_files = one.descriptors()
 	own = ("socket:", "anon_inode:")
 	odd = {fd: what for fd, what in open_files.items() if fd > 2 and not what.startswith(own)}

@@ -24,15 +24,15 @@ def test_wall_clock():
 	if built.returncode:
 		return check(False, "wall clock: the library builds", built.stderr)
 	with open(path, "wb") as file:
-		file.write(struct.pack("q", 0))
+		file.write(struct.pack("qq", 0, 0))
 	with open(path, "r+b") as file:
-		jump = mmap.mmap(file.fileno(), 8)
+		jump = mmap.mmap(file.fileno(), 16)
 	one = k.Daemon(program, "--standalone", environment={"LD_PRELOAD": library, "TEST_WALL_CLOCK": path})
 	logs.append(one)
 	k.write(one.state_path, k.state())
 	one.serving().wait_for("/readyz", 200)
 	for seconds in JUMPS:
-		jump[:] = struct.pack("q", seconds)
+		jump[:] = struct.pack("qq", seconds, 0)
 		seen, until = set(), time.monotonic() + 2.5
 		while time.monotonic() < until:
 			answer = one.ask("/readyz")
@@ -50,9 +50,47 @@ def test_wall_clock():
 	stamps = [line["time"][:13] for line in one.lines()]
 	check("node unknown" not in one.text(), "wall clock: nothing is told", one.text()[-500:])
 	# The library did what it is here for: a line that is logged now has the time of the jump.
-	jump[:] = struct.pack("q", 10 * 365 * 24 * 3600)
+	jump[:] = struct.pack("qq", 10 * 365 * 24 * 3600, 0)
 	os.unlink(one.state_path)
 	one.wait_for("/readyz", 503)
 	later = [line["time"][:13] for line in one.lines()]
 	check(later[-1][:4] > stamps[-1][:4], "wall clock: it did jump", later)
 	end(one, "wall clock")
+
+
+def test_suspend():
+	"""A machine that slept for an hour: the state of before is overdue at once, and the next is believed at once."""
+	program, folder = plain_program(), tempfile.mkdtemp(prefix="suspend-")
+	if not program:
+		return skip("suspend", "no kontaind without sanitizers: build the release")
+	library, path = f"{folder}/wallclock.so", f"{folder}/jump"
+	built = subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, f"{k.HERE}/wallclock.c"],
+		capture_output=True, text=True)
+	if built.returncode:
+		return check(False, "suspend: the library builds", built.stderr)
+	with open(path, "wb") as file:
+		file.write(struct.pack("qq", 0, 0))
+	with open(path, "r+b") as file:
+		jump = mmap.mmap(file.fileno(), 16)
+	one = k.Daemon(program, "--standalone", environment={"LD_PRELOAD": library, "TEST_WALL_CLOCK": path})
+	logs.append(one)
+	k.write(one.state_path, k.state())
+	one.serving().wait_for("/readyz", 200)
+	# What it waits on goes by the boot clock (7), so that it ends with the sleep; and it is set.
+	alarms = [text for text in (open(f"/proc/{one.process.pid}/fdinfo/{fd}").read()
+		for fd in os.listdir(f"/proc/{one.process.pid}/fdinfo")) if "clockid: 7" in text]
+	check(len(alarms) == 1 and "it_value: (0, 0)" not in alarms[0], "suspend: waits by the boot clock", alarms)
+	jump[:] = struct.pack("qq", 3600, 3600)
+	answer = one.ask("/readyz?verbose")
+	check(answer.code == 503 and "StateOverdue" in answer.body, "suspend: what was before is overdue at once", answer)
+	document = k.state()
+	for key in ("observedAtBoot", "nextUpdateByBoot"):
+		document[key] += 3600
+	k.write(one.state_path, document)
+	until = time.monotonic() + 1
+	while one.ask("/readyz").code != 200 and time.monotonic() < until:
+		time.sleep(0.02)
+	check(one.ask("/readyz").code == 200, "suspend: a new state is believed within a second", one.ask("/readyz"))
+	age = float(one.ask("/metrics").body.split("\nkontaind_state_age_seconds ")[1].split()[0])
+	check(age < 60, "suspend: its age", age)
+	end(one, "suspend")
