@@ -66,6 +66,8 @@ static const struct {
 	{EROFS, KT_REASON_STORE_READ_ONLY, NULL},
 	{EIO, KT_REASON_IO_ERROR, NULL},
 	{ENOMEM, KT_REASON_OUT_OF_MEMORY, NULL},
+	{EMFILE, KT_REASON_FILE_LIMIT, NULL},
+	{ENFILE, KT_REASON_FILE_LIMIT, NULL},
 	/* openat2(2) is the newest call that has no other way */
 	{ENOSYS, KT_REASON_KERNEL_TOO_OLD, "this kernel lacks a system call: Linux 5.8 or later is needed"},
 };

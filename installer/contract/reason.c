@@ -77,7 +77,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 	[KT_REASON_MMAP_MIN_ADDR] = {"MmapMinAddr", NODE, RETRY, TRANSIENT,
 				     .remedy = "Set the sysctl vm.mmap_min_addr to 131072 or less."},
 	[KT_REASON_FILE_LIMIT] = {"FileLimit", NODE, RETRY, TRANSIENT,
-				  .remedy = "Raise the limit of open files to 1024 or more."},
+				  .remedy = "Raise the limit of open files (RLIMIT_NOFILE to 1024 or more, fs.file-max)."},
 	[KT_REASON_PROC_MISSING] = {"ProcMissing", NODE, RETRY, TRANSIENT,
 				    .remedy = "Mount proc at /proc; km reads its own maps there."},
 	[KT_REASON_KERNEL_TOO_OLD] = {"KernelTooOld", NODE, RETRY, TRANSIENT,
@@ -164,8 +164,10 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Move away what another tool installed in the store's folder, or install with --force."},
 	[KT_REASON_DISK_FULL] = {"DiskFull", NODE, RETRY, TRANSIENT,
 				 .remedy = "Make room on the store's filesystem: the message says how much is missing."},
-	[KT_REASON_DISK_SLOW] = {"DiskSlow", NODE, RETRY, TRANSIENT,
-				 .remedy = "Look at the load of the store's disk and at the kernel log for errors of it."},
+	/* who is slow, the store's disk or what the bundle is read from, is not known: so nobody calls it settled */
+	[KT_REASON_DISK_SLOW] = {"DiskSlow", RETRY, TRANSIENT,
+				 .remedy = "Look at what the bundle is read from (image, registry), at the load of the store's disk, and at the "
+					   "kernel log."},
 	[KT_REASON_IO_ERROR] = {"IoError", NODE, RETRY, TRANSIENT,
 				.remedy = "Look at the kernel log: if it has errors of this disk, replace the disk."},
 	[KT_REASON_ACCESS_DENIED] =
@@ -225,8 +227,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Free memory on this node, or raise the memory limit of the container."},
 	[KT_REASON_PROCESS_LIMIT] =
 		{"ProcessLimit", NODE, RETRY, TRANSIENT,
-		 .remedy = "Find out what uses up the processes of this node, or raise the limit (pids cgroup, podPidsLimit, "
-			   "kernel.threads-max)."},
+		 .remedy = "Find out what uses up the processes or namespaces of this node, or raise the limit (pids cgroup, "
+			   "podPidsLimit, kernel.threads-max, user.max_*_namespaces)."},
 	[KT_REASON_JOB_KILLED] =
 		{"JobKilled", RETRY, TRANSIENT,
 		 .remedy = "Look at the kernel log for what killed it: most likely a lack of memory, then raise the "

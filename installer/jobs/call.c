@@ -38,7 +38,7 @@ int kt_job_judge(const char *job, const struct kt_child_result *result, struct k
 
 	if (result->timed_out)
 		return kt_fail(err, ETIMEDOUT, KT_REASON_DISK_SLOW,
-			       "%s was stopped after %u s: the disk is too slow or does not answer", job,
+			       "%s was stopped after %u s: reading the bundle or writing the store takes too long", job,
 			       kt_job_find(job)->timeout_max_ms / 1000);
 	if (result->signal != 0)
 		return kt_fail(err, ECHILD, kt_job_signal_reason(result->signal), "%s was killed by signal %d", job,
@@ -69,6 +69,8 @@ void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason o
 	else if (result->signal != 0)
 		kt_verdict_set(verdict, false, kt_job_signal_reason(result->signal), "the %s was killed by signal %d",
 			       what, result->signal);
+	else if (result->errors == NULL && err->reason != KT_REASON_NONE) /* it was not started: who tried knows why */
+		kt_verdict_set(verdict, false, err->reason, "%s failed: %s", what, err->text);
 	else
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%s failed (exit status %d, %.200s): %s", what,
 			       result->exit_status, result->errors != NULL ? result->errors : "not started", err->text);

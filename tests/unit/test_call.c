@@ -1,4 +1,5 @@
 /* links: kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -65,11 +66,35 @@ static void test_blame(void **state)
 	assert_int_equal(verdict.reason, KT_REASON_INTERNAL);
 }
 
+/* No process for it: why is known, and is told as it is. */
+static void test_blame_of_what_did_not_start(void **state)
+{
+	static const struct kt_child_result none = {.exit_status = -1};
+	static const struct kt_child_result mute = {.exit_status = 1, .errors = (char *)"oops"};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	struct kt_verdict verdict;
+
+	(void)state;
+	(void)kt_fail_errno(&err, EAGAIN, KT_REASON_PROCESS_LIMIT, "cannot start a process for x");
+	kt_job_blame(&verdict, "proof", KT_REASON_KM_HUNG, &none, &err);
+	assert_int_equal(verdict.reason, KT_REASON_PROCESS_LIMIT);
+	assert_false(verdict.ok);
+	assert_non_null(strstr(verdict.message, "cannot start a process for x"));
+	(void)kt_fail_errno(&err, EMFILE, KT_REASON_INTERNAL, "cannot prepare to run x");
+	kt_job_blame(&verdict, "KVM probe", KT_REASON_GUEST_HUNG, &none, &err);
+	assert_int_equal(verdict.reason, KT_REASON_FILE_LIMIT);
+	/* one that started and answered nonsense is a fault of ours, whatever the parser called it */
+	(void)kt_fail(&err, EINVAL, KT_REASON_STATE_INVALID, "not JSON");
+	kt_job_blame(&verdict, "proof", KT_REASON_KM_HUNG, &mute, &err);
+	assert_int_equal(verdict.reason, KT_REASON_INTERNAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_blame),
+		cmocka_unit_test(test_blame_of_what_did_not_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

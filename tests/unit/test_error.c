@@ -42,6 +42,7 @@ static void test_codes_bring_their_reason(void **state)
 		enum kt_reason wanted;
 		const char *words;
 	} rows[] = {
+		{EMFILE, KT_REASON_FILE_LIMIT, "open files"},    {ENFILE, KT_REASON_FILE_LIMIT, "open files"},
 		{ENOSPC, KT_REASON_DISK_FULL, "No space"},       {EDQUOT, KT_REASON_DISK_FULL, "quota"},
 		{EROFS, KT_REASON_STORE_READ_ONLY, "Read-only"}, {EIO, KT_REASON_IO_ERROR, "error"},
 		{ENOSYS, KT_REASON_KERNEL_TOO_OLD, "Linux 5.8"}, {ENOENT, KT_REASON_BUNDLE_INVALID, "No such file"},

@@ -24,7 +24,7 @@ static const char node_faults[] =
 	"PermissionDenied ApiVersionMismatch CapabilityMissing GuestFailed GuestHung GuestEmulated StuckInKernel "
 	"Unsteady "
 	"KkmFailed XsaveMissing MmapMinAddr FileLimit ProcMissing KernelTooOld ExecDenied MknodDenied StoreReadOnly "
-	"StoreNoexec StoreNotDirectory StoreUnsafe StoreUnsupported ForeignInstallation DiskFull DiskSlow IoError "
+	"StoreNoexec StoreNotDirectory StoreUnsafe StoreUnsupported ForeignInstallation DiskFull IoError "
 	"AccessDenied ProcessLimit ";
 static const char wanted_so[] = " Ready Absent RolledBack ";
 

@@ -16,7 +16,7 @@ int kt_fail(struct kt_error *err, int code, enum kt_reason reason, const char *f
 	__attribute__((format(printf, 4, 5)));
 
 /* As kt_fail, with ": <strerror>" behind the text, and for the codes that say more than the
- * caller can know (ENOSPC, EDQUOT, EROFS, EIO, ENOSYS) the reason that belongs to them. */
+ * caller can know (ENOSPC, EDQUOT, EROFS, EIO, ENOMEM, EMFILE, ENFILE, ENOSYS) the reason that belongs to them. */
 int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 

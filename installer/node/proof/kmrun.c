@@ -189,7 +189,15 @@ static int keeper_main(void *context)
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	int life[2];
 
-	if (unshare(NAMESPACES) < 0 || pipe2(life, O_CLOEXEC) < 0) {
+	int failed = unshare(NAMESPACES) < 0 ? errno : 0;
+
+	if (failed == ENOSPC) { /* of namespaces, not of a disk: unshare(2) */
+		(void)kt_fail(&err, ENOSPC, KT_REASON_PROCESS_LIMIT,
+			      "cannot make namespaces for the proof: the limit of namespaces is reached "
+			      "(user.max_*_namespaces)");
+		give_up(run->report, &err);
+	}
+	if (failed || pipe2(life, O_CLOEXEC) < 0) {
 		(void)kt_fail_errno(&err, errno, KT_REASON_INTERNAL,
 				    "cannot leave the host's namespaces for the proof (CAP_SYS_ADMIN is needed)");
 		give_up(run->report, &err);
@@ -290,7 +298,7 @@ int kt_km_run(const struct kt_view *view, const char *const argv[], unsigned tim
 	(void)close(ends[1]);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (write_end < 0)
-		return kt_fail(err, EMFILE, KT_REASON_INTERNAL, "cannot prepare the proof: too many open files");
+		return kt_fail(err, EMFILE, KT_REASON_FILE_LIMIT, "cannot prepare the proof: too many open files");
 	r = kt_child_run(&spec, &end.child, err);
 	if (r < 0)
 		return r;

@@ -104,7 +104,8 @@ static int folders_make(struct kt_error *err)
 
 static int device_failed(const char *path, struct kt_error *err)
 {
-	return kt_fail_errno(err, errno, errno == EPERM ? KT_REASON_MKNOD_DENIED : KT_REASON_INTERNAL,
+	return kt_fail_errno(err, errno,
+			     errno == EPERM || errno == EACCES ? KT_REASON_MKNOD_DENIED : KT_REASON_INTERNAL,
 			     "cannot make the device node %s for the proof", path);
 }
 
