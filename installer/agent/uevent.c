@@ -72,7 +72,7 @@ int kt_uevent_filter(int fd)
 {
 	const struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 ? kt_negative_errno() : 0;
 }
 
 int kt_uevent_open(void)
@@ -82,7 +82,7 @@ int kt_uevent_open(void)
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
-		return -errno;
+		return kt_negative_errno();
 	/* without it we are woken for nothing, no more */
 	(void)kt_uevent_filter(fd);
 	return kt_take_fd(&fd);

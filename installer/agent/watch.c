@@ -36,7 +36,7 @@ static void see(const char *folder, const char *name, bool is_folder, struct kt_
 	char path[sizeof(((struct kt_watch *)0)->store_path) + 16];
 	struct stat info;
 
-	memset(ret_sight, 0, sizeof *ret_sight); /* padding too: sights are compared as bytes */
+	*ret_sight = (struct kt_watch_sight){.problem = 0};
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	if (lstat(path, &info) != 0) {
 		ret_sight->problem = errno;
@@ -58,12 +58,22 @@ static void see_all(const struct kt_watch *watch, struct kt_watch_sight sights[K
 	see(watch->store_path, "current", false, &sights[KT_DEVICE_COUNT + 1]);
 }
 
+static bool is_same(const struct kt_watch_sight *left, const struct kt_watch_sight *right)
+{
+	return left->problem == right->problem && left->device == right->device && left->rdev == right->rdev &&
+	       left->inode == right->inode && left->mode == right->mode &&
+	       left->changed.tv_sec == right->changed.tv_sec && left->changed.tv_nsec == right->changed.tv_nsec;
+}
+
 bool kt_watch_look(const struct kt_watch *watch)
 {
 	struct kt_watch_sight now[KT_WATCH_SIGHTS];
 
 	see_all(watch, now);
-	return memcmp(now, watch->sights, sizeof now) != 0;
+	for (size_t i = 0; i < KT_WATCH_SIGHTS; i++)
+		if (!is_same(&now[i], &watch->sights[i]))
+			return true;
+	return false;
 }
 
 /* ---- inotify ---- */

@@ -65,7 +65,7 @@ static int fd_raise(int *fd)
 	int high = fcntl(*fd, F_DUPFD_CLOEXEC, STATUS_FD + 1);
 
 	if (high < 0)
-		return -errno;
+		return kt_negative_errno();
 	kt_close_fd(fd);
 	*fd = high;
 	return 0;
@@ -76,7 +76,7 @@ static int pipe_open(struct pipe_pair *ret_pair)
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+		return kt_negative_errno();
 	ret_pair->read_end = ends[0];
 	ret_pair->write_end = ends[1];
 
@@ -85,7 +85,7 @@ static int pipe_open(struct pipe_pair *ret_pair)
 	if (r < 0)
 		return r;
 	/* only our end: the child may expect a pipe that waits */
-	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? kt_negative_errno() : 0;
 }
 
 /* All that the child is to read lies in the descriptor before it starts: no pipe that could fill up, and its end is
@@ -97,10 +97,10 @@ static int stdin_open(const struct kt_child_spec *spec)
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return kt_negative_errno();
 	r = spec->input ? kt_fs_write_full(fd, spec->input, spec->input_size) : 0;
 	if (r == 0 && spec->input && lseek(fd, 0, SEEK_SET) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	if (r == 0)
 		r = fd_raise(&fd);
 	return r < 0 ? r : kt_take_fd(&fd);
@@ -120,7 +120,7 @@ static void signals_reset(void)
 static int standard_fds_set(int input, int output, int errors, int status)
 {
 	if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0 || dup3(status, STATUS_FD, O_CLOEXEC) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return 0;
 }
 
@@ -328,7 +328,7 @@ int kt_child_start(const struct kt_child_spec *spec, pid_t *ret_pid, int *ret_pi
 	KT_OWN(kt_close_fd) int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	KT_OWN(kt_close_fd) int errors = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STATUS_FD + 1);
 	const char *path = spec->argv[0];
-	int exec_code = 0, r = null_fd < 0 || errors < 0 ? -errno : input < 0 ? input : fd_raise(&null_fd);
+	int exec_code = 0, r = null_fd < 0 || errors < 0 ? kt_negative_errno() : input < 0 ? input : fd_raise(&null_fd);
 	pid_t pid;
 
 	if (r == 0)

@@ -1,4 +1,5 @@
 #include "kontain/base/clock.h"
+#include "kontain/base/error.h"
 
 #include <errno.h>
 #include <sys/resource.h>
@@ -32,7 +33,7 @@ int kt_clock_alarm_open(void)
 {
 	int alarm = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 
-	return alarm < 0 ? -errno : alarm;
+	return alarm < 0 ? kt_negative_errno() : alarm;
 }
 
 void kt_clock_alarm_set(int alarm, int64_t after_ms)

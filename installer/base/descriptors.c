@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kontain/base/descriptors.h"
+#include "kontain/base/error.h"
 
 /* Linux 5.8 has openat2 but not yet close_range. */
 void kt_descriptors_close(unsigned first)
@@ -26,7 +27,7 @@ int kt_descriptors_settle(void)
 	/* the lowest free number is what open gives, so in this order each gets its own */
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) < 0)
-			return -errno;
+			return kt_negative_errno();
 	kt_descriptors_close(STDERR_FILENO + 1);
 	return 0;
 }

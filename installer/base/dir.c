@@ -64,7 +64,7 @@ int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context)
 	if (own < 0)
 		return own == -ENOENT ? 0 : own;
 	if (!entries)
-		return -errno;
+		return kt_negative_errno();
 	own = -1; /* the stream's now */
 	while ((errno = 0, entry = readdir(entries))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
@@ -75,7 +75,7 @@ int kt_each_entry(int dir, const char *path, kt_visit *visit, void *context)
 		if (r != 0)
 			return r;
 	}
-	return -errno;
+	return errno ? kt_negative_errno() : 0;
 }
 
 static int skeleton_visit(void *context, int dir, const char *name)
@@ -84,7 +84,7 @@ static int skeleton_visit(void *context, int dir, const char *name)
 	struct stat info;
 
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
+		return kt_negative_errno();
 	if (!S_ISDIR(info.st_mode) || depth > SKELETON_DEPTH)
 		return 1;
 	return kt_each_entry(dir, name, skeleton_visit, &depth);
@@ -111,7 +111,7 @@ static int skeleton_remove(int dir, const char *name, unsigned depth)
 	int r = depth > SKELETON_DEPTH ? -ELOOP : kt_each_entry(dir, name, skeleton_remove_visit, &depth);
 
 	if (r == 0 && unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		r = -errno;
+		r = kt_negative_errno();
 	return r;
 }
 

@@ -40,7 +40,8 @@ static void error_set(struct kt_error *err, int code, enum kt_reason reason, con
 		text_trim(err->text);
 }
 
-int kt_fail(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
+/* In parentheses: an analyser sees macros of these names. */
+int(kt_fail)(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
 {
 	char text[sizeof(err->text) * 2];
 	va_list args;
@@ -78,7 +79,7 @@ static bool is_of_a_disk(int code)
 	return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO;
 }
 
-int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
+int(kt_fail_errno)(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
 {
 	char text[sizeof(err->text) * 2];
 	const char *said = NULL;
@@ -107,7 +108,7 @@ int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const c
 	return -code;
 }
 
-int kt_fail_prefix(struct kt_error *err, const char *format, ...)
+int(kt_fail_prefix)(struct kt_error *err, const char *format, ...)
 {
 	char text[sizeof(err->text) * 2];
 	va_list args;

@@ -38,7 +38,7 @@ int kt_fs_open_beneath(int dir, const char *path, int flags, mode_t mode)
 		if (fd >= 0)
 			return (int)fd;
 		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+			return kt_negative_errno();
 	}
 	return -EAGAIN;
 }
@@ -55,9 +55,9 @@ static int file_reopen(int looked, int dir, const char *path)
 	(void)snprintf(link, sizeof(link), KT_PROC_SELF_FD "%d", looked);
 	fd = open(link, flags);
 	if (fd >= 0 || errno != ENOENT)
-		return fd < 0 ? -errno : fd;
+		return fd < 0 ? kt_negative_errno() : fd;
 	fd = dir == AT_FDCWD ? open(path, flags) : kt_fs_open_beneath(dir, path, flags, 0);
-	return dir == AT_FDCWD && fd < 0 ? -errno : fd;
+	return dir == AT_FDCWD && fd < 0 ? kt_negative_errno() : fd;
 }
 
 int kt_fs_open_file(int dir, const char *path, struct stat *ret_info)
@@ -68,16 +68,16 @@ int kt_fs_open_file(int dir, const char *path, struct stat *ret_info)
 	struct stat info;
 
 	if (looked < 0)
-		return dir == AT_FDCWD ? -errno : looked;
+		return dir == AT_FDCWD ? kt_negative_errno() : looked;
 	if (fstat(looked, &info) < 0)
-		return -errno;
+		return kt_negative_errno();
 	if (!S_ISREG(info.st_mode))
 		return S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL;
 	fd = file_reopen(looked, dir, path);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, ret_info) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return ret_info->st_ino == info.st_ino && ret_info->st_dev == info.st_dev ? kt_take_fd(&fd) : -EINVAL;
 }
 
@@ -124,7 +124,7 @@ int kt_fs_read_fd(int fd, size_t max_bytes, char **ret_bytes, size_t *ret_size)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return -errno;
+			return kt_negative_errno();
 		used += (size_t)got;
 		if (used > max_bytes)
 			return -EFBIG;
@@ -176,7 +176,7 @@ int kt_fs_write_full(int fd, const void *bytes, size_t size)
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
-			return -errno;
+			return kt_negative_errno();
 		if (put == 0) /* no progress and no cause: never spin on it */
 			return -EIO;
 		next += put;
@@ -192,7 +192,7 @@ static int temporary_clear(int dir, const char *name, char temporary[NAME_MAX + 
 		return -EINVAL;
 	if (snprintf(temporary, NAME_MAX + 1, KT_FS_TEMPORARY "%s", name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	return unlinkat(dir, temporary, 0) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(dir, temporary, 0) < 0 && errno != ENOENT ? kt_negative_errno() : 0;
 }
 
 static int temporary_write(int dir, const char *temporary, const void *bytes, size_t size, mode_t mode)
@@ -201,7 +201,7 @@ static int temporary_write(int dir, const char *temporary, const void *bytes, si
 	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return -errno;
+		return kt_negative_errno();
 
 	int r = kt_fs_write_full(fd, bytes, size);
 
@@ -209,8 +209,8 @@ static int temporary_write(int dir, const char *temporary, const void *bytes, si
 		return r;
 	/* the mode asked for, whatever the umask is */
 	if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
-		return -errno;
-	return close(kt_take_fd(&fd)) < 0 ? -errno : 0;
+		return kt_negative_errno();
+	return close(kt_take_fd(&fd)) < 0 ? kt_negative_errno() : 0;
 }
 
 int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode)
@@ -219,9 +219,9 @@ int kt_fs_make_file(int dir, const char *name, const void *bytes, size_t size, m
 	int r = fd < 0 ? fd : kt_fs_write_full(fd, bytes, size);
 
 	if (r == 0 && fchmod(fd, mode) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	if (r == 0 && close(kt_take_fd(&fd)) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	return r;
 }
 
@@ -234,7 +234,7 @@ int kt_fs_replace_file(int dir, const char *name, const void *bytes, size_t size
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot replace %s", name);
 	r = temporary_write(dir, temporary, bytes, size, mode);
 	if (r == 0 && renameat(dir, temporary, dir, name) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	if (r < 0) {
 		(void)unlinkat(dir, temporary, 0);
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot write %s", name);
@@ -250,9 +250,9 @@ int kt_fs_replace_link(int dir, const char *name, const char *target, struct kt_
 	int r = temporary_clear(dir, name, temporary);
 
 	if (r == 0 && symlinkat(target, dir, temporary) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	if (r == 0 && renameat(dir, temporary, dir, name) < 0) {
-		r = -errno;
+		r = kt_negative_errno();
 		(void)unlinkat(dir, temporary, 0);
 	}
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot link %s to %s", name, target) : 0;
@@ -271,11 +271,11 @@ int kt_fs_rename_new(int dir, const char *name, int to_dir, const char *to)
 	if (renameat2(dir, name, to_dir, to, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (!is_flag_unknown(errno))
-		return -errno;
+		return kt_negative_errno();
 	if (fstatat(to_dir, to, &info, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
 	if (errno != ENOENT || renameat(dir, name, to_dir, to) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return 0;
 }
 
@@ -283,14 +283,14 @@ int kt_fs_exchange(int dir, const char *name, int other_dir, const char *other)
 {
 	if (renameat2(dir, name, other_dir, other, RENAME_EXCHANGE) == 0)
 		return 0;
-	return is_flag_unknown(errno) ? -EOPNOTSUPP : -errno;
+	return is_flag_unknown(errno) ? -EOPNOTSUPP : kt_negative_errno();
 }
 
 int kt_fs_can_move(int dir, const char *name, int to_dir, const char *taken)
 {
 	if (renameat(dir, name, to_dir, taken) == 0)
 		return -EINVAL; /* `taken` was empty: the caller's mistake */
-	return errno == ENOTEMPTY || errno == EEXIST || errno == EISDIR ? 0 : -errno;
+	return errno == ENOTEMPTY || errno == EEXIST || errno == EISDIR ? 0 : kt_negative_errno();
 }
 
 int kt_fs_read_link(int dir, const char *path, char *target, size_t size)
@@ -301,14 +301,14 @@ int kt_fs_read_link(int dir, const char *path, char *target, size_t size)
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &info) < 0)
-		return -errno;
+		return kt_negative_errno();
 	if (!S_ISLNK(info.st_mode))
 		return -EINVAL;
 
 	ssize_t length = readlinkat(fd, "", target, size);
 
 	if (length < 0)
-		return -errno;
+		return kt_negative_errno();
 	if ((size_t)length >= size) /* cut or exactly full: no room for the NUL */
 		return -ENAMETOOLONG;
 	target[length] = '\0';

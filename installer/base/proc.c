@@ -1,6 +1,7 @@
 /* Asked of what was opened, not of the path: nothing can be put in its place afterwards. A file of it is asked again,
  * as anything can be mounted over one (container runtimes hide some of theirs so). */
 #include "kontain/base/proc.h"
+#include "kontain/base/error.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -52,7 +53,7 @@ static int root_open(const struct kernelfs *kind, const char *host)
 	KT_OWN(kt_close_fd) int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
-		return -errno;
+		return kt_negative_errno();
 	return magic_of(fd) == kind->magic ? kt_take_fd(&fd) : -ENOENT;
 }
 
@@ -63,7 +64,7 @@ static int file_read_at(const struct kernelfs *kind, int dir, const char *path, 
 	long magic;
 
 	if (fd < 0)
-		return -errno;
+		return kt_negative_errno();
 	magic = magic_of(fd);
 	if (magic != kind->magic && (magic == 0 || !is_inner(kind, magic)))
 		return -ENOENT;
@@ -73,7 +74,7 @@ static int file_read_at(const struct kernelfs *kind, int dir, const char *path, 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return -errno;
+			return kt_negative_errno();
 		if (got == 0)
 			break;
 		used += (size_t)got;

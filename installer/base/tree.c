@@ -24,12 +24,12 @@ static int level_make(int dir, const char *name)
 	bool is_new = mkdirat(dir, name, 0755) == 0;
 
 	if (!is_new && errno != EEXIST)
-		return -errno;
+		return kt_negative_errno();
 
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_beneath(dir, name, O_RDONLY | O_DIRECTORY, 0);
 
 	if (fd >= 0 && is_new && fchmod(fd, 0755) < 0) /* whatever the umask is */
-		return -errno;
+		return kt_negative_errno();
 	return kt_take_fd(&fd);
 }
 
@@ -70,7 +70,7 @@ static int directory_open(int dir, const char *name)
 	};
 	long fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
 
-	return fd < 0 ? -errno : (int)fd;
+	return fd < 0 ? kt_negative_errno() : (int)fd;
 }
 
 static int entry_remove(int dir, const char *name, unsigned depth);
@@ -101,17 +101,17 @@ static int content_remove(int fd, unsigned depth, size_t *ret_seen)
 		if (r < 0)
 			return r;
 	}
-	return -errno;
+	return errno ? kt_negative_errno() : 0;
 }
 
 static int entry_remove(int dir, const char *name, unsigned depth)
 {
-	size_t seen;
+	size_t seen = 0;
 
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR) /* what Linux says of a directory, and of nothing else */
-		return -errno;
+		return kt_negative_errno();
 	if (depth >= DEPTH_MAX)
 		return -ELOOP;
 
@@ -125,7 +125,7 @@ static int entry_remove(int dir, const char *name, unsigned depth)
 		if (r < 0)
 			return r;
 	} while (seen > 0);
-	return unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? kt_negative_errno() : 0;
 }
 
 int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err)

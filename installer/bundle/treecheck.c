@@ -466,6 +466,6 @@ int kt_tree_mend(const struct kt_tree *tree, const struct kt_difference *differe
 	/* in this order: chown(2) takes the set-user-ID bits away, and a mode may give some back */
 	if (fchown(fd, 0, 0) < 0 ||
 	    fchmod(fd, difference->is_folder ? FOLDER_MODE : (mode_t)difference->file->mode) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return 0;
 }

@@ -36,11 +36,13 @@ static bool is_boot_id(const char *text)
 		KT_FIELD(type, observed_boot_s, "observedAtBoot", KT_FIELD_UINT64), \
 		KT_FIELD(type, next_update_boot_s, "nextUpdateByBoot", KT_FIELD_UINT64)
 
-/* A verdict says "ok" under the name of its question. */
+/* A verdict says "ok" under the name of its question. `verdict` names a member: no parentheses. */
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define VERDICT(type, verdict, question)                                   \
 	KT_FIELD(type, verdict.ok, question, KT_FIELD_BOOL),               \
 		KT_FIELD(type, verdict.reason, "reason", KT_FIELD_REASON), \
 		KT_FIELD_STRING(type, verdict.message, "message", NULL)
+// NOLINTEND(bugprone-macro-parentheses)
 
 static const struct kt_field top_rows[] = {STATE_TIMES(struct kt_state)};
 static const struct kt_field node_rows[] = {VERDICT(struct kt_state, node, "ready")};

@@ -59,7 +59,7 @@ static int read_line(int fd, size_t size, char **ret_line, size_t *ret_size)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return got < 0 ? -errno : -EPIPE;
+			return got < 0 ? kt_negative_errno() : -EPIPE;
 		done += (size_t)got;
 		if (line[done - 1] == '\n') {
 			*ret_line = kt_take_ptr(&line);

@@ -81,7 +81,7 @@ static int times_clear(int dir)
 
 	if (!entries) {
 		kt_close_fd(&copy);
-		return -errno;
+		return kt_negative_errno();
 	}
 	while (r == 0 && (errno = 0, entry = readdir(entries))) {
 		const char *name = entry->d_name;
@@ -93,11 +93,11 @@ static int times_clear(int dir)
 		if (folder >= 0)
 			r = times_clear(folder);
 		else if (utimensat(dir, name, epoch, AT_SYMLINK_NOFOLLOW) < 0)
-			r = -errno;
+			r = kt_negative_errno();
 	}
 	if (r == 0 && errno != 0)
-		r = -errno;
-	return r == 0 && futimens(dir, epoch) < 0 ? -errno : r;
+		r = kt_negative_errno();
+	return r == 0 && futimens(dir, epoch) < 0 ? kt_negative_errno() : r;
 }
 
 int kt_place_settle(const struct kt_place *place, struct kt_error *err)
@@ -105,7 +105,7 @@ int kt_place_settle(const struct kt_place *place, struct kt_error *err)
 	int r = times_clear(place->dir);
 
 	if (r == 0 && syncfs(place->dir) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot finish the bundle") : 0;
 }
 
@@ -204,7 +204,7 @@ static int parent_open(struct kt_place *place, const char *path, const char **re
 	(void)snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
 	if (slash)
 		r = kt_fs_make_dirs(place->dir, parent);
-	if (r == 0)
+	if (r >= 0)
 		r = kt_fs_open_parent(place->dir, path, ret_name);
 	if (r == -ELOOP || r == -ENOTDIR)
 		return kt_fail(err, -r, KT_REASON_BUNDLE_INVALID, "%s lies below a file or link",
@@ -316,7 +316,7 @@ int kt_place_copy(struct kt_place *place, int fd, const char *path, bool is_exec
 	struct stat info;
 	ssize_t got;
 	/* a sparse file says it at once, and would fill the disk first */
-	int r = fstat(fd, &info) < 0 ? -errno : bytes_admit(place, (uint64_t)info.st_size, path, err);
+	int r = fstat(fd, &info) < 0 ? kt_negative_errno() : bytes_admit(place, (uint64_t)info.st_size, path, err);
 
 	if (r < 0)
 		return r == -EFBIG ?

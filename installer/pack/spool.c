@@ -107,7 +107,7 @@ static int is_zero(const struct kt_spool *spool, uint64_t from, uint64_t to)
 		ssize_t got = pread(spool->fd, bytes, wanted, (off_t)from);
 
 		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
+			return got < 0 ? kt_negative_errno() : -EIO;
 		for (ssize_t i = 0; i < got; i++)
 			if (bytes[i])
 				return 0;

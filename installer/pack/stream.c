@@ -19,12 +19,9 @@
 #include "kontain/base/proc.h"
 #include "place.h"
 
-#define READ_BYTES (64 * 1024)
-#define WINDOW_MAX \
-	(UINT64_C(512) << 20) /* beside what is there already: xz -9 takes 65 MiB, zstd --ultra -22 128 MiB */
+#define READ_BYTES  (64 * 1024)
+#define WINDOW_MIB  512 /* beside what is there already: xz -9 takes 65 MiB, zstd --ultra -22 128 MiB */
 #define MAGIC_BYTES 8
-
-_Static_assert(WINDOW_MAX == UINT64_C(512) << 20, "what the text says");
 
 /* How files begin that are no plain tar. */
 enum reader { BY_NOBODY, BY_LIBARCHIVE, BY_ZLIB };
@@ -87,7 +84,7 @@ static void memory_limit(struct kt_stream *stream)
 	if (kt_proc_read("", "self/statm", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1 || getrlimit(RLIMIT_DATA, &limit) < 0)
 		return;
-	wanted = pages * (uint64_t)sysconf(_SC_PAGESIZE) + WINDOW_MAX;
+	wanted = pages * (uint64_t)sysconf(_SC_PAGESIZE) + ((uint64_t)WINDOW_MIB << 20);
 	stream->before = limit;
 	limit.rlim_cur = limit.rlim_cur < wanted ? limit.rlim_cur : wanted;
 	stream->is_limited = setrlimit(RLIMIT_DATA, &limit) == 0;
@@ -127,9 +124,13 @@ static int by_libarchive(struct kt_stream *stream, struct kt_error *err)
 		return kt_fail(err, EOPNOTSUPP, KT_REASON_BUNDLE_INVALID, "cannot inflate %s here: unpack it first",
 			       stream->form->name);
 	if (archive_read_open_fd(stream->archive, stream->fd, READ_BYTES) != ARCHIVE_OK ||
-	    archive_read_next_header(stream->archive, &entry) != ARCHIVE_OK)
+	    archive_read_next_header(stream->archive, &entry) != ARCHIVE_OK) {
+		char what[80];
+
 		/* libarchive says that no format is this, whatever the filter met */
-		return damaged(stream, "it cannot be inflated, or not in 512 MiB of memory", err);
+		(void)snprintf(what, sizeof(what), "it cannot be inflated, or not in %d MiB of memory", WINDOW_MIB);
+		return damaged(stream, what, err);
+	}
 	return 0;
 }
 

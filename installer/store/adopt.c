@@ -40,7 +40,7 @@ static int folder_look(int dir, const char *name)
 	struct stat info;
 
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : kt_negative_errno();
 	return S_ISDIR(info.st_mode) && !kt_is_skeleton(dir, name);
 }
 

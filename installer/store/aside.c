@@ -60,7 +60,7 @@ static int aside_visit(void *context, int dir, const char *name)
 
 	if (!is_in_the_way(aside->claim, dir, name))
 		return 0;
-	return renameat(dir, name, aside->to, name) < 0 ? -errno : 0;
+	return renameat(dir, name, aside->to, name) < 0 ? kt_negative_errno() : 0;
 }
 
 int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_size, struct kt_error *err)
@@ -89,7 +89,7 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 	if (r == 0)
 		r = kt_each_entry(store->dir, ".", aside_visit, &aside);
 	if (r == 0 && (fsync(to) < 0 || fsync(store->dir) < 0 || fsync(parent) < 0))
-		r = -errno;
+		r = kt_negative_errno();
 	if (r < 0) {
 		(void)unlinkat(parent, name, AT_REMOVEDIR); /* gone when nothing was moved */
 		if (aside.unmovable[0])

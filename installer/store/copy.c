@@ -128,7 +128,7 @@ static int link_make(struct job *job, const struct kt_file *file, struct kt_erro
 	int r = parent < 0 ? parent : 0;
 
 	if (r == 0 && symlinkat(file->link, parent, name) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	return r < 0 ? create_fail(job, file, parent, name, -r, err) : 0;
 }
 

@@ -36,9 +36,10 @@ static int name_find(const struct kt_store *store, const char *path, char ret_na
 	for (unsigned n = 1; n <= KEPT_NUMBER_MAX; n++) {
 		(void)snprintf(ret_name, KT_PLACE_MAX, KT_STORE_KEPT "%u-%.*s", n, KT_PLACE_MAX / 2 + 20, path);
 		for (char *c = ret_name; *c; c++)
-			*c = *c == '/' ? '-' : *c;
+			if (*c == '/')
+				*c = '-';
 		if (fstatat(store->dir, ret_name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-			return errno == ENOENT ? 0 : -errno;
+			return errno == ENOENT ? 0 : kt_negative_errno();
 	}
 	return -EMFILE;
 }
@@ -47,7 +48,7 @@ static int name_find(const struct kt_store *store, const char *path, char ret_na
 static int rename_sync(const struct kt_store *store, int parent)
 {
 	if (fsync(parent) < 0 || fsync(store->dir) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return 0;
 }
 
@@ -197,7 +198,7 @@ int kt_store_can_publish(const struct kt_store *store, const char *place, struct
 	KT_OWN(kt_close_fd) int parent = kt_fs_open_parent(store->dir, place, &name);
 	struct stat info;
 	int r = parent < 0                                            ? parent :
-		fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? -errno :
+		fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? kt_negative_errno() :
 									is_served(store, place);
 
 	if (r == -ENOENT) /* nothing lies there: a new name is all that it takes */
@@ -275,14 +276,14 @@ int kt_store_exchange_link(const struct kt_store *store, const char *name, const
 	int r = name_find(store, name, kept);
 
 	if (r == 0 && symlinkat(target, store->dir, kept) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	if (r == 0) {
 		r = kt_fs_exchange(store->dir, kept, store->dir, name);
 		if (r < 0)
 			(void)unlinkat(store->dir, kept, 0);
 	}
 	if (r == 0 && fsync(store->dir) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	return r < 0 ? exchange_fail(store, name, -r, err) : 0;
 }
 

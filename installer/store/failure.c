@@ -155,7 +155,8 @@ int kt_store_remember_failure(struct kt_store *store, const char *manifest_sha25
 			  note.last_s, failure->text);
 	/* one line of text: what km said may have more */
 	for (char *c = text + length - strlen(failure->text); *c; c++)
-		*c = (unsigned char)*c < 0x20 ? ' ' : *c;
+		if ((unsigned char)*c < 0x20)
+			*c = ' ';
 	text[length] = '\n';
 	r = kt_fs_replace_file(store->dir, name, text, (size_t)length + 1, 0644, err);
 	return r < 0 ? r : note_is_believed(&note);
@@ -206,7 +207,7 @@ static int forget_visit(void *context, int dir, const char *name)
 	(void)context;
 	if (strncmp(name, KT_STORE_FAILED, strlen(KT_STORE_FAILED)) != 0)
 		return 0;
-	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? kt_negative_errno() : 0;
 }
 
 int kt_store_forget_failures(struct kt_store *store)
@@ -215,5 +216,5 @@ int kt_store_forget_failures(struct kt_store *store)
 
 	if (r < 0)
 		return r;
-	return fsync(store->dir) < 0 ? -errno : 0;
+	return fsync(store->dir) < 0 ? kt_negative_errno() : 0;
 }

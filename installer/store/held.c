@@ -46,7 +46,7 @@ static int release_visit(void *context, int dir, const char *name)
 
 	if (strncmp(name, KT_STORE_HELD, strlen(KT_STORE_HELD)) != 0 || (wanted && strcmp(name, wanted) != 0))
 		return 0;
-	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? kt_negative_errno() : 0;
 }
 
 int kt_store_release(struct kt_store *store, const char *manifest_sha256, struct kt_error *err)
@@ -58,7 +58,7 @@ int kt_store_release(struct kt_store *store, const char *manifest_sha256, struct
 		return 0;
 	r = kt_each_entry(store->dir, ".", release_visit, manifest_sha256 ? name : NULL);
 	if (r == 0 && fsync(store->dir) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove " KT_STORE_HELD "* in %s",
 				     store->root) :
 		       0;

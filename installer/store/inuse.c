@@ -246,7 +246,7 @@ static int look_below(struct scan *scan)
 {
 	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
 	KT_OWN(kt_close_fd) int self = openat(scan->proc, "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = self < 0 ? -errno : kt_mounts_read(self, &mounts);
+	int r = self < 0 ? kt_negative_errno() : kt_mounts_read(self, &mounts);
 
 	for (size_t i = 0; r == 0 && i < mounts.count; i++) {
 		const char *place = kt_places_below(&scan->places, mounts.lines[i].point);

@@ -114,5 +114,5 @@ int kt_sync_dir(int dir, const char *path)
 
 	if (fd < 0)
 		return fd;
-	return fsync(fd) < 0 ? -errno : 0;
+	return fsync(fd) < 0 ? kt_negative_errno() : 0;
 }

@@ -38,7 +38,7 @@ static int entry_add(struct kt_places *places, int dir, const char *name, bool *
 
 	*ret_is_folder = false;
 	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, &info) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : kt_negative_errno();
 	if (info.stx_mnt_id != places->mount)
 		return 0;
 	if (places->entry_count == places->entry_room) {
@@ -122,7 +122,10 @@ static void unescape(char *text)
 	for (const char *from = text; *from; to++) {
 		unsigned value = *from == '\\' ? octal_byte(from + 1) : 0;
 
-		*to = value ? (char)value : *from;
+		if (value)
+			*to = (char)value;
+		else
+			*to = *from;
 		from += value ? 4 : 1;
 	}
 	*to = '\0';
@@ -162,9 +165,9 @@ int kt_mounts_read(int process, struct kt_mounts *ret_mounts)
 	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
 	KT_OWN(kt_close_fd) int fd = openat(process, "mountinfo", O_RDONLY | O_CLOEXEC);
 	size_t size = 0, room = 0;
-	int r = fd < 0 ? -errno : kt_fs_read_fd(fd, MOUNTS_BYTES_MAX, &mounts.text, &size);
+	int r = fd < 0 ? kt_negative_errno() : kt_fs_read_fd(fd, MOUNTS_BYTES_MAX, &mounts.text, &size);
 
-	if (r < 0)
+	if (r < 0 || !mounts.text)
 		return r;
 	for (char *line = mounts.text, *end; *line && (end = strchrnul(line, '\n')); line = end) {
 		if (*end)
@@ -220,15 +223,15 @@ static int find_root(const struct kt_store *store, int proc, struct kt_places *p
 	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
 	KT_OWN(kt_close_fd) int self = openat(proc, "self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char link[64];
-	struct statx info;
-	int r = self < 0 ? -errno : kt_mounts_read(self, &mounts);
+	struct statx info = {.stx_mask = 0};
+	int r = self < 0 ? kt_negative_errno() : kt_mounts_read(self, &mounts);
 
 	(void)snprintf(link, sizeof(link), "fd/%d", store->dir);
 
 	ssize_t length = r < 0 ? -1 : readlinkat(self, link, places->path, sizeof(places->path) - 1);
 
 	if (r == 0 && (length < 0 || statx(store->dir, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) < 0))
-		r = -errno;
+		r = kt_negative_errno();
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on",
 				     store->root);

@@ -278,7 +278,7 @@ static int is_young(const struct keep *keep, const char *version)
 		return 0;
 	kt_place_manifest(version, place);
 	if (fstatat(keep->store->dir, place, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return time(NULL) - info.st_mtim.tv_sec < (time_t)keep->how->older_than_s;
 }
 

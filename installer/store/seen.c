@@ -45,11 +45,11 @@ int kt_seen_write(const struct kt_store *store, const char *part, const char *ve
 	name_set(part, version, name);
 	(void)snprintf(partial, sizeof(partial), KT_STORE_PARTIAL "%s", name + 1);
 	if (unlinkat(store->dir, partial, 0) < 0 && errno != ENOENT)
-		r = -errno;
+		r = kt_negative_errno();
 	if (r == 0)
 		r = kt_fs_make_file(store->dir, partial, text, size, 0644);
 	if (r == 0 && renameat(store->dir, partial, store->dir, name) < 0)
-		r = -errno;
+		r = kt_negative_errno();
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot note what was read of %s %s", part, version) :
 		       0;
 }
@@ -82,7 +82,7 @@ static int sweep_visit(void *context, int dir, const char *name)
 	if (strncmp(name, KT_STORE_SEEN, strlen(KT_STORE_SEEN)) != 0 ||
 	    (place_of(name, place) && kt_fs_exists(dir, place)))
 		return 0;
-	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? kt_negative_errno() : 0;
 }
 
 int kt_seen_sweep(const struct kt_store *store)

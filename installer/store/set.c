@@ -30,7 +30,7 @@ int kt_set_exists(const struct kt_store *store, const char *version)
 	if (dir < 0)
 		return dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP ? 0 : dir;
 	if (fstatat(dir, KT_MANIFEST_NAME, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : kt_negative_errno();
 	return S_ISREG(info.st_mode);
 }
 
@@ -248,7 +248,7 @@ static int listing_visit(void *context, int dir, const char *name)
 	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
 		return 0;
 	if (fd < 0 || fstat(fd, &info) < 0) /* it may be there: who counts sets must not go on without it */
-		return fd < 0 ? fd : -errno;
+		return fd < 0 ? fd : kt_negative_errno();
 	if (!S_ISREG(info.st_mode))
 		return 0;
 	if (kt_array_reserve(&listing->sets, listing->count, &listing->room, sizeof(*listing->sets)) < 0)

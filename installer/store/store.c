@@ -258,7 +258,7 @@ static int has_owner(const struct kt_store *store)
 	struct stat info;
 
 	if (fstatat(store->dir, KT_STORE_OWNER, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : kt_negative_errno();
 	return S_ISREG(info.st_mode);
 }
 
@@ -296,7 +296,7 @@ int kt_store_sync(const struct kt_store *store, struct kt_error *err)
 	int r;
 
 	do
-		r = syncfs(store->dir) < 0 ? -errno : 0;
+		r = syncfs(store->dir) < 0 ? kt_negative_errno() : 0;
 	while (r == -EINTR);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot sync %s to its disk", store->root) : 0;
 }

@@ -46,10 +46,10 @@ static int file_check(struct check *check, size_t index, struct kt_error *err)
 	const struct kt_file *file = &check->list->files[index];
 	const char *name = NULL;
 	int parent = kt_way_enter(&check->way, file->path, false, &name);
-	struct kt_reading reading;
+	struct kt_reading reading = {.size_bytes = 0};
 	struct stat info;
 	bool is_settled = false;
-	int r = parent < 0 ? parent : fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	int r = parent < 0 ? parent : fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ? kt_negative_errno() : 0;
 
 	if (r == 0) {
 		is_settled = kt_stamp_await_tick(&info);

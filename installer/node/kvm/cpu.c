@@ -47,7 +47,8 @@ static void text_take(char *text, size_t size, const unsigned *registers, size_t
 	size_t used = 0;
 
 	for (size_t i = 0; i < count * sizeof(*registers) && used < size - 1; i++) {
-		if (bytes[i] == '\0' || (used == 0 && bytes[i] == ' '))
+		/* the analyser knows an array of words only by whole words */
+		if (bytes[i] == '\0' || (used == 0 && bytes[i] == ' ')) // NOLINT(clang-analyzer-core.*)
 			continue;
 		text[used++] = isprint((unsigned char)bytes[i]) ? bytes[i] : '?';
 	}
@@ -79,7 +80,7 @@ static void read_model(kt_cpuid *ask, struct kt_cpu *cpu)
 /* The hypervisor's leaves are a range of their own. */
 static void read_hypervisor(kt_cpuid *ask, struct kt_cpu *cpu)
 {
-	unsigned registers[4];
+	unsigned registers[4] = {0};
 
 	ask(LEAF_HYPERVISOR, registers);
 	text_take(cpu->hypervisor, sizeof(cpu->hypervisor), registers + EBX, 3);
@@ -90,7 +91,7 @@ static void read_hypervisor(kt_cpuid *ask, struct kt_cpu *cpu)
 static const char *hyperv_isolation(kt_cpuid *ask)
 {
 	static const char *const types[] = {"none", "vbs", "sev-snp", "tdx"};
-	unsigned registers[4];
+	unsigned registers[4] = {0};
 
 	ask(LEAF_HYPERVISOR, registers);
 	if (registers[EAX] < LEAF_HV_ISOLATE)
@@ -104,7 +105,7 @@ static const char *hyperv_isolation(kt_cpuid *ask)
 
 static const char *confidential_kind(kt_cpuid *ask, const struct kt_cpu *cpu)
 {
-	unsigned registers[4];
+	unsigned registers[4] = {0};
 	char signature[16] = "";
 
 	if (leaf_read(ask, LEAF_TDX, registers)) {
@@ -124,7 +125,7 @@ static const char *confidential_kind(kt_cpuid *ask, const struct kt_cpu *cpu)
 void kt_cpu_decode(kt_cpuid *ask, struct kt_cpu *ret_cpu)
 {
 	struct kt_cpu cpu = {.xsave = false, .confidential = "none"};
-	unsigned registers[4];
+	unsigned registers[4] = {0};
 
 	ask(0, registers);
 

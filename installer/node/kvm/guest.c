@@ -211,12 +211,12 @@ static int memory_give(struct kt_guest *guest)
 	void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
-		return -errno;
+		return kt_negative_errno();
 	guest->memory = memory;
 
 	struct kvm_userspace_memory_region region = {.memory_size = MEMORY_SIZE, .userspace_addr = (uintptr_t)memory};
 
-	return ioctl(guest->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+	return ioctl(guest->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? kt_negative_errno() : 0;
 }
 
 /* The guest's CPU is what KVM offers, as km does it. */
@@ -229,7 +229,7 @@ static int cpuid_give(int kvm, struct kt_guest *guest)
 		return -ENOMEM;
 	cpuid->nent = CPUID_ENTRIES_MAX;
 	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 || ioctl(guest->vcpu, KVM_SET_CPUID2, cpuid) < 0)
-		return -errno;
+		return kt_negative_errno();
 	for (unsigned i = 0; i < cpuid->nent && i < CPUID_ENTRIES_MAX; i++)
 		if (cpuid->entries[i].function == CPUID_EXTENDED)
 			guest->has_rdtscp = (cpuid->entries[i].edx & CPUID_EDX_RDTSCP) != 0;
@@ -241,7 +241,7 @@ static int run_map(int kvm, struct kt_guest *guest)
 	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0UL);
 
 	if (size < 0)
-		return -errno;
+		return kt_negative_errno();
 	if ((size_t)size < sizeof(*guest->run))
 		return -ERANGE;
 	guest->run_size = (size_t)size;
@@ -249,7 +249,7 @@ static int run_map(int kvm, struct kt_guest *guest)
 	void *run = mmap(NULL, guest->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, guest->vcpu, 0);
 
 	if (run == MAP_FAILED)
-		return -errno;
+		return kt_negative_errno();
 	guest->run = run;
 	return 0;
 }
@@ -332,13 +332,13 @@ static int guest_load(struct kt_guest *guest, const struct kt_guest_program *pro
 	memcpy(guest->memory + PLACE_CODE, program->code, program->size);
 	put64(guest, KT_GUEST_DATA, 0); /* of another program before this one */
 	if (ioctl(guest->vcpu, KVM_GET_SREGS, &sregs) < 0)
-		return -errno;
+		return kt_negative_errno();
 	if (program->is_long)
 		enter_long(guest, program->uses_vectors, &sregs);
 	else
 		enter_real(&sregs);
 	if (ioctl(guest->vcpu, KVM_SET_SREGS, &sregs) < 0 || ioctl(guest->vcpu, KVM_SET_REGS, &regs) < 0)
-		return -errno;
+		return kt_negative_errno();
 	return 0;
 }
 

@@ -143,7 +143,7 @@ static int km_await(pid_t pid, struct report *ret_report)
 	do {
 		info.si_pid = 0;
 		if (waitid(P_ALL, 0, &info, WEXITED) < 0 && errno != EINTR)
-			return -errno;
+			return kt_negative_errno();
 	} while (info.si_pid != pid);
 	ret_report->exit_status = info.si_code == CLD_EXITED ? info.si_status : -1;
 	ret_report->signal = info.si_code == CLD_EXITED ? 0 : info.si_status;

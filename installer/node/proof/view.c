@@ -74,7 +74,7 @@ static int tree_take(int dir, const char *path)
 {
 	int fd = open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? kt_negative_errno() : fd;
 }
 
 /* Read-only; noexec stays if it was: a pod would see it too. */
@@ -127,7 +127,7 @@ static int payload_put(const struct kt_view *view, struct kt_error *err)
 		return 0;
 
 	KT_OWN(kt_close_fd) int fd = open(&KT_VIEW_PAYLOAD[1], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
-	int r = fd < 0 ? -errno : kt_fs_write_full(fd, view->payload, view->payload_size);
+	int r = fd < 0 ? kt_negative_errno() : kt_fs_write_full(fd, view->payload, view->payload_size);
 
 	errno = -r;
 	return r < 0 ? step_failed("write", KT_VIEW_PAYLOAD, err) : 0;

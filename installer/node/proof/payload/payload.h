@@ -53,7 +53,8 @@ static inline int payload_needs_process(const struct utsname *kernel)
 {
 	unsigned length = 0;
 
-	while (length < PAYLOAD_RELEASE_MAX && kernel->release[length])
+	/* the kernel filled it */
+	while (length < PAYLOAD_RELEASE_MAX && kernel->release[length]) // NOLINT(clang-analyzer-core.*)
 		length++;
 	return length == PAYLOAD_RELEASE_MAX;
 }
