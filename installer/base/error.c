@@ -47,8 +47,6 @@ int(kt_fail)(struct kt_error *err, int code, enum kt_reason reason, const char *
 	va_list args;
 
 	code = code_fix(code);
-	if (!err)
-		return -code;
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -86,8 +84,6 @@ int(kt_fail_errno)(struct kt_error *err, int code, enum kt_reason reason, const 
 	va_list args;
 
 	code = code_fix(code);
-	if (!err)
-		return -code;
 	/* an immutable file, a security module: no disk's fault */
 	if (reason == KT_REASON_IO_ERROR && (code == EPERM || code == EACCES))
 		reason = KT_REASON_ACCESS_DENIED;
@@ -113,8 +109,6 @@ int(kt_fail_prefix)(struct kt_error *err, const char *format, ...)
 	char text[sizeof(err->text) * 2];
 	va_list args;
 
-	if (!err)
-		return -EIO; /* nobody to ask which code it was */
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);

@@ -275,7 +275,7 @@ static int segments_take(struct reader *reader, struct kt_elf *elf)
  * its bytes but notes (the build id). */
 bool kt_elf_is_debug(const void *bytes, size_t size)
 {
-	struct reader reader = {.bytes = bytes, .size = size};
+	struct reader reader = {.bytes = bytes, .size = size, .err = KT_ERROR_IGNORED};
 	const Elf64_Ehdr *head = &reader.head;
 	Elf64_Shdr section;
 

@@ -39,8 +39,8 @@ static int folder_link(const struct kt_store *store, const char *folder, struct 
 		r = kt_store_retire(store, folder, false, err);
 		if (r < 0)
 			return r;
-		(void)kt_store_clear(store, NULL,
-				     NULL); /* what a pod has mounted stays, until a later start finds it free */
+		/* what a pod has mounted stays, until a later start finds it free */
+		(void)kt_store_clear(store, NULL, KT_ERROR_IGNORED);
 	} else if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG) {
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
 	} else if (r != -ENOENT) {

@@ -71,7 +71,7 @@ static bool has_real_km(int root)
 	size_t size = 0;
 
 	return fd >= 0 && (info.st_mode & 0111) && kt_fs_read_fd(fd, KM_BYTES_MAX, &bytes, &size) == 0 &&
-	       kt_elf_read(bytes, size, &elf, NULL) == 0;
+	       kt_elf_read(bytes, size, &elf, KT_ERROR_IGNORED) == 0;
 }
 
 /* Was the set made and current moved, so that only folders are left to exchange? 1, 0, or -errno. */

@@ -50,7 +50,7 @@ static int movable_check(struct aside *aside, int dir)
 
 	if (r == 0)
 		r = kt_each_entry(dir, ".", movable_visit, aside);
-	(void)kt_fs_remove_tree(aside->to, PROBE, NULL);
+	(void)kt_fs_remove_tree(aside->to, PROBE, KT_ERROR_IGNORED);
 	return r;
 }
 

@@ -149,7 +149,7 @@ static int is_served(const struct kt_store *store, const char *place)
 /* 0 when this filesystem exchanges names, and could move what lies at `name`; else why not. */
 static int exchange_probe(const struct kt_store *store, int parent, const char *name)
 {
-	int r = kt_fs_remove_tree(store->dir, PROBE, NULL);
+	int r = kt_fs_remove_tree(store->dir, PROBE, KT_ERROR_IGNORED);
 
 	if (r == 0)
 		r = kt_fs_make_dirs(store->dir, PROBE_FREE);
@@ -161,7 +161,7 @@ static int exchange_probe(const struct kt_store *store, int parent, const char *
 	if (probe >= 0) /* with flags that are refused another way, EPERM most likely, it is not to be had either */
 		r = kt_fs_exchange(probe, "taken", probe, "free") < 0 ? -EOPNOTSUPP :
 									kt_fs_can_move(parent, name, probe, "free");
-	(void)kt_fs_remove_tree(store->dir, PROBE, NULL); /* what stays is swept by the next start */
+	(void)kt_fs_remove_tree(store->dir, PROBE, KT_ERROR_IGNORED); /* what stays is swept by the next start */
 	return probe < 0 ? probe : r;
 }
 

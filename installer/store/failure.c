@@ -107,8 +107,8 @@ static bool note_read(const struct kt_store *store, const char *name, const stru
 	const char *reason, *text;
 	size_t size = 0;
 
-	if (kt_fs_read_all(store->dir, name, FAILURE_BYTES, &bytes, &size, NULL) < 0 || strlen(bytes) != size ||
-	    strncmp(bytes, FAILURE_HEAD, strlen(FAILURE_HEAD)) != 0)
+	if (kt_fs_read_all(store->dir, name, FAILURE_BYTES, &bytes, &size, KT_ERROR_IGNORED) < 0 ||
+	    strlen(bytes) != size || strncmp(bytes, FAILURE_HEAD, strlen(FAILURE_HEAD)) != 0)
 		return false;
 
 	char *rest = bytes + strlen(FAILURE_HEAD);

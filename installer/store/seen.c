@@ -24,7 +24,7 @@ int kt_seen_read(const struct kt_store *store, const char *part, const char *ver
 	size_t size = 0;
 
 	name_set(part, version, name);
-	if (kt_fs_read_all(store->dir, name, SEEN_BYTES_MAX, &bytes, &size, NULL) < 0 ||
+	if (kt_fs_read_all(store->dir, name, SEEN_BYTES_MAX, &bytes, &size, KT_ERROR_IGNORED) < 0 ||
 	    kt_seen_parse(bytes, size, ret_seen) < 0)
 		return -ENOENT;
 	bytes = NULL; /* the result's now */

@@ -96,7 +96,7 @@ static int component_look(const struct kt_store *store, struct item *item, struc
 		if (kt_tree_is_as_seen(dir, &seen))
 			return 1;
 	}
-	if (kt_version_list(dir, component->name, component->version, &list, NULL) < 0)
+	if (kt_version_list(dir, component->name, component->version, &list, KT_ERROR_IGNORED) < 0)
 		return 0;
 	if (strcmp(list.digest, component->digest) != 0) {
 		if (!is_conflict(component, &seen, dir, &list))
@@ -338,7 +338,7 @@ static int item_note(const struct landing *landing, const struct item *item, str
 	if (km && km->sha256)
 		memcpy(head.km_digest, km->sha256, KT_DIGEST_HEX);
 	/* a cache: without it all of it is read once more, by a verification */
-	(void)kt_seen_write(landing->store, component->name, component->version, &head, body, size, NULL);
+	(void)kt_seen_write(landing->store, component->name, component->version, &head, body, size, KT_ERROR_IGNORED);
 	return 0;
 }
 
@@ -353,7 +353,7 @@ static void contract_note(const struct landing *landing, const struct item *item
 		return;
 	memcpy(seen.contract, landing->contract, sizeof(seen.contract));
 	(void)kt_seen_write(landing->store, component->name, component->version, &seen, seen.body,
-			    kt_seen_body_size(&seen), NULL);
+			    kt_seen_body_size(&seen), KT_ERROR_IGNORED);
 }
 
 static int set_note(const struct landing *landing, struct kt_error *err)
@@ -370,7 +370,7 @@ static int set_note(const struct landing *landing, struct kt_error *err)
 	if (kt_seen_read(landing->store, KT_SEEN_SET, bundle->manifest.version, &before) == 0 &&
 	    strcmp(before.digest, head.digest) == 0)
 		return 0;
-	(void)kt_seen_write(landing->store, KT_SEEN_SET, bundle->manifest.version, &head, "", 0, NULL);
+	(void)kt_seen_write(landing->store, KT_SEEN_SET, bundle->manifest.version, &head, "", 0, KT_ERROR_IGNORED);
 	return 0;
 }
 
@@ -470,11 +470,11 @@ int kt_store_stage(struct kt_store *store, struct kt_bundle *bundle, kt_store_pr
 
 	if (r < 0) {
 		/* A full disk is not left fuller than it was; what cannot be removed now is swept by the next start. */
-		(void)kt_store_sweep(store, NULL);
+		(void)kt_store_sweep(store, KT_ERROR_IGNORED);
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 	}
 	if (landing.has_replaced) /* what cannot be removed now is by a later start */
-		(void)kt_store_sweep(store, NULL);
+		(void)kt_store_sweep(store, KT_ERROR_IGNORED);
 	landing.staged.bytes_written = landing.copy.done_bytes;
 	if (ret_staged)
 		*ret_staged = landing.staged;

@@ -201,11 +201,8 @@ int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode 
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	const char *base_path = *host_prefix ? host_prefix : "/";
-	struct kt_error ignored;
 	int r;
 
-	if (!err)
-		err = &ignored;
 	r = name_set(host_prefix, root, &store, err);
 	if (r < 0 || (mode != KT_STORE_READ && (r = kernel_check(err)) < 0))
 		return r;

@@ -92,12 +92,12 @@ static int version_convert(const struct convert *convert, int dir, const char *v
 	if (strcmp(convert->component, "km") == 0 && symlinkat(KT_VERSION_TOOLS, dir, KT_COMPONENT_TOOLS) < 0 &&
 	    errno != EEXIST)
 		return kt_fail_errno(convert->err, errno, KT_REASON_IO_ERROR, "cannot make a link in km %s", version);
-	if (kt_fs_read_all(dir, KT_STORE_OLD_RECORD, OLD_BYTES_MAX, &record, &record_size, NULL) < 0 ||
+	if (kt_fs_read_all(dir, KT_STORE_OLD_RECORD, OLD_BYTES_MAX, &record, &record_size, KT_ERROR_IGNORED) < 0 ||
 	    strlen(record) != record_size)
 		return 0;
 	list = record_convert(record, &size);
 	parsed = list ? strdup(list) : NULL;
-	if (!parsed || kt_filelist_parse(convert->component, &parsed, size, &check, NULL) < 0)
+	if (!parsed || kt_filelist_parse(convert->component, &parsed, size, &check, KT_ERROR_IGNORED) < 0)
 		return 0;
 	return kt_fs_replace_file(dir, KT_FILELIST_NAME, list, size, 0644, convert->err);
 }
@@ -145,7 +145,7 @@ static char *manifest_make(const struct kt_manifest *manifest, char *old_text)
 	/* it ends "\n  ]\n}\n" */
 	if (asprintf(&both, "%.*s,\n%s}\n", (int)(strlen(plain) - strlen("\n}\n")), plain, self_test) < 0)
 		return NULL;
-	if (kt_manifest_parse(both, strlen(both), &parsed, NULL) == 0)
+	if (kt_manifest_parse(both, strlen(both), &parsed, KT_ERROR_IGNORED) == 0)
 		return both;
 	free(both);
 	return kt_take_ptr(&plain);
@@ -209,7 +209,7 @@ static bool set_is_old(const struct kt_store *store, const char *version, char r
 
 	kt_place_set(version, place);
 	(void)snprintf(place + strlen(place), sizeof(place) - strlen(place), "/bin");
-	if (kt_set_load(store, version, &set, NULL) == 0 ||
+	if (kt_set_load(store, version, &set, KT_ERROR_IGNORED) == 0 ||
 	    kt_fs_read_link(store->dir, place, target, sizeof(target)) < 0 ||
 	    !kt_place_parse_link("bin", target, ret_km))
 		return false;
@@ -239,7 +239,7 @@ static int set_visit(void *context, int dir, const char *version)
 	kt_place_set(version, place);
 	(void)snprintf(manifest.version, sizeof(manifest.version), "%s", version);
 	set = kt_fs_open_beneath(store->dir, place, O_RDONLY | O_DIRECTORY, 0);
-	if (set < 0 || kt_fs_read_all(set, KT_MANIFEST_NAME, OLD_BYTES_MAX, &old_text, &size, NULL) < 0 ||
+	if (set < 0 || kt_fs_read_all(set, KT_MANIFEST_NAME, OLD_BYTES_MAX, &old_text, &size, KT_ERROR_IGNORED) < 0 ||
 	    kt_set_each_link(store, version, component_add, &naming) < 0)
 		return 0;
 	r = extras_move(store, set, &manifest, convert->err);
@@ -310,7 +310,7 @@ bool kt_old_set_look(const struct kt_store *store, struct kt_inventory *inventor
 		return false;
 	dir = kt_version_open(store, "km", km);
 	if (dir < 0 || !kt_fs_exists(dir, "bin/km") ||
-	    kt_fs_read_all(dir, KT_STORE_OLD_RECORD, OLD_BYTES_MAX, &record, &size, NULL) < 0)
+	    kt_fs_read_all(dir, KT_STORE_OLD_RECORD, OLD_BYTES_MAX, &record, &size, KT_ERROR_IGNORED) < 0)
 		return false;
 	for (line = record; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
 		unsigned mode;

@@ -139,7 +139,7 @@ static void folder_remove(const struct kt_store *store, const struct kt_users *u
 	KT_OWN(kt_close_fd) int parent = kt_fs_open_parent(store->dir, folder, &name);
 
 	if (parent >= 0 && !is_mounted(users, folder) && kt_is_skeleton(parent, name))
-		(void)kt_fs_remove_tree(parent, name, NULL);
+		(void)kt_fs_remove_tree(parent, name, KT_ERROR_IGNORED);
 }
 
 static void folders_remove(const struct kt_store *store, const struct kt_users *users)

@@ -129,7 +129,7 @@ static void notes_write(const struct deep *deep, const char *version)
 	struct kt_seen set = {.read_at = time(NULL)};
 
 	if (store.lock < 0 &&
-	    (!kt_fs_exists(store.dir, KT_STORE_OWNER) || kt_store_lock(&store, NOTE_WAIT_MS, NULL) < 0))
+	    (!kt_fs_exists(store.dir, KT_STORE_OWNER) || kt_store_lock(&store, NOTE_WAIT_MS, KT_ERROR_IGNORED) < 0))
 		return;
 	for (size_t i = 0; i < manifest->component_count; i++) {
 		const struct part *part = &deep->parts[i];
@@ -139,11 +139,11 @@ static void notes_write(const struct deep *deep, const char *version)
 		memcpy(head.contract, deep->contract, sizeof(head.contract));
 		if (part->is_noted)
 			(void)kt_seen_write(&store, manifest->components[i].name, manifest->components[i].version,
-					    &head, part->body, part->body_size, NULL);
+					    &head, part->body, part->body_size, KT_ERROR_IGNORED);
 	}
 	memcpy(set.digest, deep->set.sha256, sizeof(set.digest));
 	if (deep->fault.code == 0)
-		(void)kt_seen_write(&store, KT_SEEN_SET, version, &set, "", 0, NULL);
+		(void)kt_seen_write(&store, KT_SEEN_SET, version, &set, "", 0, KT_ERROR_IGNORED);
 	if (deep->store->lock < 0)
 		kt_close_fd(&store.lock);
 }

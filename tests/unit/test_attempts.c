@@ -117,7 +117,7 @@ static int teardown(void **state)
 	if (!world)
 		return 0;
 	kt_store_done(&world->store);
-	return kt_fs_remove_tree(tmp, world->path + strlen("/tmp/"), NULL);
+	return kt_fs_remove_tree(tmp, world->path + strlen("/tmp/"), KT_ERROR_IGNORED);
 }
 
 static void note_name(const struct world *world, char name[128])
@@ -133,7 +133,7 @@ static void note_edit(struct world *world, unsigned number)
 	size_t size = 0;
 
 	note_name(world, name);
-	if (kt_fs_read_all(world->store.dir, name, 4096, &bytes, &size, NULL) < 0)
+	if (kt_fs_read_all(world->store.dir, name, 4096, &bytes, &size, KT_ERROR_IGNORED) < 0)
 		return;
 
 	char *line = bytes;
@@ -141,7 +141,7 @@ static void note_edit(struct world *world, unsigned number)
 	for (; number > 0; number--)
 		line = strchr(line, '\n') + 1;
 	*line = *line == '0' ? '1' : '0';
-	assert_int_equal(kt_fs_replace_file(world->store.dir, name, bytes, size, 0644, NULL), 0);
+	assert_int_equal(kt_fs_replace_file(world->store.dir, name, bytes, size, 0644, KT_ERROR_IGNORED), 0);
 }
 
 static void happen(struct world *world, const struct step *step)
@@ -170,7 +170,7 @@ static void happen(struct world *world, const struct step *step)
 		note_edit(world, 4);
 		break;
 	case SPOIL:
-		assert_int_equal(kt_fs_replace_file(world->store.dir, name, "\xff\n\n", 3, 0600, NULL), 0);
+		assert_int_equal(kt_fs_replace_file(world->store.dir, name, "\xff\n\n", 3, 0600, KT_ERROR_IGNORED), 0);
 		break;
 	case BLOCK:
 		assert_int_equal(kt_fs_make_dirs(world->store.dir, name), 0);
@@ -209,13 +209,14 @@ static void attempt(struct world *world, const struct kt_desired *desired)
 	struct kt_error failure = {EPROTO, world->outcome[world->asked], "as played"};
 
 	if (failure.reason == KT_REASON_NONE) {
-		(void)kt_store_forget_failure(&world->store, desired->manifest_sha256, NULL);
+		(void)kt_store_forget_failure(&world->store, desired->manifest_sha256, KT_ERROR_IGNORED);
 		world->current = world->asked;
 		world->is_damaged = false;
 		kt_attempts_note(&world->attempts, desired->manifest_sha256, NULL, world->now_ms);
 		return;
 	}
-	(void)kt_store_remember_failure(&world->store, desired->manifest_sha256, &failure, world->now_ms / 1000, NULL);
+	(void)kt_store_remember_failure(&world->store, desired->manifest_sha256, &failure, world->now_ms / 1000,
+					KT_ERROR_IGNORED);
 	kt_attempts_note(&world->attempts, desired->manifest_sha256, &failure, world->now_ms);
 }
 

@@ -56,7 +56,7 @@ static int bundle_lay(char *path)
 		char name[32];
 		size_t size;
 
-		assert_int_equal(kt_tree_scan(folder, components[i], true, NULL, NULL, &list, NULL), 0);
+		assert_int_equal(kt_tree_scan(folder, components[i], true, NULL, NULL, &list, KT_ERROR_IGNORED), 0);
 		lines = kt_filelist_print(list.files, list.count, &size);
 		snprintf(name, sizeof(name), "%s.files", components[i]);
 		file_lay(dir, name, lines, 0644);
@@ -73,7 +73,7 @@ static void bundle_drop(const char *path)
 {
 	KT_OWN(kt_close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	assert_int_equal(kt_fs_remove_tree(tmp, path + strlen("/tmp/"), NULL), 0);
+	assert_int_equal(kt_fs_remove_tree(tmp, path + strlen("/tmp/"), KT_ERROR_IGNORED), 0);
 }
 
 static int check(const char *path, struct kt_error *err)
@@ -100,7 +100,7 @@ static void test_a_whole_bundle(void **state)
 	assert_true(fcntl(bundle.dir, F_GETFD) & FD_CLOEXEC);
 	/* folders that hold nothing are let pass, as they are never landed */
 	assert_int_equal(kt_fs_make_dirs(dir, "runtime/a/b"), 0);
-	assert_int_equal(kt_bundle_check(&bundle, NULL), 0);
+	assert_int_equal(kt_bundle_check(&bundle, KT_ERROR_IGNORED), 0);
 	/* a link that the operator named is followed: it is his */
 	snprintf(through, sizeof(through), "%s.link", path);
 	assert_int_equal(symlink(path, through), 0);
@@ -182,7 +182,6 @@ static void test_altered_bundles(void **state)
 		if (err.reason != altered_rows[i].reason || !strstr(err.text, altered_rows[i].said) ||
 		    !strstr(err.text, path))
 			fail_msg("%s said %s: %s", altered_rows[i].how, kt_reason_name(err.reason), err.text);
-		assert_true(check(path, NULL) < 0);
 		bundle_drop(path);
 	}
 }

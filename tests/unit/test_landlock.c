@@ -131,9 +131,9 @@ static int tcp_in_child(void)
 	    getsockname(server, (void *)&address, &size) < 0 || bind(other, (void *)&second, size) < 0 ||
 	    listen(other, 1) < 0 || getsockname(other, (void *)&second, &size) < 0)
 		return 1;
-	if (kt_landlock_begin(KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, NULL) < 0 ||
-	    kt_landlock_allow_connect(&set, ntohs(address.sin_port), NULL) < 0 ||
-	    kt_landlock_allow_bind(&set, 0, NULL) < 0 || confine(&set))
+	if (kt_landlock_begin(KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, KT_ERROR_IGNORED) < 0 ||
+	    kt_landlock_allow_connect(&set, ntohs(address.sin_port), KT_ERROR_IGNORED) < 0 ||
+	    kt_landlock_allow_bind(&set, 0, KT_ERROR_IGNORED) < 0 || confine(&set))
 		return 1;
 	if (set.abi < 4)
 		return 77;
@@ -155,7 +155,7 @@ static void run(int (*in_child)(void))
 	int status = 0;
 	pid_t pid;
 
-	assert_int_equal(kt_landlock_begin(KT_LANDLOCK_FILES, &set, NULL), 0);
+	assert_int_equal(kt_landlock_begin(KT_LANDLOCK_FILES, &set, KT_ERROR_IGNORED), 0);
 	if (set.ruleset < 0) {
 		print_message("%s\n", set.text);
 		skip();
@@ -189,10 +189,10 @@ static void test_none(void **state)
 	struct kt_landlock none = {.ruleset = -1, .text = "none here"};
 
 	(void)state;
-	assert_int_equal(kt_landlock_allow(&none, "/", KT_LANDLOCK_READ, NULL), 0);
-	assert_int_equal(kt_landlock_allow_or_above(&none, "/no/such", KT_LANDLOCK_READ, NULL), 0);
-	assert_int_equal(kt_landlock_allow_bind(&none, 80, NULL), 0);
-	assert_int_equal(kt_landlock_enforce(&none, NULL), 0);
+	assert_int_equal(kt_landlock_allow(&none, "/", KT_LANDLOCK_READ, KT_ERROR_IGNORED), 0);
+	assert_int_equal(kt_landlock_allow_or_above(&none, "/no/such", KT_LANDLOCK_READ, KT_ERROR_IGNORED), 0);
+	assert_int_equal(kt_landlock_allow_bind(&none, 80, KT_ERROR_IGNORED), 0);
+	assert_int_equal(kt_landlock_enforce(&none, KT_ERROR_IGNORED), 0);
 	kt_landlock_done(&none);
 }
 

@@ -53,7 +53,7 @@ static int teardown(void **state)
 	if (!fixture)
 		return 0;
 	kt_store_done(&fixture->store);
-	return kt_fs_remove_tree(tmp, fixture->path + strlen("/tmp/"), NULL);
+	return kt_fs_remove_tree(tmp, fixture->path + strlen("/tmp/"), KT_ERROR_IGNORED);
 }
 
 static struct fixture *ready(void **state)
@@ -216,9 +216,10 @@ static void test_notes_that_are_not_believed(void **state)
 	assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1000), 0);
 	assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1001), 0);
 	assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1200), 1);
-	assert_int_equal(kt_fs_read_all(fixture->store.dir, ".failed-" SHA, 4096, &good, &size, NULL), 0);
+	assert_int_equal(kt_fs_read_all(fixture->store.dir, ".failed-" SHA, 4096, &good, &size, KT_ERROR_IGNORED), 0);
 	for (size_t cut = 0; cut < size; cut++) {
-		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, cut, 0644, NULL), 0);
+		assert_int_equal(
+			kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, cut, 0644, KT_ERROR_IGNORED), 0);
 		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
 	}
 	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
@@ -227,7 +228,8 @@ static void test_notes_that_are_not_believed(void **state)
 		assert_non_null(at);
 		(void)snprintf(bad, sizeof(bad), "%.*s%s%s", (int)(at - good), good, edits[i].to,
 			       at + strlen(edits[i].from));
-		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, bad, strlen(bad), 0644, NULL),
+		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, bad, strlen(bad), 0644,
+						    KT_ERROR_IGNORED),
 				 0);
 		if (kt_store_recall_failure(&fixture->store, SHA, &recalled) != 0)
 			fail_msg("%s -> %s", edits[i].from, edits[i].to);
@@ -237,17 +239,18 @@ static void test_notes_that_are_not_believed(void **state)
 		char was = *line;
 
 		*line = was == 'X' ? 'Y' : 'X';
-		assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, NULL), 0);
+		assert_int_equal(
+			kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, KT_ERROR_IGNORED), 0);
 		assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
 		assert_int_equal(remember(fixture, KT_REASON_KM_SILENT, 1201), 0); /* the first, then */
 		*line = was;
 	}
 	/* a NUL within */
 	good[size - 3] = '\0';
-	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, NULL), 0);
+	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, KT_ERROR_IGNORED), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 0);
 	good[size - 3] = 'x';
-	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, NULL), 0);
+	assert_int_equal(kt_fs_replace_file(fixture->store.dir, ".failed-" SHA, good, size, 0644, KT_ERROR_IGNORED), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, SHA, &recalled), 1);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, "../../etc/passwd", &recalled), 0);
 	assert_int_equal(kt_store_recall_failure(&fixture->store, "", &recalled), 0);
@@ -332,7 +335,7 @@ static void test_a_set_that_cannot_be_read_may_be_there(void **state)
 
 	KT_OWN(kt_close_fd) int set = kt_fs_open_beneath(dir, "sets/1.0", O_RDONLY | O_DIRECTORY, 0);
 
-	assert_int_equal(kt_fs_replace_file(set, KT_MANIFEST_NAME, "{}", 2, 0644, NULL), 0);
+	assert_int_equal(kt_fs_replace_file(set, KT_MANIFEST_NAME, "{}", 2, 0644, KT_ERROR_IGNORED), 0);
 	assert_int_equal(kt_set_exists(&fixture->store, "1.0"), 1);
 	assert_int_equal(exists_without(&fixture->store, SYS_getppid), 1);
 	assert_int_equal(exists_without(&fixture->store, SYS_openat2), 2);

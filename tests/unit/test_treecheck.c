@@ -70,7 +70,7 @@ static int teardown(void **state)
 
 	close(place->dir);
 	kt_filelist_done(&place->list);
-	return kt_fs_remove_tree(tmp, place->path + strlen("/tmp/"), NULL);
+	return kt_fs_remove_tree(tmp, place->path + strlen("/tmp/"), KT_ERROR_IGNORED);
 }
 
 static struct kt_tree tree_of(const struct place *place)

@@ -19,17 +19,20 @@ struct kt_error {
 	char text[512]; /* what happened, to which path or object, what to do */
 };
 
-/* Fills err (which may be NULL) and returns -code. */
+/* For err, which is never NULL: what failed changes nothing for the caller, and nobody is told. */
+#define KT_ERROR_IGNORED (&(struct kt_error){.code = 0})
+
+/* Fills err and returns -code. */
 int kt_fail(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+	__attribute__((nonnull(1), format(printf, 4, 5)));
 
 /* As kt_fail, with ": <strerror>" behind the text, and for the codes that say more than the
  * caller can know (ENOSPC, EDQUOT, EROFS, EIO, ENOMEM, EMFILE, ENFILE, ENOSYS) the reason that belongs to them. */
 int kt_fail_errno(struct kt_error *err, int code, enum kt_reason reason, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+	__attribute__((nonnull(1), format(printf, 4, 5)));
 
 /* Puts "<prefix>: " before the text on the way up; returns -err->code. */
-int kt_fail_prefix(struct kt_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int kt_fail_prefix(struct kt_error *err, const char *format, ...) __attribute__((nonnull(1), format(printf, 2, 3)));
 
 #ifdef __clang_analyzer__
 /* It reads one file at a time and cannot know that a failure is never 0. */

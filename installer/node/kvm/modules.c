@@ -228,7 +228,8 @@ static enum kt_module_state module_state(const char *host, struct kmod_ctx *cont
 		return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN ? KT_MODULE_BUILTIN : KT_MODULE_MISSING;
 	if (code == -ENOENT)
 		return KT_MODULE_MISSING;
-	return code != 0 || kt_refusal_foresee(refusal, name, NULL) < 0 ? KT_MODULE_BLOCKED : KT_MODULE_AVAILABLE;
+	return code != 0 || kt_refusal_foresee(refusal, name, KT_ERROR_IGNORED) < 0 ? KT_MODULE_BLOCKED :
+										      KT_MODULE_AVAILABLE;
 }
 
 const char *kt_modules_vendor_name(const char *cpu_vendor)

@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	KT_OWN(kt_free_mem) char *text = config_print(&config);
 
-	FUZZ_REQUIRE(kt_config_parse(text, strlen(text), "again", &again, NULL) == 0);
+	FUZZ_REQUIRE(kt_config_parse(text, strlen(text), "again", &again, KT_ERROR_IGNORED) == 0);
 
 	KT_OWN(kt_free_mem) char *text_again = config_print(&again);
 

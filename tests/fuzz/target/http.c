@@ -55,10 +55,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	FUZZ_REQUIRE(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
-	FUZZ_REQUIRE(kt_http_parse_address("127.0.0.1:0", &address, NULL) == 0);
-	FUZZ_REQUIRE(kt_http_open(&address, handle, NULL, &http, NULL) == 0);
+	FUZZ_REQUIRE(kt_http_parse_address("127.0.0.1:0", &address, KT_ERROR_IGNORED) == 0);
+	FUZZ_REQUIRE(kt_http_open(&address, handle, NULL, &http, KT_ERROR_IGNORED) == 0);
 	kt_http_address_text(http, text);
-	FUZZ_REQUIRE(kt_http_parse_address(text, &address, NULL) == 0);
+	FUZZ_REQUIRE(kt_http_parse_address(text, &address, KT_ERROR_IGNORED) == 0);
 	FUZZ_REQUIRE(atexit(server_close) == 0);
 	return 0;
 }

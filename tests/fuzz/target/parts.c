@@ -27,7 +27,7 @@ static void probe_take(const char *bytes, size_t size)
 	KT_OWN(kt_free_mem) char *text = kt_probe_print(&probe);
 
 	FUZZ_REQUIRE(text && !strchr(text, '\n')); /* one line, as whoever waits for it reads */
-	FUZZ_REQUIRE(kt_probe_parse(text, strlen(text), &probe_again, NULL) == 0);
+	FUZZ_REQUIRE(kt_probe_parse(text, strlen(text), &probe_again, KT_ERROR_IGNORED) == 0);
 
 	KT_OWN(kt_free_mem) char *again = kt_probe_print(&probe_again);
 
@@ -52,7 +52,7 @@ static void proof_take(const char *bytes, size_t size)
 
 	KT_OWN(kt_free_mem) char *text = kt_proof_print(&proof);
 
-	FUZZ_REQUIRE(text && kt_proof_parse(text, strlen(text), &proof_again, NULL) == 0);
+	FUZZ_REQUIRE(text && kt_proof_parse(text, strlen(text), &proof_again, KT_ERROR_IGNORED) == 0);
 
 	KT_OWN(kt_free_mem) char *again = kt_proof_print(&proof_again);
 
@@ -74,7 +74,7 @@ static void error_take(const char *bytes, size_t size)
 
 	KT_OWN(kt_free_mem) char *text = kt_error_print(&failure);
 
-	FUZZ_REQUIRE(text && kt_error_parse(text, strlen(text), &failure_again, NULL) == 0);
+	FUZZ_REQUIRE(text && kt_error_parse(text, strlen(text), &failure_again, KT_ERROR_IGNORED) == 0);
 	FUZZ_REQUIRE(failure.code == failure_again.code && failure.reason == failure_again.reason);
 	FUZZ_REQUIRE(strcmp(failure.text, failure_again.text) == 0);
 }
