@@ -8,14 +8,15 @@
 #include "kontain/base/own.h"
 #include "kontain/base/utf8.h"
 
-static const char *const check_names[KT_CHECK_COUNT] = {
-	[KT_CHECK_STATE] = "state", [KT_CHECK_VERSION] = "version", [KT_CHECK_REPORT] = "report",
-	[KT_CHECK_KM] = "km",       [KT_CHECK_POLICY] = "policy",
+static const char *const check_names[KT_HEALTH_COUNT] = {
+	[KT_HEALTH_STATE] = "state", [KT_HEALTH_VERSION] = "version", [KT_HEALTH_REPORT] = "report",
+	[KT_HEALTH_KM] = "km",       [KT_HEALTH_POLICY] = "policy",
 };
 
 /* ---- judging ---- */
 
-__attribute__((format(printf, 3, 4))) static void set_check(struct kt_check *check, bool ok, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void set_check(struct kt_health_check *check, bool ok, const char *format,
+							    ...)
 {
 	va_list args;
 
@@ -28,7 +29,7 @@ __attribute__((format(printf, 3, 4))) static void set_check(struct kt_check *che
 }
 
 /* "<reason>: <sentence>" */
-static void fail_check(struct kt_check *check, enum kt_reason reason, const char *sentence)
+static void fail_check(struct kt_health_check *check, enum kt_reason reason, const char *sentence)
 {
 	set_check(check, false, "%s%s%s", kt_reason_name(reason), *sentence ? ": " : "", sentence);
 }
@@ -36,9 +37,9 @@ static void fail_check(struct kt_check *check, enum kt_reason reason, const char
 static void judge_state(const struct kt_state *state, struct kt_health *health)
 {
 	const struct kt_verdict *node = &state->node, *rollout = &state->rollout;
-	struct kt_check *version = &health->checks[KT_CHECK_VERSION], *km = &health->checks[KT_CHECK_KM];
+	struct kt_health_check *version = &health->checks[KT_HEALTH_VERSION], *km = &health->checks[KT_HEALTH_KM];
 
-	set_check(&health->checks[KT_CHECK_STATE], true, "%s", "");
+	set_check(&health->checks[KT_HEALTH_STATE], true, "%s", "");
 	if (!rollout->ok)
 		fail_check(version, rollout->reason, rollout->message);
 	else if (rollout->reason == KT_REASON_READY)
@@ -60,7 +61,7 @@ static void judge_state(const struct kt_state *state, struct kt_health *health)
 }
 
 /* A cluster without it runs payloads all the same: said, and no reason to be not ready. */
-static void judge_policy(const struct kt_health_input *input, struct kt_check *check)
+static void judge_policy(const struct kt_health_input *input, struct kt_health_check *check)
 {
 	if (input->policy == KT_POLICY_IN_FORCE)
 		set_check(check, true, "in force");
@@ -79,20 +80,20 @@ static void judge_policy(const struct kt_health_input *input, struct kt_check *c
 void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health)
 {
 	struct kt_health health = {.settled_as = NULL};
-	struct kt_check *report = &health.checks[KT_CHECK_REPORT];
+	struct kt_health_check *report = &health.checks[KT_HEALTH_REPORT];
 
 	if (input->state) {
 		judge_state(input->state, &health);
 	} else {
-		fail_check(&health.checks[KT_CHECK_STATE], input->why->reason, input->why->text);
-		fail_check(&health.checks[KT_CHECK_VERSION], input->why->reason, "");
-		fail_check(&health.checks[KT_CHECK_KM], input->why->reason, "");
+		fail_check(&health.checks[KT_HEALTH_STATE], input->why->reason, input->why->text);
+		fail_check(&health.checks[KT_HEALTH_VERSION], input->why->reason, "");
+		fail_check(&health.checks[KT_HEALTH_KM], input->why->reason, "");
 	}
 	if (input->is_standalone)
 		set_check(report, true, "standalone");
 	else
 		set_check(report, input->is_reported, "%s", input->is_reported ? "" : input->report_problem);
-	judge_policy(input, &health.checks[KT_CHECK_POLICY]);
+	judge_policy(input, &health.checks[KT_HEALTH_POLICY]);
 	*ret_health = health;
 }
 
@@ -102,8 +103,8 @@ struct endpoint {
 	const char *name;
 	size_t count;
 	const char *const *names;
-	const struct kt_check *checks;  /* borrowed */
-	const struct kt_health *health; /* borrowed; NULL for one that knows nothing of the node */
+	const struct kt_health_check *checks; /* borrowed */
+	const struct kt_health *health;       /* borrowed; NULL for one that knows nothing of the node */
 };
 
 static bool is_excluded(const struct kt_http_request *request, const char *name)
@@ -122,7 +123,7 @@ static bool is_known(const struct endpoint *endpoint, const char *name)
 	return false;
 }
 
-static const char *word_of(const struct kt_check *check)
+static const char *word_of(const struct kt_health_check *check)
 {
 	return check->ok ? "ok" : check->tolerated ? check->tolerated : "failed";
 }
@@ -130,7 +131,7 @@ static const char *word_of(const struct kt_check *check)
 static void print_list(FILE *out, const struct endpoint *endpoint, const struct kt_http_request *request, bool passed)
 {
 	for (size_t i = 0; i < endpoint->count; i++) {
-		const struct kt_check *check = &endpoint->checks[i];
+		const struct kt_health_check *check = &endpoint->checks[i];
 
 		if (is_excluded(request, endpoint->names[i]))
 			fprintf(out, "[+]%s excluded: ok\n", endpoint->names[i]);
@@ -157,7 +158,7 @@ static void print_whole(FILE *out, const struct endpoint *endpoint, const struct
 	*ret_code = passed ? 200 : 503;
 	if (request->verbose || !passed)
 		print_list(out, endpoint, request, passed);
-	else if (endpoint->health && endpoint->health->settled_as && !is_excluded(request, check_names[KT_CHECK_KM]))
+	else if (endpoint->health && endpoint->health->settled_as && !is_excluded(request, check_names[KT_HEALTH_KM]))
 		fprintf(out, "%s: %s\n", endpoint->health->settled_as, kt_reason_name(endpoint->health->settled_why));
 	else
 		fprintf(out, "ok\n");
@@ -166,7 +167,7 @@ static void print_whole(FILE *out, const struct endpoint *endpoint, const struct
 static void print_one(FILE *out, const struct endpoint *endpoint, const char *name, bool is_verbose, unsigned *ret_code)
 {
 	for (size_t i = 0; i < endpoint->count; i++) {
-		const struct kt_check *check = &endpoint->checks[i];
+		const struct kt_health_check *check = &endpoint->checks[i];
 
 		if (strcmp(endpoint->names[i], name) != 0)
 			continue;
@@ -191,10 +192,10 @@ void kt_health_answer(const struct kt_health *health, const struct kt_http_reque
 {
 	/* That an answer comes at all is the check: the loop that gives it does all other work, too. */
 	static const char *const live_names[] = {"loop"};
-	static const struct kt_check live_checks[] = {{.ok = true}};
+	static const struct kt_health_check live_checks[] = {{.ok = true}};
 	const struct endpoint endpoints[] = {
 		{"livez", 1, live_names, live_checks, NULL},
-		{"readyz", KT_CHECK_COUNT, check_names, health->checks, health},
+		{"readyz", KT_HEALTH_COUNT, check_names, health->checks, health},
 	};
 	const char *path = request->path[0] == '/' ? request->path + 1 : "";
 

@@ -6,19 +6,26 @@
 #include "http.h"
 #include "kontain/contract/state.h"
 
-#define KT_CHECK_TEXT_MAX 640
+#define KT_HEALTH_TEXT_MAX 640
 
-enum kt_check_name { KT_CHECK_STATE, KT_CHECK_VERSION, KT_CHECK_REPORT, KT_CHECK_KM, KT_CHECK_POLICY, KT_CHECK_COUNT };
+enum kt_check_name {
+	KT_HEALTH_STATE,
+	KT_HEALTH_VERSION,
+	KT_HEALTH_REPORT,
+	KT_HEALTH_KM,
+	KT_HEALTH_POLICY,
+	KT_HEALTH_COUNT
+};
 
-struct kt_check {
-	bool ok;                      /* the check's own answer */
-	const char *tolerated;        /* not ok, and no matter for the whole: a word for it (static), else NULL */
-	bool is_quiet;                /* nothing to say: in no list */
-	char text[KT_CHECK_TEXT_MAX]; /* one line: what is so, or "<reason>: <sentence>" */
+struct kt_health_check {
+	bool ok;                       /* the check's own answer */
+	const char *tolerated;         /* not ok, and no matter for the whole: a word for it (static), else NULL */
+	bool is_quiet;                 /* nothing to say: in no list */
+	char text[KT_HEALTH_TEXT_MAX]; /* one line: what is so, or "<reason>: <sentence>" */
 };
 
 struct kt_health {
-	struct kt_check checks[KT_CHECK_COUNT];
+	struct kt_health_check checks[KT_HEALTH_COUNT];
 	/* settled all the same: km cannot run (unfit), or somebody keeps another version (held); NULL for neither */
 	const char *settled_as;
 	enum kt_reason settled_why;

@@ -15,7 +15,7 @@
 #include "kontain/base/own.h"
 #include "kontain/contract/statejson.h"
 
-/* The probe ended in the middle: its last word names the rung, and how it ended is said behind it. */
+/* The probe ended in the middle: its last word names the check, and how it ended is said behind it. */
 static void blame_rung(const struct kt_child_result *result, struct kt_probe *probe)
 {
 	struct kt_verdict *verdict = &probe->kvm.verdict;
@@ -31,11 +31,11 @@ static void blame_rung(const struct kt_child_result *result, struct kt_probe *pr
 		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe failed (exit status %d)",
 			       verdict->message, result->exit_status);
 	for (size_t i = 0; i < probe->checks.count; i++) {
-		struct kt_rung *rung = &probe->checks.list[i];
+		struct kt_check *check = &probe->checks.list[i];
 
-		if (rung->result == KT_RUNG_FAILED && rung->reason == KT_REASON_GUEST_HUNG) {
-			rung->reason = verdict->reason;
-			snprintf(rung->message, sizeof rung->message, "%s", verdict->message);
+		if (check->result == KT_CHECK_FAILED && check->reason == KT_REASON_GUEST_HUNG) {
+			check->reason = verdict->reason;
+			snprintf(check->message, sizeof check->message, "%s", verdict->message);
 		}
 	}
 }

@@ -33,26 +33,26 @@ static int store_is_entered(const struct kt_installer *installer, struct kt_erro
 static void check_store(const struct kt_installer *installer, struct kt_observed *observed, struct kt_state *state)
 {
 	static const struct kt_desired nothing = {.asked = false};
-	struct kt_rung *rung = kt_checks_add(&state->checks, "store");
+	struct kt_check *check = kt_checks_add(&state->checks, "store");
 	struct kt_verdict *verdict = &state->store.verdict;
 	struct kt_error err = {.code = 0};
 
 	kt_observe_store(installer, &nothing, observed, &state->store);
 	if (verdict->ok && store_is_entered(installer, &err) != 0) {
-		kt_rung_fail(rung, &err);
-		snprintf(rung->value, sizeof rung->value, "cannot be entered");
+		kt_check_fail(check, &err);
+		snprintf(check->value, sizeof check->value, "cannot be entered");
 	} else if (verdict->ok) {
-		kt_rung_pass(rung);
-		snprintf(rung->value, sizeof rung->value, "%.60s on %s", state->store.root, state->store.filesystem);
+		kt_check_pass(check);
+		snprintf(check->value, sizeof check->value, "%.60s on %s", state->store.root, state->store.filesystem);
 	} else if (verdict->reason == KT_REASON_NO_VERSION) {
-		rung->result = KT_RUNG_NOTE;
-		snprintf(rung->value, sizeof rung->value, "none yet");
+		check->result = KT_CHECK_NOTE;
+		snprintf(check->value, sizeof check->value, "none yet");
 	} else {
 		struct kt_error err = {.reason = verdict->reason};
 
 		snprintf(err.text, sizeof err.text, "%s", verdict->message);
-		kt_rung_fail(rung, &err);
-		snprintf(rung->value, sizeof rung->value, "not usable");
+		kt_check_fail(check, &err);
+		snprintf(check->value, sizeof check->value, "not usable");
 	}
 }
 

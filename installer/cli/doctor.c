@@ -9,10 +9,10 @@
 #define RESULT_WIDTH 7
 
 static const char *const results[] = {
-	[KT_RUNG_UNREACHED] = "-",
-	[KT_RUNG_OK] = "ok",
-	[KT_RUNG_FAILED] = "FAIL",
-	[KT_RUNG_NOTE] = "note",
+	[KT_CHECK_UNREACHED] = "-",
+	[KT_CHECK_OK] = "ok",
+	[KT_CHECK_FAILED] = "FAIL",
+	[KT_CHECK_NOTE] = "note",
 };
 
 /* Where nested virtualization is switched on, by the signature that CPUID has of the hypervisor. */
@@ -117,18 +117,18 @@ static void print_emulated(FILE *out, const struct kt_state *state, bool allow_e
 
 void kt_doctor_print(const struct kt_state *state, bool allow_emulated, FILE *out)
 {
-	const struct kt_rung *rung = kt_checks_broken(&state->checks);
+	const struct kt_check *check = kt_checks_broken(&state->checks);
 	const struct kt_verdict *verdict = verdict_broken(state);
 
 	print_row(out, "CHECK", "STATUS", "DETAILS");
 	for (size_t i = 0; i < state->checks.count; i++) {
-		const struct kt_rung *row = &state->checks.list[i];
+		const struct kt_check *row = &state->checks.list[i];
 
 		print_row(out, row->name, results[row->result], row->value);
 	}
 	fputc('\n', out);
-	if (rung != NULL)
-		print_broken(out, state, rung->reason, rung->message);
+	if (check != NULL)
+		print_broken(out, state, check->reason, check->message);
 	else if (verdict != NULL)
 		print_broken(out, state, verdict->reason, verdict->message);
 	else if (state->kvm.compiled_code == KT_ANSWER_NO)

@@ -1,4 +1,4 @@
-/* The host's rules and the ladder of KVM, one after the other, with their rows in one list. */
+/* The host's rules and the checks of KVM, one after the other, with their rows in one list. */
 #include <string.h>
 
 #include "host/host.h"
@@ -16,15 +16,15 @@ static void look_again(const char *host, struct kt_probe *probe)
 void kt_node_probe(const struct kt_node_paths *paths, bool load_modules, kt_node_announce *announce, void *context,
 		   struct kt_probe *ret_probe)
 {
-	struct kt_climb climb = {.paths = paths,
-				 .load_modules = load_modules,
-				 .probe = ret_probe,
-				 .announce = announce,
-				 .context = context};
+	struct kt_kvm_checking checking = {.paths = paths,
+					   .load_modules = load_modules,
+					   .probe = ret_probe,
+					   .announce = announce,
+					   .context = context};
 
 	ret_probe->checks.count = 0;
 	kt_host_look(paths->host, &ret_probe->host, &ret_probe->checks);
-	kt_kvm_climb(&climb);
-	if (climb.has_loaded)
+	kt_kvm_check(&checking);
+	if (checking.has_loaded)
 		look_again(paths->host, ret_probe);
 }

@@ -1,5 +1,5 @@
 /* kt-node-driver probe DEV
- *      the KVM ladder; no module is loaded
+ *      the KVM checks; no module is loaded
  * kt-node-driver prove STORE VERSION|- DEV TIMEOUT_MS strict|emulated [EXPECT ARG...]
  *      the proof, with a self-test of the set's own where one is named
  * Prints the JSON of the answer; 0 when it is ok, 1 when not, 2 on wrong usage. */

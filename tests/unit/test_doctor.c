@@ -18,11 +18,11 @@ static void fill(struct kt_state *state)
 	kt_verdict_set(&state->kvm.verdict, true, KT_REASON_READY, "guests ran");
 	kt_verdict_set(&state->host.verdict, true, KT_REASON_READY, "fit");
 	strcpy(kt_checks_add(&state->checks, "kernel")->value, "Linux 6.1");
-	kt_rung_pass(&state->checks.list[0]);
-	kt_checks_add(&state->checks, "CPU")->result = KT_RUNG_NOTE;
+	kt_check_pass(&state->checks.list[0]);
+	kt_checks_add(&state->checks, "CPU")->result = KT_CHECK_NOTE;
 	memset(state->checks.list[1].value, 'x', 60);
 	strcpy(state->checks.list[1].value + 60, " and more than fits in a line of the table");
-	kt_rung_pass(kt_checks_add(&state->checks, "device node"));
+	kt_check_pass(kt_checks_add(&state->checks, "device node"));
 	(void)kt_checks_add(&state->checks, "device opens");
 }
 
@@ -31,7 +31,7 @@ static void break_at(struct kt_state *state, size_t i, enum kt_reason reason, co
 	struct kt_error err = {.code = 1, .reason = reason};
 
 	snprintf(err.text, sizeof(err.text), "%s", text);
-	kt_rung_fail(&state->checks.list[i], &err);
+	kt_check_fail(&state->checks.list[i], &err);
 	kt_verdict_fail(&state->kvm.verdict, &err);
 }
 

@@ -90,21 +90,21 @@ static void test_rows(void **state)
 {
 	static const struct {
 		const char *name;
-		enum kt_rung_result result;
+		enum kt_check_result result;
 		enum kt_reason reason;
 		const char *value;
 	} rows[] = {
-		{"kernel", KT_RUNG_FAILED, KT_REASON_KERNEL_TOO_OLD, "Linux 4.4"},
-		{"XSAVE", KT_RUNG_OK, KT_REASON_NONE, "yes"},
-		{"proc", KT_RUNG_FAILED, KT_REASON_PROC_MISSING, "No such file or directory"},
-		{"vm.mmap_min_addr", KT_RUNG_OK, KT_REASON_NONE, "unknown without /proc"},
-		{"open files", KT_RUNG_FAILED, KT_REASON_FILE_LIMIT, "12"},
-		{"CPU", KT_RUNG_NOTE, KT_REASON_NONE, "Atom, without svm or vmx"},
-		{"hypervisor", KT_RUNG_NOTE, KT_REASON_NONE, "Hyper-V"},
-		{"confidential guest", KT_RUNG_NOTE, KT_REASON_NONE, "tdx"},
-		{"SELinux", KT_RUNG_NOTE, KT_REASON_NONE, "enforcing"},
-		{"lockdown", KT_RUNG_NOTE, KT_REASON_NONE, "integrity"},
-		{"modules", KT_RUNG_NOTE, KT_REASON_NONE, "kvm loaded"},
+		{"kernel", KT_CHECK_FAILED, KT_REASON_KERNEL_TOO_OLD, "Linux 4.4"},
+		{"XSAVE", KT_CHECK_OK, KT_REASON_NONE, "yes"},
+		{"proc", KT_CHECK_FAILED, KT_REASON_PROC_MISSING, "No such file or directory"},
+		{"vm.mmap_min_addr", KT_CHECK_OK, KT_REASON_NONE, "unknown without /proc"},
+		{"open files", KT_CHECK_FAILED, KT_REASON_FILE_LIMIT, "12"},
+		{"CPU", KT_CHECK_NOTE, KT_REASON_NONE, "Atom, without svm or vmx"},
+		{"hypervisor", KT_CHECK_NOTE, KT_REASON_NONE, "Hyper-V"},
+		{"confidential guest", KT_CHECK_NOTE, KT_REASON_NONE, "tdx"},
+		{"SELinux", KT_CHECK_NOTE, KT_REASON_NONE, "enforcing"},
+		{"lockdown", KT_CHECK_NOTE, KT_REASON_NONE, "integrity"},
+		{"modules", KT_CHECK_NOTE, KT_REASON_NONE, "kvm loaded"},
 	};
 	struct kt_state_host host = {.kernel = "4.4",
 				     .xsave = true,
@@ -126,7 +126,7 @@ static void test_rows(void **state)
 		assert_int_equal(checks.list[i].result, rows[i].result);
 		assert_int_equal(checks.list[i].reason, rows[i].reason);
 		assert_string_equal(checks.list[i].value, rows[i].value);
-		assert_int_equal(checks.list[i].message[0] != '\0', rows[i].result == KT_RUNG_FAILED);
+		assert_int_equal(checks.list[i].message[0] != '\0', rows[i].result == KT_CHECK_FAILED);
 	}
 	assert_ptr_equal(kt_checks_broken(&checks), &checks.list[0]);
 }

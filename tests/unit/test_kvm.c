@@ -126,10 +126,10 @@ static void test_nothing_there(void **state)
 
 static size_t announced;
 
-/* What is told before a rung holds if the rung never ends: it is the failed one, all before it are done. */
+/* What is announced before a check holds if it never ends: it is the failed one, all before it are done. */
 static void hear(void *context, const struct kt_probe *so_far)
 {
-	const struct kt_rung *broken = kt_checks_broken(&so_far->checks);
+	const struct kt_check *broken = kt_checks_broken(&so_far->checks);
 
 	assert_ptr_equal(context, &announced);
 	announced++;
@@ -139,8 +139,8 @@ static void hear(void *context, const struct kt_probe *so_far)
 	assert_non_null(broken);
 	assert_int_equal(broken->reason, KT_REASON_GUEST_HUNG);
 	assert_string_equal(broken->message, so_far->kvm.verdict.message);
-	for (const struct kt_rung *after = broken + 1; after < so_far->checks.list + so_far->checks.count; after++)
-		assert_int_equal(after->result, KT_RUNG_UNREACHED);
+	for (const struct kt_check *after = broken + 1; after < so_far->checks.list + so_far->checks.count; after++)
+		assert_int_equal(after->result, KT_CHECK_UNREACHED);
 }
 
 static void test_each_rung_is_announced(void **state)
@@ -161,9 +161,9 @@ static void test_each_rung_is_announced(void **state)
 	kt_node_probe(&paths, false, hear, &announced, &probe);
 	if (!probe.kvm.verdict.ok)
 		skip();
-	assert_int_equal(announced, 9); /* each rung, and the compiled code behind them */
+	assert_int_equal(announced, 9); /* each check, and the compiled code behind them */
 	assert_string_equal(probe.checks.list[probe.checks.count - 2].name, "compiled code");
-	assert_true(probe.checks.list[probe.checks.count - 2].result != KT_RUNG_FAILED);
+	assert_true(probe.checks.list[probe.checks.count - 2].result != KT_CHECK_FAILED);
 	assert_true(!probe.host.verdict.ok || !kt_checks_broken(&probe.checks));
 }
 

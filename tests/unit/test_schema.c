@@ -213,12 +213,12 @@ static void test_what_is_printed_is_described(void **unused)
 		memset(state.versions.km_digest, 'a', KT_DIGEST_HEX - 1);
 		state.checks.count = 0;
 		for (int i = 0; i < KT_CHECKS_MAX; i++) {
-			struct kt_rung *rung = kt_checks_add(&state.checks, "the longest name of all");
+			struct kt_check *check = kt_checks_add(&state.checks, "the longest name of all");
 
-			kt_rung_fail(rung, &(struct kt_error){.reason = i ? KT_REASON_BUSY : KT_REASON_NONE});
-			rung->result = (enum kt_rung_result)(i % 4);
-			memset(rung->value, 'v', sizeof(rung->value) - 1);
-			memset(rung->message, 'm', sizeof(rung->message) - 1);
+			kt_check_fail(check, &(struct kt_error){.reason = i ? KT_REASON_BUSY : KT_REASON_NONE});
+			check->result = (enum kt_check_result)(i % 4);
+			memset(check->value, 'v', sizeof(check->value) - 1);
+			memset(check->message, 'm', sizeof(check->message) - 1);
 		}
 	}
 }

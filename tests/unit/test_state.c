@@ -79,7 +79,7 @@ static void fill(struct kt_state *state)
 		.last_mismatch = "StoreFileLost: versions/km/1/km is missing",
 		.kept = {2, {{".kept-1-versions-km-1", "process 7 (km) runs from it"}, {".kept-1-sets-1", ""}}}};
 	kt_verdict_set(&state->store.verdict, true, KT_REASON_READY, "whole");
-	kt_rung_pass(kt_checks_add(&state->checks, "kernel"));
+	kt_check_pass(kt_checks_add(&state->checks, "kernel"));
 }
 
 static void test_round_trip(void **state)

@@ -37,10 +37,10 @@ static void test_probe(void **state)
 	(void)state;
 	kt_verdict_fail(&probe.kvm.verdict, &hung);
 	kt_verdict_set(&probe.host.verdict, true, KT_REASON_READY, "fit");
-	kt_rung_pass(kt_checks_add(&probe.checks, "kernel"));
+	kt_check_pass(kt_checks_add(&probe.checks, "kernel"));
 	strcpy(probe.checks.list[0].value, "Linux 6.1");
-	kt_rung_fail(kt_checks_add(&probe.checks, "guest"), &hung);
-	kt_checks_add(&probe.checks, "CPU")->result = KT_RUNG_NOTE;
+	kt_check_fail(kt_checks_add(&probe.checks, "guest"), &hung);
+	kt_checks_add(&probe.checks, "CPU")->result = KT_CHECK_NOTE;
 	kt_checks_add(&probe.checks, "after");
 
 	KT_OWN(kt_free_mem) char *text = kt_probe_print(&probe);
@@ -197,7 +197,7 @@ static void test_every_allocation_may_fail(void **unused)
 	state.observed_at = state.next_update_by = 1;
 	state.versions.list_count = 1;
 	strcpy(state.versions.list[0], "1");
-	kt_rung_pass(kt_checks_add(&state.checks, "kernel"));
+	kt_check_pass(kt_checks_add(&state.checks, "kernel"));
 	json_set_alloc_funcs(luckless_malloc, free);
 	for (bool is_done = false; !is_done; tries++) {
 		allocations_left = tries;

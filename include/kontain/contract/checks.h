@@ -1,4 +1,4 @@
-/* The rungs of a check of this host, in the order in which they were climbed: what was asked and what was seen. */
+/* The checks of this host in the order in which they ran: what was asked and what was found. */
 #ifndef KONTAIN_CHECKS_H
 #define KONTAIN_CHECKS_H
 
@@ -8,16 +8,16 @@
 
 #define KT_CHECKS_MAX 32
 
-enum kt_rung_result {
-	KT_RUNG_UNREACHED, /* a rung before it broke */
-	KT_RUNG_OK,
-	KT_RUNG_FAILED,
-	KT_RUNG_NOTE, /* a fact that no verdict depends on */
+enum kt_check_result {
+	KT_CHECK_UNREACHED, /* one before it failed */
+	KT_CHECK_OK,
+	KT_CHECK_FAILED,
+	KT_CHECK_NOTE, /* a fact that no verdict depends on */
 };
 
-struct kt_rung {
+struct kt_check {
 	char name[24];
-	enum kt_rung_result result;
+	enum kt_check_result result;
 	enum kt_reason reason; /* of a failed one, NONE of all others */
 	char value[128];       /* what was seen; "" where there was nothing to see */
 	char message[512];     /* of a failed one */
@@ -25,16 +25,16 @@ struct kt_rung {
 
 struct kt_checks {
 	size_t count;
-	struct kt_rung list[KT_CHECKS_MAX];
+	struct kt_check list[KT_CHECKS_MAX];
 };
 
 /* One more row, not reached yet. Borrowed from checks; the caller's tables are short enough, which is asserted. */
-struct kt_rung *kt_checks_add(struct kt_checks *checks, const char *name);
+struct kt_check *kt_checks_add(struct kt_checks *checks, const char *name);
 /* What was said of it before is taken back; its value stays. */
-void kt_rung_pass(struct kt_rung *rung);
-void kt_rung_fail(struct kt_rung *rung, const struct kt_error *err);
+void kt_check_pass(struct kt_check *check);
+void kt_check_fail(struct kt_check *check, const struct kt_error *err);
 
 /* The first failed row, NULL when there is none. */
-const struct kt_rung *kt_checks_broken(const struct kt_checks *checks);
+const struct kt_check *kt_checks_broken(const struct kt_checks *checks);
 
 #endif

@@ -156,7 +156,7 @@ struct kt_state {
 	struct kt_state_host host;
 	struct kt_state_proof proof;
 	struct kt_state_store store;
-	struct kt_checks checks; /* how kvm and host came to their verdicts, rung by rung */
+	struct kt_checks checks; /* how kvm and host came to their verdicts, check by check */
 	struct kt_state_rounds rounds;
 };
 

@@ -15,8 +15,8 @@ struct kt_node_paths {
 #define KT_DEVICE_COUNT 3
 extern const char *const kt_device_names[KT_DEVICE_COUNT];
 
-/* The ladder: fills ret_kvm whatever happens; verdict.ok when a guest ran in real and in long mode. Tries to load
- * modules first when the device is missing and load_modules. */
+/* The checks of KVM: fills ret_kvm whatever happens; verdict.ok when a guest ran in real and in long mode. Tries to
+ * load modules first when the device is missing and load_modules. */
 void kt_kvm_probe(const struct kt_node_paths *paths, bool load_modules, struct kt_state_kvm *ret_kvm);
 
 /* What km needs of the host: fills ret_host; verdict.ok when all of it is there. */

@@ -135,10 +135,10 @@ int kt_host_judge(const struct kt_host_facts *facts, struct kt_error *err)
 
 static void note(struct kt_checks *checks, const char *name, const char *value, const char *more)
 {
-	struct kt_rung *rung = kt_checks_add(checks, name);
+	struct kt_check *check = kt_checks_add(checks, name);
 
-	rung->result = KT_RUNG_NOTE;
-	(void)snprintf(rung->value, sizeof(rung->value), "%s%s", value, more);
+	check->result = KT_CHECK_NOTE;
+	(void)snprintf(check->value, sizeof(check->value), "%s%s", value, more);
 }
 
 void kt_host_check(const struct kt_host_facts *facts, struct kt_checks *checks)
@@ -146,14 +146,14 @@ void kt_host_check(const struct kt_host_facts *facts, struct kt_checks *checks)
 	const struct kt_state_host *state = facts->state;
 
 	for (size_t i = 0; i < RULE_COUNT; i++) {
-		struct kt_rung *rung = kt_checks_add(checks, rules[i].name);
+		struct kt_check *check = kt_checks_add(checks, rules[i].name);
 		struct kt_error err = {.reason = KT_REASON_NONE};
 
-		rules[i].show(facts, rung->value, sizeof(rung->value));
+		rules[i].show(facts, check->value, sizeof(check->value));
 		if (rules[i].judge(facts, &err) == 0)
-			rung->result = KT_RUNG_OK;
+			check->result = KT_CHECK_OK;
 		else
-			kt_rung_fail(rung, &err);
+			kt_check_fail(check, &err);
 	}
 	note(checks, "CPU", state->cpu_model[0] != '\0' ? state->cpu_model : state->cpu_vendor,
 	     state->virt_flag ? ", with svm or vmx" : ", without svm or vmx");

@@ -1,5 +1,5 @@
-/* The module is asked who it is and nothing more: it is not KVM, so the ladder's guests are not for it, and only km
- * knows how to run one there. What counts is the proof under km.
+/* The module is asked who it is and nothing more: it is not KVM, so the guests of the KVM checks are not for it, and
+ * only km knows how to run one there. What counts is the proof under km.
  *
  * It registers a misc device with a number that the kernel chooses (kontainapp/kkm, kkm_main.c), says who it is on any
  * processor, and refuses every other question on one that it does not support. */

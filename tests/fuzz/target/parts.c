@@ -21,7 +21,7 @@ static void probe_take(const char *bytes, size_t size)
 	fuzz_taken++;
 	FUZZ_REQUIRE(probe.kvm.api_version >= -1 && probe.checks.count <= KT_CHECKS_MAX);
 	for (size_t i = 0; i < probe.checks.count; i++)
-		FUZZ_REQUIRE((probe.checks.list[i].result == KT_RUNG_FAILED) ==
+		FUZZ_REQUIRE((probe.checks.list[i].result == KT_CHECK_FAILED) ==
 			     (probe.checks.list[i].reason != KT_REASON_NONE));
 
 	KT_OWN(kt_free_mem) char *text = kt_probe_print(&probe);

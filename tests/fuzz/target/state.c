@@ -60,7 +60,7 @@ static void answers_check(const struct kt_state *state)
 		for (const char *c = reply.body; *c; c++)
 			lines += *c == '\n';
 		/* Each check and the end of the list; of the policy nothing is known. */
-		FUZZ_REQUIRE(lines == (i == 0 ? 2 : i == 1 ? KT_CHECK_COUNT : 1));
+		FUZZ_REQUIRE(lines == (i == 0 ? 2 : i == 1 ? KT_HEALTH_COUNT : 1));
 		FUZZ_REQUIRE(reply.body[reply.size - 1] == '\n');
 		FUZZ_REQUIRE(reply.code == (i == 0 ? 200 : i == 4 ? 404 : reply.code));
 		if (i == 2)
