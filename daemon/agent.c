@@ -63,7 +63,7 @@ static const struct kt_state *believed_state(const struct agent *agent)
 	return agent->is_believed ? &agent->file.state : NULL;
 }
 
-/* ---- what the log is told: changes ---- */
+/* ---- what is logged: changes ---- */
 
 /* A pair without a value is left out of the line. */
 static const char *or_nothing(const char *text)

@@ -263,7 +263,7 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 		reporter->retried = KT_STEP_IDLE;
 		memset(reporter->tries, 0, sizeof(reporter->tries));
 	}
-	/* What stood before a first read is past; what a write met is told until that is written. */
+	/* What stood before a first read is past; the error of a write is reported until it succeeds. */
 	if (!reporter->tries[KT_STEP_META] && !reporter->tries[KT_STEP_CONDITION] && !reporter->tries[KT_STEP_TAINT])
 		reporter->problem[0] = '\0';
 	if (step == KT_STEP_CONDITION) {

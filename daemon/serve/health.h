@@ -47,7 +47,7 @@ struct kt_health_input {
 void kt_health_judge(const struct kt_health_input *input, struct kt_health *ret_health);
 
 /* Answers /livez and /readyz as kube-apiserver does: the whole or one check (/readyz/km), ?verbose, ?exclude=NAME.
- * Unlike there the reason is told: it is no secret, and somebody waits for it. Other paths leave the reply alone. */
+ * Unlike there the reason is shown: it is no secret, and somebody waits for it. Other paths leave the reply alone. */
 void kt_health_answer(const struct kt_health *health, const struct kt_http_request *request,
 		      struct kt_http_reply *reply);
 

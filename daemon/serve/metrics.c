@@ -151,25 +151,27 @@ static void print_installer(FILE *out, const struct kt_state *state)
 		state->kvm.duration_us % 1000000);
 }
 
-static void print_rounds(FILE *out, const struct kt_state_rounds *rounds)
+static void print_reconciles(FILE *out, const struct kt_state_reconciles *reconciles)
 {
-	if (rounds->count == 0)
+	if (reconciles->count == 0)
 		return;
-	print_head(out, "kontaind_rounds_total", "counter", "Proofs of this node since the installer's start.");
-	fprintf(out, "kontaind_rounds_total %" PRIu64 "\n", rounds->count);
-	print_head(out, "kontaind_round_duration_seconds", "gauge", "What the last round took.");
-	fprintf(out, "kontaind_round_duration_seconds %u.%03u\n", rounds->duration_ms / 1000,
-		rounds->duration_ms % 1000);
-	print_head(out, "kontaind_round_cpu_seconds", "gauge", "CPU of the last round, its children's included.");
-	fprintf(out, "kontaind_round_cpu_seconds %u.%06u\n", rounds->cpu_us / 1000000, rounds->cpu_us % 1000000);
+	print_head(out, "kontaind_reconciles_total", "counter", "Proofs of this node since the installer's start.");
+	fprintf(out, "kontaind_reconciles_total %" PRIu64 "\n", reconciles->count);
+	print_head(out, "kontaind_reconcile_duration_seconds", "gauge", "What the last reconcile took.");
+	fprintf(out, "kontaind_reconcile_duration_seconds %u.%03u\n", reconciles->duration_ms / 1000,
+		reconciles->duration_ms % 1000);
+	print_head(out, "kontaind_reconcile_cpu_seconds", "gauge",
+		   "CPU of the last reconcile, its children's included.");
+	fprintf(out, "kontaind_reconcile_cpu_seconds %u.%06u\n", reconciles->cpu_us / 1000000,
+		reconciles->cpu_us % 1000000);
 	print_head(out, "kontaind_ready_changes_total", "counter",
 		   "How often this node became ready, or no longer so.");
-	fprintf(out, "kontaind_ready_changes_total %" PRIu64 "\n", rounds->ready_changes);
+	fprintf(out, "kontaind_ready_changes_total %" PRIu64 "\n", reconciles->ready_changes);
 	print_head(out, "kontaind_ready_held_back_total", "counter",
 		   "Returns to ready that had to wait, as there were too many before.");
-	fprintf(out, "kontaind_ready_held_back_total %" PRIu64 "\n", rounds->held_back);
+	fprintf(out, "kontaind_ready_held_back_total %" PRIu64 "\n", reconciles->held_back);
 	print_head(out, "kontaind_stuck_processes", "gauge", "Processes that were killed and stay in the kernel.");
-	fprintf(out, "kontaind_stuck_processes %d\n", rounds->stuck_pid != 0);
+	fprintf(out, "kontaind_stuck_processes %d\n", reconciles->stuck_pid != 0);
 }
 
 static void print_requests(FILE *out, const struct kt_metrics_input *input)
@@ -203,7 +205,7 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 		print_refused(out, input->state);
 		print_version(out, &input->state->versions);
 		print_installer(out, input->state);
-		print_rounds(out, &input->state->rounds);
+		print_reconciles(out, &input->state->reconciles);
 	}
 	print_requests(out, input);
 	print_policy(out, input);

@@ -4,8 +4,8 @@
 
 #include "jobs/installer.h"
 
-/* Goes round until a signal ends the process; comes back only when it cannot begin, or after one round with --once, and
- * then *ret_is_fine says whether the node is as it should be. */
+/* Reconciles until a signal ends the process; comes back only when it cannot begin, or after one reconcile with
+ * --once, and then *ret_is_fine says whether the node is as it should be. */
 int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_error *err);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define KT_DAMPING_WINDOW_MS (10 * 60 * 1000)
-#define KT_DAMPING_FALLS_MAX 16 /* remembered; more in one window are told as this many */
+#define KT_DAMPING_FALLS_MAX 16 /* remembered; more in one window are reported as this many */
 
 struct kt_damping {
 	bool has_seen;
@@ -17,11 +17,11 @@ struct kt_damping {
 	size_t fall_count;
 	unsigned hold_s; /* of the return that waits, 0 when none does */
 	int64_t hold_until_ms;
-	uint64_t change_count; /* of what was told, the first word left out */
+	uint64_t change_count; /* of what was reported, the first word left out */
 	uint64_t held_count;   /* returns that had to wait */
 };
 
-/* Takes what is so now, and returns what to tell: what is not so is told at once, what is so again only after it held
+/* Takes what is so now, and returns what to report: what is not so at once, what is so again only after it held
  * for as long as the falls before it ask for. While it waits, hold_s is not 0, hold_until_ms is when to look again, and
  * fall_count says why. is_disturbed: something happened to it since the last look, which may have been a fall that
  * nobody saw. */

@@ -1,9 +1,9 @@
-/* A device node that is made anew is removed, made, and given its mode within a moment: one round is enough for it, and
- * the one to believe is the last. So a burst is let pass, but not for long.
+/* A device node that is made anew is removed, made, and given its mode within a moment: one reconcile is enough for
+ * it, and the one to believe is the last. So a burst is let pass, but not for long.
  *
- * Nor can events keep the agent busy: after a round it rests nine times as long as the round had a CPU (so much that a
- * device which vanishes right then is still told of within a second), and whoever flips a mode day and night costs the
- * node a tenth of a core. */
+ * Nor can events keep the agent busy: after a reconcile it rests nine times as long as the reconcile had a CPU (so
+ * much that a device which vanishes right then is still told of within a second), and whoever flips a mode day and
+ * night costs the node a tenth of a core. */
 #include "debounce.h"
 
 void kt_debounce_begin(struct kt_debounce *debounce)

@@ -1,4 +1,4 @@
-/* When the next round of the agent is due. Pure: the clock is passed in. */
+/* When the next reconcile of the agent is due. Pure: the clock is passed in. */
 #ifndef KT_AGENT_DEBOUNCE_H
 #define KT_AGENT_DEBOUNCE_H
 
@@ -12,20 +12,20 @@
 #define KT_DEBOUNCE_GAP_SHAKY_MS 5000 /* of a node that is down and whose return will wait */
 
 struct kt_debounce {
-	int64_t ended_ms;       /* when the last round ended */
+	int64_t ended_ms;       /* when the last reconcile ended */
 	int64_t gap_ms;         /* rest that no event shortens */
-	int64_t scheduled_ms;   /* the next round, whatever happens */
-	int64_t first_event_ms; /* since the last round began to look; 0: none */
+	int64_t scheduled_ms;   /* the next reconcile, whatever happens */
+	int64_t first_event_ms; /* since the last reconcile began to look; 0: none */
 	int64_t last_event_ms;
 };
 
-/* A round begins: what was seen before it, it will see. */
+/* A reconcile begins: what was seen before it, it will see. */
 void kt_debounce_begin(struct kt_debounce *debounce);
 /* cpu_ms: what it cost, its children included. */
 void kt_debounce_end(struct kt_debounce *debounce, int64_t cpu_ms, int64_t ended_ms, int64_t scheduled_ms,
 		     bool is_shaky);
 
-/* Something was seen that asks for a round. now_ms is not 0. */
+/* Something was seen that asks for a reconcile. now_ms is not 0. */
 void kt_debounce_event(struct kt_debounce *debounce, int64_t now_ms);
 
 int64_t kt_debounce_due_ms(const struct kt_debounce *debounce);

@@ -1,4 +1,4 @@
-/* The resident agent: a round, the state published, a rest, and again. A rest ends by the clock, or early by what
+/* The resident agent: a reconcile, the state published, a rest, and again. A rest ends by the clock, or early by what
  * happens to the device or the store.
  * SIGTERM ends it at once wherever it is: it may be killed at any instant anyway, and its children die with it. */
 #include <errno.h>
@@ -26,7 +26,7 @@
 #include "reconcile.h"
 #include "watch.h"
 
-/* What a round's own work may take beside its jobs, on a node that is busy. */
+/* What a reconcile's own work may take beside its jobs, on a node that is busy. */
 #define ROUND_SLACK_S 60
 /* What passes by itself (a lock, a busy KVM, a payload that still runs) is tried again sooner. */
 #define RETRY_S 5
@@ -40,7 +40,7 @@ struct told {
 };
 
 struct agent {
-	struct kt_installer *installer; /* borrowed; a round chooses its root */
+	struct kt_installer *installer; /* borrowed; a reconcile chooses its root */
 	struct kt_reconciler reconciler;
 	struct kt_watch watch; /* owned */
 	struct kt_stuck stuck; /* owned */
@@ -48,9 +48,9 @@ struct agent {
 	struct kt_debounce debounce;
 	struct kt_damping damping;
 	struct told told;
-	enum kt_cause cause; /* of this round */
+	enum kt_cause cause; /* of this reconcile */
 	bool was_disturbed;  /* something happened to the device before it */
-	uint64_t round_count;
+	uint64_t reconcile_count;
 	int64_t held_until; /* Unix seconds */
 };
 
@@ -86,8 +86,8 @@ static int64_t taken_us(const struct agent *agent)
 
 /* ---- what is promised ---- */
 
-/* A round is one probe, one proof and one sweep, each of which is stopped at its deadline. */
-static unsigned round_s(const struct kt_installer *installer)
+/* A reconcile is one probe, one proof and one sweep, each of which is stopped at its deadline. */
+static unsigned reconcile_s(const struct kt_installer *installer)
 {
 	unsigned proof_ms = kt_proof_deadline_ms(&installer->config);
 
@@ -100,10 +100,10 @@ static unsigned step_s(const struct kt_installer *installer)
 {
 	unsigned land_ms = kt_job_find("land")->timeout_max_ms, remove_ms = kt_job_find("remove")->timeout_max_ms;
 
-	return (land_ms > remove_ms ? land_ms : remove_ms) / 1000 + round_s(installer);
+	return (land_ms > remove_ms ? land_ms : remove_ms) / 1000 + reconcile_s(installer);
 }
 
-/* ---- what is told ---- */
+/* ---- what is reported ---- */
 
 static void publish(const struct kt_installer *installer, struct kt_state *state, unsigned within_s)
 {
@@ -135,15 +135,15 @@ static void hold_back(struct agent *agent, struct kt_state *state)
 							  KT_SERVES_NOTHING),
 				       KT_REASON_UNSTEADY, "%s", state->node.message);
 	}
-	state->rounds.ready_changes = damping->change_count;
-	state->rounds.held_back = damping->held_count;
-	state->rounds.held_until = agent->held_until;
+	state->reconciles.ready_changes = damping->change_count;
+	state->reconciles.held_back = damping->held_count;
+	state->reconciles.held_until = agent->held_until;
 }
 
-static void fill_rounds(const struct agent *agent, struct kt_state_rounds *rounds)
+static void fill_reconciles(const struct agent *agent, struct kt_state_reconciles *reconciles)
 {
-	rounds->count = agent->round_count;
-	snprintf(rounds->cause, sizeof rounds->cause, "%s", kt_cause_name(agent->cause));
+	reconciles->count = agent->reconcile_count;
+	snprintf(reconciles->cause, sizeof reconciles->cause, "%s", kt_cause_name(agent->cause));
 }
 
 static void announce(void *context, struct kt_state *state)
@@ -153,11 +153,11 @@ static void announce(void *context, struct kt_state *state)
 	kt_log(KT_LOG_INFO, state->versions.desired[0] != '\0' ? "landing" : "removing", "version",
 	       state->versions.desired, NULL);
 	hold_back(agent, state);
-	fill_rounds(agent, &state->rounds);
+	fill_reconciles(agent, &state->reconciles);
 	publish(agent->installer, state, step_s(agent->installer));
 }
 
-/* Our own traces in the store ask for no other round. */
+/* Our own traces in the store ask for no other reconcile. */
 static void acted(void *context)
 {
 	struct agent *agent = context;
@@ -165,10 +165,10 @@ static void acted(void *context)
 	kt_watch_arm(&agent->watch);
 }
 
-/* One line a change: what is the same as in the last round is in the state and the metrics. */
+/* One line a change: what is the same as in the last reconcile is in the state and the metrics. */
 static void tell(struct told *told, const struct kt_state *state)
 {
-	const struct kt_state_rounds *rounds = &state->rounds;
+	const struct kt_state_reconciles *reconciles = &state->reconciles;
 	char took[48];
 
 	if (told->node.ok == state->node.ok && told->node.reason == state->node.reason &&
@@ -178,13 +178,13 @@ static void tell(struct told *told, const struct kt_state *state)
 	told->node = state->node;
 	told->rollout = state->rollout;
 	memcpy(told->current, state->versions.current, sizeof told->current);
-	snprintf(took, sizeof took, "%u ms, CPU %u.%u ms", rounds->duration_ms, rounds->cpu_us / 1000,
-		 rounds->cpu_us / 100 % 10);
+	snprintf(took, sizeof took, "%u ms, CPU %u.%u ms", reconciles->duration_ms, reconciles->cpu_us / 1000,
+		 reconciles->cpu_us / 100 % 10);
 	kt_log(state->node.ok ? KT_LOG_INFO : KT_LOG_WARN, state->node.ok ? "ready" : "not ready", "version",
 	       state->versions.current[0] != '\0' ? state->versions.current : NULL, "reason",
 	       kt_reason_name(state->node.reason), "message", state->node.message, "rollout",
 	       kt_reason_name(state->rollout.reason), "settled", state->rollout.ok ? "true" : "false", "cause",
-	       rounds->cause, "took", took, NULL);
+	       reconciles->cause, "took", took, NULL);
 	if (state->node.reason != state->rollout.reason && !state->rollout.ok)
 		kt_log(KT_LOG_WARN, "desired version is not active", "version", state->versions.desired, "reason",
 		       kt_reason_name(state->rollout.reason), "message", state->rollout.message, NULL);
@@ -214,7 +214,7 @@ static int64_t spread_ms(unsigned seconds)
 	return ms - ms / 10 + random % (ms / 5 + 1);
 }
 
-/* Until the next round is due; returns why it is. */
+/* Until the next reconcile is due; returns why it is. */
 static enum kt_cause rest(struct agent *agent, enum kt_cause by_the_clock)
 {
 	enum kt_cause seen = by_the_clock, cause = by_the_clock;
@@ -255,30 +255,30 @@ static void choose_root(struct kt_installer *installer)
 		kt_root_choose(installer);
 }
 
-/* The round itself, published and told; returns why the next one comes if nothing happens. */
-static enum kt_cause go_round(struct agent *agent, struct kt_state *state)
+/* The reconcile itself, published and told; returns why the next one comes if nothing happens. */
+static enum kt_cause reconcile_once(struct agent *agent, struct kt_state *state)
 {
 	int64_t started_ms = kt_clock_boot_ms(), ended_ms, due_ms, cpu_us = taken_us(agent);
 	unsigned seconds;
 	bool is_held;
 
-	agent->round_count++;
+	agent->reconcile_count++;
 	kt_debounce_begin(&agent->debounce);
 	choose_root(agent->installer);
 	kt_watch_arm(&agent->watch);
 	kt_reconcile(&agent->reconciler, state, NULL);
 	hold_back(agent, state);
-	fill_rounds(agent, &state->rounds);
+	fill_reconciles(agent, &state->reconciles);
 	ended_ms = kt_clock_boot_ms();
-	state->rounds.duration_ms = (unsigned)(ended_ms - started_ms);
-	state->rounds.cpu_us = (unsigned)(taken_us(agent) - cpu_us);
+	state->reconciles.duration_ms = (unsigned)(ended_ms - started_ms);
+	state->reconciles.cpu_us = (unsigned)(taken_us(agent) - cpu_us);
 
 	seconds = rest_s(&agent->reconciler, state);
 	due_ms = ended_ms + spread_ms(seconds);
 	is_held = agent->damping.hold_s > 0 && agent->damping.hold_until_ms < due_ms;
-	kt_debounce_end(&agent->debounce, state->rounds.cpu_us / 1000, ended_ms,
+	kt_debounce_end(&agent->debounce, state->reconciles.cpu_us / 1000, ended_ms,
 			is_held ? agent->damping.hold_until_ms : due_ms, kt_damping_is_shaky(&agent->damping));
-	publish(agent->installer, state, (unsigned)((due_ms - ended_ms) / 1000) + round_s(agent->installer));
+	publish(agent->installer, state, (unsigned)((due_ms - ended_ms) / 1000) + reconcile_s(agent->installer));
 	tell(&agent->told, state);
 	return is_held                                             ? KT_CAUSE_HOLD :
 	       seconds < agent->installer->config.proof_interval_s ? KT_CAUSE_RETRY :
@@ -307,7 +307,7 @@ int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_er
 	if (installer->runner == NULL)
 		kt_stuck_inherit();
 	kt_scrubber_init(&agent.scrubber);
-	if (installer->runner != NULL) /* with --once it would end with the round */
+	if (installer->runner != NULL) /* with --once it would end with the reconcile */
 		agent.reconciler.scrubber = &agent.scrubber;
 	signals_take();
 	open_watch(&agent);
@@ -318,7 +318,7 @@ int kt_agent_run(struct kt_installer *installer, bool *ret_is_fine, struct kt_er
 	kt_log(KT_LOG_INFO, "started", "version", KONTAIN_VERSION, "landlock", landlock[0] != '\0' ? landlock : NULL,
 	       NULL);
 	for (;;) {
-		enum kt_cause by_the_clock = go_round(&agent, &state);
+		enum kt_cause by_the_clock = reconcile_once(&agent, &state);
 
 		if (installer->options.once) {
 			*ret_is_fine = agent.reconciler.desired.absent ? state.rollout.ok : state.node.ok;

@@ -80,7 +80,7 @@ void kt_observe_store(const struct kt_installer *installer, const struct kt_desi
 	if (kt_installer_open_store(installer, KT_STORE_WRITE, &store, &observed->store_error) != 0) {
 		ret_store->found = false;
 		kt_verdict_fail(&ret_store->verdict, &observed->store_error);
-		/* What was landed before the store went read-only or noexec can still be told. */
+		/* What was landed before the store went read-only or noexec can still be listed. */
 		if (kt_installer_open_store(installer, KT_STORE_READ, &store, &err) == 0)
 			kt_store_inventory(&store, &observed->inventory, &err);
 		return;

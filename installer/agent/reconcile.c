@@ -1,4 +1,4 @@
-/* Level-triggered: each round computes from what is on disk and from what was seen just now. What is
+/* Level-triggered: each reconcile computes from what is on disk and from what was seen just now. What is
  * reported is what was seen after acting, never what was intended. */
 #include "reconcile.h"
 
@@ -95,8 +95,8 @@ static void fill_state(const struct kt_reconciler *reconciler, const struct kt_o
 	kt_state_set_probe(state, &observed->probe);
 	state->proof = observed->proof;
 	if (reconciler->stuck != NULL && reconciler->stuck->child != 0) {
-		state->rounds.stuck_pid = (unsigned)reconciler->stuck->pid;
-		state->rounds.stuck_since = reconciler->stuck->since;
+		state->reconciles.stuck_pid = (unsigned)reconciler->stuck->pid;
+		state->reconciles.stuck_since = reconciler->stuck->since;
 	}
 	state->store.installs_ok = reconciler->installs_ok;
 	state->store.installs_failed = reconciler->installs_failed;

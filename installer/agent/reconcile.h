@@ -1,4 +1,4 @@
-/* One round: config -> desired, observe, plan, act, observe again. */
+/* One reconcile: config -> desired, observe, plan, act, observe again. */
 #ifndef KT_AGENT_RECONCILE_H
 #define KT_AGENT_RECONCILE_H
 
@@ -19,7 +19,7 @@ struct kt_reconciler {
 	struct kt_stuck *stuck;        /* borrowed; NULL where nothing is repeated */
 	char activated[KT_DIGEST_HEX]; /* the bundle that we made current; "" for none yet */
 	bool has_removed;              /* all of it, once */
-	struct kt_probe probe;         /* as last seen: what is told while something is stuck */
+	struct kt_probe probe;         /* as last seen: what is reported while something is stuck */
 	uint64_t installs_ok;
 	uint64_t installs_failed;
 	/* Told before a step that takes long, with the state as it is then. May be NULL. */

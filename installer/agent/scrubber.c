@@ -1,5 +1,5 @@
-/* The process reads at idle priority for as long as it takes, and the rounds go on beside it. What it finds it notes in
- * the store (store/seen.h), where each round's inventory sees it: nothing comes back but that. */
+/* The process reads at idle priority for as long as it takes, and the reconciles go on beside it. What it finds it
+ * notes in the store (store/seen.h), where each reconcile's inventory sees it: nothing comes back but that. */
 #include "scrubber.h"
 
 #include <stdio.h>

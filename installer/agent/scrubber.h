@@ -32,7 +32,7 @@ bool kt_scrubber_is_due(const struct kt_scrubber *scrubber, const struct kt_inve
 			int64_t now_ms);
 /* One was started at now_ms. */
 void kt_scrubber_began(struct kt_scrubber *scrubber, unsigned interval_s, int64_t now_ms);
-/* At the end of a round: has the runner start one where it is due and none runs. */
+/* At the end of a reconcile: has the runner start one where it is due and none runs. */
 void kt_scrubber_tend(struct kt_scrubber *scrubber, const struct kt_installer *installer,
 		      const struct kt_inventory *inventory);
 

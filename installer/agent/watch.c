@@ -1,5 +1,6 @@
-/* Watches are of folders, as what is watched for is that names come and go. All of it only ever asks for a round, which
- * finds out for itself: a lost event costs time (a slow look compares what stat tells), a false one costs a round. */
+/* Watches are of folders, as what is watched for is that names come and go. All of it only ever asks for a
+ * reconcile, which finds out for itself: a lost event costs time (a slow look compares what stat tells), a false one
+ * costs a reconcile. */
 #include "watch.h"
 
 #include <errno.h>
@@ -93,7 +94,7 @@ struct collection {
 	int watches[KT_WATCH_STORE_MAX];
 };
 
-/* By its path: nothing is read from what it leads to, and the wrong folder would cost a round. */
+/* By its path: nothing is read from what it leads to, and the wrong folder would cost a reconcile. */
 static void collect(void *context, const char *place)
 {
 	struct collection *found = context;
@@ -140,14 +141,14 @@ static void arm_store(struct kt_watch *watch)
 }
 
 /* Our own landing's traces, and those of a person's: what counts is renamed into place. The notes of a verification
- * (store/seen.h) are a cache for the next round and ask for none; what is kept aside (store/door.h) can wait for
+ * (store/seen.h) are a cache for the next reconcile and ask for none; what is kept aside (store/door.h) can wait for
  * one. */
 static bool is_passing(const char *name)
 {
 	return strncmp(name, ".partial-", 9) == 0 || strncmp(name, ".seen-", 6) == 0 || strncmp(name, ".kept-", 6) == 0;
 }
 
-/* Does this event ask for a round, and why? name is "" for the folder itself. */
+/* Does this event ask for a reconcile, and why? name is "" for the folder itself. */
 static bool judge(const struct kt_watch *watch, const struct inotify_event *event, const char *name,
 		  enum kt_cause *ret_cause)
 {

@@ -1,4 +1,4 @@
-/* What wakes the agent between two rounds: the device folder, the store's folders, the kernel. */
+/* What wakes the agent between two reconciles: the device folder, the store's folders, the kernel. */
 #ifndef KT_AGENT_WATCH_H
 #define KT_AGENT_WATCH_H
 
@@ -12,7 +12,7 @@
 /* Root, sets/, the current set and its five components. */
 #define KT_WATCH_STORE_MAX 10
 
-/* Why a round is made. */
+/* Why a reconcile is made. */
 enum kt_cause {
 	KT_CAUSE_START,
 	KT_CAUSE_SCHEDULE,
@@ -26,7 +26,7 @@ enum kt_cause {
 };
 const char *kt_cause_name(enum kt_cause cause);
 
-/* What can be told of a path without opening it. */
+/* What stat says of a path. */
 struct kt_watch_sight {
 	int problem; /* errno, 0: it is there */
 	dev_t device, rdev;
@@ -53,8 +53,8 @@ struct kt_watch {
 void kt_watch_open(struct kt_watch *watch, const struct kt_installer *installer, const char **ret_problem);
 void kt_watch_close(struct kt_watch *watch); /* for KT_OWN */
 
-/* Before a round looks: watches what is there now, and drops what was seen before. What happens from here on wakes the
- * next wait. */
+/* Before a reconcile looks: watches what is there now, and drops what was seen before. What happens from here on
+ * wakes the next wait. */
 void kt_watch_arm(struct kt_watch *watch);
 
 /* Waits until something of ours happened (true, and *ret_cause says what), the process behind stuck_fd (a pidfd; -1:

@@ -31,7 +31,7 @@ static enum kt_reason reason_of(int code)
 		       KT_REASON_BUNDLE_UNREADABLE;
 }
 
-/* No memory and a kernel too old are what they were told as. */
+/* No memory and a kernel too old are what they were reported as. */
 static int read_fail(const struct kt_bundle *bundle, const struct kt_error *cause, struct kt_error *err)
 {
 	bool is_ours = cause->reason == KT_REASON_OUT_OF_MEMORY || cause->reason == KT_REASON_KERNEL_TOO_OLD;

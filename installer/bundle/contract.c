@@ -243,7 +243,7 @@ static int needed_check(const struct contract *contract, const struct subject *s
 	char shown[KT_SHOWN_MAX];
 
 	if (subject->role == ROLE_TOOL)
-		return 0; /* its interpreter was told: where that is the host's, so are the libraries */
+		return 0; /* a finding names its interpreter already: where that is the host's, so are the libraries */
 	for (size_t i = 0; i < elf->needed_count; i++) {
 		if (is_resolved(contract, subject, elf, elf->needed[i]))
 			continue;
@@ -471,7 +471,7 @@ int kt_elf_surroundings(const struct kt_manifest *manifest, char ret_hex[KT_DIGE
 		const struct kt_component *component = &manifest->components[i];
 
 		text_add(digest, component->name);
-		/* A path may lead through versions/: to libraries. Through those of the others it could at most be told as not
+		/* A path may lead through versions/: to libraries. Through those of the others it could at most be reported as not
 		 * brought, which refuses nothing of a component that is there already. */
 		if (!is_upgraded_alone(component->name))
 			text_add(digest, component->version);

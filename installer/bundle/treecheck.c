@@ -37,7 +37,7 @@ static void walk_done(struct walk *walk)
 	kt_reader_done(&walk->reader);
 }
 
-/* ---- what is told ---- */
+/* ---- what is reported ---- */
 
 static int differ(const struct walk *walk, struct kt_difference difference)
 {
@@ -177,7 +177,7 @@ static int folder_check(struct walk *walk)
 
 	(void)snprintf(inside, sizeof(inside), "%s%s.", walk->path, *walk->path ? "/" : "");
 	dir = kt_way_enter(&walk->way, inside, false, &name);
-	if (dir < 0 || fstat(dir, &info) < 0) { /* the files below are told as missing; this is why */
+	if (dir < 0 || fstat(dir, &info) < 0) { /* the files below are reported as missing; this is why */
 		note(walk, KT_STAMP_NONE, false, true);
 		return dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP ?
 			       0 :

@@ -19,7 +19,7 @@ static int store_is_entered(const struct kt_installer *installer, struct kt_erro
 	struct stat info;
 
 	if (kt_installer_open_store(installer, KT_STORE_READ, &store, err) != 0)
-		return 0; /* what is wrong with it was told before */
+		return 0; /* what is wrong with it was reported before */
 	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
 		if (fstatat(store.dir, i == 0 ? "." : folders[i] + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    (info.st_mode & S_IXOTH) == 0)

@@ -261,7 +261,7 @@ static void print_capabilities(FILE *out, uint64_t bits)
 
 void kt_help_jobs(FILE *out)
 {
-	fputs("| job | what it does | is told | answers | capabilities | files | at most "
+	fputs("| job | what it does | arguments | answers | capabilities | files | at most "
 	      "|\n|---|---|---|---|---|---|---|\n",
 	      out);
 	for (size_t i = 0; i < kt_job_count; i++) {

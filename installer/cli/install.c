@@ -1,4 +1,4 @@
-/* A person's landing: one round, acted here where its progress is seen, and its outcome in words. */
+/* A person's landing: one reconcile, acted here where its progress is seen, and its outcome in words. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "kontain/contract/document.h"
 #include "print.h"
 
-/* What another installed is moved away before the round looks. */
+/* What another installed is moved away before the reconcile looks. */
 static int set_aside(const struct kt_installer *installer, struct kt_error *err)
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};

@@ -37,7 +37,7 @@ static int set_up(struct kt_installer *installer, struct kt_error *err)
 	int failed = 0;
 
 	installer->paths = (struct kt_node_paths){.host = options->host, .dev = options->dev};
-	if (installer->runner != NULL) /* it has read the config for both, and chooses a root each round */
+	if (installer->runner != NULL) /* it has read the config for both, and chooses a root each reconcile */
 		return 0;
 	kt_config_init(&installer->config);
 	if (options->config != NULL)

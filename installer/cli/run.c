@@ -4,7 +4,7 @@
 
 int kt_command_run(const struct kt_installer *installer)
 {
-	struct kt_installer own = *installer; /* a round chooses its root */
+	struct kt_installer own = *installer; /* a reconcile chooses its root */
 	struct kt_error err = {.reason = KT_REASON_NONE};
 	bool is_fine = false;
 

@@ -1,4 +1,4 @@
-/* How this node stands, looked at anew; what the resident agent is asked for is told from its state. */
+/* How this node stands, looked at anew; what the resident agent is asked for comes from its state. */
 #include <string.h>
 
 #include "agent/reconcile.h"
@@ -32,7 +32,7 @@ int kt_command_status(const struct kt_installer *installer)
 	if (kt_state_read(installer->options.state, &published, &err) == 0 &&
 	    kt_state_believable(&published, state.boot_id, state.observed_boot_s, &err) == 0) {
 		state.rollout = published.rollout;
-		state.rounds = published.rounds;
+		state.reconciles = published.reconciles;
 		/* proven a moment ago is not enough where it comes and goes: only the agent knows what was before */
 		if (state.node.ok && published.node.reason == KT_REASON_UNSTEADY)
 			state.node = published.node;

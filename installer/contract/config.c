@@ -1,6 +1,6 @@
 /* The config file, on libyaml: one table of keys, walked once for each mapping of the document.
  * A config that says what we would ignore misleads whoever wrote it: so every key must have a row, every value its
- * type and bounds, and all problems are told at once, each with its line. */
+ * type and bounds, and all problems are reported at once, each with its line. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -83,7 +83,7 @@ void kt_config_init(struct kt_config *config)
 	};
 }
 
-/* A problem is told whole or only counted. */
+/* A problem is reported whole or only counted. */
 __attribute__((format(printf, 3, 4))) static void problem_add(struct reading *reading, size_t line, const char *format,
 							      ...)
 {

@@ -123,16 +123,16 @@ static const struct kt_field kept_rows[] = {
 	KT_FIELD_STRING(struct kt_state_kept_tree, user, "user", NULL),
 };
 
-static const struct kt_field rounds_rows[] = {
-	KT_FIELD(struct kt_state_rounds, count, "count", KT_FIELD_UINT64),
-	KT_FIELD_STRING(struct kt_state_rounds, cause, "cause", NULL),
-	KT_FIELD(struct kt_state_rounds, duration_ms, "durationMilliseconds", KT_FIELD_UINT),
-	KT_FIELD(struct kt_state_rounds, cpu_us, "cpuMicroseconds", KT_FIELD_UINT),
-	KT_FIELD(struct kt_state_rounds, ready_changes, "readyChanges", KT_FIELD_UINT64),
-	KT_FIELD(struct kt_state_rounds, held_back, "heldBack", KT_FIELD_UINT64),
-	KT_FIELD(struct kt_state_rounds, held_until, "heldUntil", KT_FIELD_TIME),
-	KT_FIELD(struct kt_state_rounds, stuck_pid, "stuckPid", KT_FIELD_UINT),
-	KT_FIELD(struct kt_state_rounds, stuck_since, "stuckSince", KT_FIELD_TIME),
+static const struct kt_field reconciles_rows[] = {
+	KT_FIELD(struct kt_state_reconciles, count, "count", KT_FIELD_UINT64),
+	KT_FIELD_STRING(struct kt_state_reconciles, cause, "cause", NULL),
+	KT_FIELD(struct kt_state_reconciles, duration_ms, "durationMilliseconds", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_reconciles, cpu_us, "cpuMicroseconds", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_reconciles, ready_changes, "readyChanges", KT_FIELD_UINT64),
+	KT_FIELD(struct kt_state_reconciles, held_back, "heldBack", KT_FIELD_UINT64),
+	KT_FIELD(struct kt_state_reconciles, held_until, "heldUntil", KT_FIELD_TIME),
+	KT_FIELD(struct kt_state_reconciles, stuck_pid, "stuckPid", KT_FIELD_UINT),
+	KT_FIELD(struct kt_state_reconciles, stuck_since, "stuckSince", KT_FIELD_TIME),
 };
 
 /* An object of the document whose rows cover it whole. */
@@ -151,7 +151,7 @@ static const struct section sections[] = {
 	{"host", host_rows, COUNT(host_rows), offsetof(struct kt_state, host)},
 	{"proof", proof_rows, COUNT(proof_rows), offsetof(struct kt_state, proof)},
 	{"store", store_rows, COUNT(store_rows), offsetof(struct kt_state, store)},
-	{"rounds", rounds_rows, COUNT(rounds_rows), offsetof(struct kt_state, rounds)},
+	{"reconciles", reconciles_rows, COUNT(reconciles_rows), offsetof(struct kt_state, reconciles)},
 };
 
 /* ---- printing ---- */

@@ -11,7 +11,7 @@
 
 enum kt_job_kind {
 	KT_JOB_CHILD,      /* a process that is waited for */
-	KT_JOB_BACKGROUND, /* a process that goes on beside the rounds */
+	KT_JOB_BACKGROUND, /* a process that goes on beside the reconciles */
 	KT_JOB_RUNNER,     /* a question that the runner answers itself */
 };
 

@@ -70,7 +70,7 @@ static const struct kt_filter_rule agent[] = {
 	{.call = SYS_mkdir},	 {.call = SYS_mkdirat},	 {.call = SYS_rename},	  {.call = SYS_renameat},
 	{.call = SYS_renameat2}, {.call = SYS_unlink},	 {.call = SYS_unlinkat},  {.call = SYS_fsync},
 	{.call = SYS_fdatasync}, {.call = SYS_ftruncate}, {.call = SYS_fchmod},	  {.call = SYS_flock},
-	/* what the kernel tells of devices that come and go */
+	/* events of devices that come and go */
 	{.call = SYS_socket, .when = {KT_FILTER_IS(0, AF_NETLINK), KT_FILTER_IS(2, NETLINK_KOBJECT_UEVENT)}},
 	{.call = SYS_bind},	 {.call = SYS_recvmsg},	 {.call = SYS_recvfrom},  {.call = SYS_setsockopt},
 	/* is it still there? */
@@ -205,7 +205,7 @@ int kt_rights_agent(pid_t runner, struct kt_error *err)
 	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
 	int failed = user_change(err);
 
-	/* behind it: whoever becomes another user is not told of its parent's end any more (prctl(2)) */
+	/* behind it: whoever becomes another user gets no signal of its parent's end any more (prctl(2)) */
 	if (failed == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != runner))
 		failed = kt_fail(err, ECHILD, KT_REASON_INTERNAL, "lost connection to the runner process");
 	if (failed == 0)
@@ -286,7 +286,7 @@ static int only_read_files(const char *dev, struct kt_error *err)
 
 int kt_rights_job(const struct kt_job *job, const char *dev, struct kt_error *err)
 {
-	/* Who is not root has nothing to give up, and is told by the job itself what that costs. */
+	/* Who is not root has nothing to give up, and the job itself says what that costs. */
 	int failed = geteuid() == 0 ? keep_capabilities(job->capabilities, err) : 0;
 
 	if (failed == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

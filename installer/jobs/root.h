@@ -1,5 +1,5 @@
-/* Which root the store has. One question, one answer: chosen once a round (a command is one round) and handed to every
- * job, so that what is observed, landed, proven, verified and watched is the same store. */
+/* Which root the store has. One question, one answer: chosen once a reconcile (a command is one reconcile) and
+ * handed to every job, so that what is observed, landed, proven, verified and watched is the same store. */
 #ifndef KT_JOBS_ROOT_H
 #define KT_JOBS_ROOT_H
 

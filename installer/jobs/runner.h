@@ -22,7 +22,7 @@ int kt_runner_call(struct kt_runner *runner, const struct kt_request *request, s
 /* As kt_stuck_look, of the runner's children. */
 bool kt_runner_look(struct kt_runner *runner, struct kt_stuck *stuck, unsigned grace_ms);
 
-/* Has the runner choose the store's root for the round that begins. */
+/* Has the runner choose the store's root for the reconcile that begins. */
 void kt_runner_root(struct kt_runner *runner, char ret_root[KT_CONFIG_PATH_MAX]);
 
 /* The verification in the background: starts it where none runs. */

@@ -15,7 +15,7 @@
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_IDLE        (3 << 13)
 
-/* What was written within the last two seconds cannot be told apart from what is written next (store/reader.c). */
+/* A write within the last two seconds cannot be distinguished from the next (store/reader.c). */
 #define SETTLE_S 3
 
 /* Where one of these is refused, the others do what they can. */

@@ -48,7 +48,7 @@ static char *order_of(const struct kt_installer *installer, const struct kt_requ
 	return text;
 }
 
-/* What came before it was told on the way to it. */
+/* What came before it was logged on the way. */
 static void keep_last_line(struct kt_child_result *result)
 {
 	char *end = memrchr(result->output, '\n', result->output_size);

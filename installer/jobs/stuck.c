@@ -1,6 +1,6 @@
-/* Every child of a round is waited for or killed before the round ends, and so is what it started. Whatever of ours is
- * still there afterwards was killed and is held by the kernel: in a device's ioctl that does not return, or in its
- * exit. A number is not given to another process while its child is unburied, and nobody but us buries it.
+/* Every child of a reconcile is waited for or killed before the reconcile ends, and so is what it started. Whatever
+ * of ours is still there afterwards was killed and is held by the kernel: in a device's ioctl that does not return,
+ * or in its exit. A number is not given to another process while its child is unburied, and nobody but us buries it.
  *
  * As the first process of a container we also inherit strangers (of an exec into it); they run other programs. */
 #include "stuck.h"

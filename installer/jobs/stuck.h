@@ -14,7 +14,7 @@ struct kt_stuck {
 	int64_t since;    /* Unix seconds: when it was found */
 	pid_t spared;     /* a child that is to live on; 0: none is */
 	const pid_t *
-		background; /* borrowed; a child that goes on beside the rounds, 0 for none; NULL: there never is one */
+		background; /* borrowed; a child that goes on beside the reconciles, 0 for none; NULL: there never is one */
 };
 
 void kt_stuck_init(struct kt_stuck *stuck);
@@ -23,8 +23,8 @@ void kt_stuck_done(struct kt_stuck *stuck); /* for KT_OWN */
 /* What a dead child of ours leaves behind comes to us from now on, and not to some init that tells nobody. */
 void kt_stuck_inherit(void);
 
-/* Between two rounds, when no child should be there: buries what ended, gives what was just killed up to grace_ms to
- * go, and notes one that stays. True while one does. */
+/* Between two reconciles, when no child should be there: buries what ended, gives what was just killed up to
+ * grace_ms to go, and notes one that stays. True while one does. */
 bool kt_stuck_look(struct kt_stuck *stuck, unsigned grace_ms);
 
 #endif

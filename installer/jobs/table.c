@@ -37,7 +37,7 @@ const struct kt_job kt_jobs[] = {
 	 .does = "reads every byte of the current version and notes what it found in the store", .answers = "nothing"},
 	{"root", KT_JOB_RUNNER, .does = "chooses the store's root for all jobs until asked again", .answers = "root"},
 	{"stuck", KT_JOB_RUNNER, .timeout_max_ms = SECONDS(10),
-	 .does = "tells of a job that was killed and is still in the kernel", .answers = "stuck"},
+	 .does = "reports a job that was killed and is still in the kernel", .answers = "stuck"},
 };
 
 const size_t kt_job_count = sizeof(kt_jobs) / sizeof(kt_jobs[0]);

@@ -4,7 +4,7 @@
 #include "host/host.h"
 #include "kvm/kvm.h"
 
-/* Which modules are there is told as it is, not as it was before some were loaded. The host's rows come first. */
+/* Which modules are there is reported as it is, not as it was before some were loaded. The host's rows come first. */
 static void look_again(const char *host, struct kt_probe *probe)
 {
 	struct kt_checks again = {.count = 0};

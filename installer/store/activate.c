@@ -101,7 +101,7 @@ static int pointer_move(const struct kt_store *store, const char *name, const ch
 	return r < 0 ? r : root_sync(store, err);
 }
 
-/* 1 when the set is there, 0 when it is not, else why that cannot be told. */
+/* 1 when the set is there, 0 when it is not, else why that is not known. */
 static int set_find(const struct kt_store *store, const char *version, struct kt_error *err)
 {
 	int r = kt_set_exists(store, version);

@@ -99,12 +99,12 @@ int kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim)
 
 struct wanted {
 	bool takes_digests;
-	kt_store_left_out *left_out; /* NULL: nobody is told */
+	kt_store_left_out *left_out; /* may be NULL */
 	void *context;
 	const char *folder;
 };
 
-/* A link that leads out is told, and no part of the version. */
+/* A link that leads out is reported, and no part of the version. */
 static void link_left_out(void *context, const char *path, const char *how)
 {
 	const struct wanted *wanted = context;

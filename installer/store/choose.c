@@ -1,8 +1,8 @@
 /* Which of several roots is the store's. In this order, each over all of them:
  *   the first that is there and can be used: what was installed before is found again
  *   the first that could be made
- *   none: the first that can be read at least, as what it has may still serve, else the first; its own trouble is told
- * Nothing is made or changed here. */
+ *   none: the first that can be read at least, as what it has may still serve, else the first; its own trouble is
+ * reported Nothing is made or changed here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

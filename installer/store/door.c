@@ -315,7 +315,7 @@ static int clear_visit(void *context, int dir, const char *name)
 	struct clearing *clearing = context;
 	const struct kt_user *user;
 
-	/* ours are shorter: another's is not known by place, so whether it is used cannot be told */
+	/* ours are shorter: another's is not known by place, so whether it is used is not known */
 	if (!kt_store_is_kept(name) || strlen(name) >= KT_PLACE_MAX)
 		return 0;
 	user = kt_users_find(clearing->users, name);

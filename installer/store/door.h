@@ -2,7 +2,7 @@
  *
  * It leaves its place by one rename to .kept-<n>-<place> in the root, synced, so that it is there whole or not at all.
  * Only then is asked who uses it, as nobody can come to it by name any more; who has it keeps all of it, bytes, modes
- * and inodes, until a later round finds that nobody does. What nobody uses is removed at once. */
+ * and inodes, until a later reconcile finds that nobody does. What nobody uses is removed at once. */
 #ifndef KT_STORE_DOOR_H
 #define KT_STORE_DOOR_H
 
@@ -24,7 +24,7 @@ int kt_store_can_publish(const struct kt_store *store, const char *place, struct
 int kt_store_exchange_link(const struct kt_store *store, const char *name, const char *target, struct kt_error *err);
 int kt_store_can_exchange(const struct kt_store *store, const char *name, struct kt_error *err);
 
-/* Removes what was taken out of its place and is used by nobody. What stays, and by whom, is told (ret_kept may be
+/* Removes what was taken out of its place and is used by nobody. What stays, and by whom, is reported (ret_kept may be
  * NULL). Lock held. */
 int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
 /* The same by users that were found just now; NULL: whoever uses it. */

@@ -4,7 +4,7 @@
  * mount namespace has a part of the version mounted. Processes come and go while we look: one that vanishes holds
  * nothing. One that we may not look into is believed to hold everything when it is called km, and is not counted
  * otherwise: it could be any of the host's. The kernel is asked not to go to a server or a FUSE daemon for what it
- * tells of an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
+ * reports an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
  *
  * A mount of the root itself, or of versions/ whole, holds no version, as it follows a switch; but it holds that
  * folder, which an uninstall must not take from under it.

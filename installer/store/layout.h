@@ -56,7 +56,7 @@ bool kt_is_linked_folder(const char *folder);
 int kt_place_read_pointer(int dir, const char *name, char ret_version[KT_VERSION_MAX]);
 
 int kt_sync_dir(int dir, const char *path);
-/* syncfs(2) of the store's filesystem; since Linux 5.8 it tells of failed write-back. */
+/* syncfs(2) of the store's filesystem; since Linux 5.8 it reports failed write-back. */
 int kt_store_sync(const struct kt_store *store, struct kt_error *err);
 
 /* Removes every .partial-*, and every .kept-* that nobody uses (door.h). Lock held. */

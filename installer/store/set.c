@@ -126,8 +126,8 @@ static bool was_seen_same(const struct kt_store *store, const struct kt_bundle *
 	return strcmp(sha256, seen.digest) == 0;
 }
 
-/* A set that was made of one of an earlier kontain-installer is told by its km: it is replaced by what the same version
- * is now. */
+/* A set that was made of one of an earlier kontain-installer is known by its km: it is replaced by what the same
+ * version is now. */
 static bool is_old(const struct kt_store *store, const struct kt_manifest *manifest)
 {
 	const struct kt_component *km = kt_manifest_component(manifest, "km");

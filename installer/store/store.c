@@ -108,7 +108,7 @@ static int mount_check(int dir, const char *root, struct kt_error *err)
 	return 0;
 }
 
-/* openat2 came with 5.6; syncfs tells of failed write-back since 5.8. */
+/* openat2 came with 5.6; syncfs reports failed write-back since 5.8. */
 static int kernel_check(struct kt_error *err)
 {
 	struct utsname name;

@@ -193,17 +193,17 @@ static double cpu_ms(void)
 static int verb_inventory(struct kt_store *store, char **args, struct kt_error *err)
 {
 	struct kt_inventory inventory;
-	int rounds = args[0] ? atoi(args[0]) : 1;
+	int reconciles = args[0] ? atoi(args[0]) : 1;
 	double before = cpu_ms();
 
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; i < reconciles; i++) {
 		int r = kt_store_inventory(store, &inventory, err);
 
 		if (r < 0)
 			return r;
 	}
 	if (args[0])
-		(void)printf("cpu_us=%.0f\n", (cpu_ms() - before) * 1000 / rounds);
+		(void)printf("cpu_us=%.0f\n", (cpu_ms() - before) * 1000 / reconciles);
 	(void)printf("current=%s previous=%s km=%s ours=%d foreign=%d whole=%d adoptable=%d fs=%s journal=%d unread=%d "
 		     "verified=%d\ndamage=%s%s%s\nkm_digest=%s\nmanifest=%s\nsets=",
 		     inventory.current, inventory.previous, inventory.km_version, inventory.is_ours,

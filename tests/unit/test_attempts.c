@@ -1,7 +1,7 @@
 /* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
-/* The upgrade policy over time: plan.c, attempts.c and the store's memory of failures together, round by round, on a
- * clock that the test turns. Landings are the only thing played here: each bundle has an outcome. A boot is played by
- * editing the note's boot id, as it would read after one. */
+/* The upgrade policy over time: plan.c, attempts.c and the store's memory of failures together, reconcile by
+ * reconcile, on a clock that the test turns. Landings are the only thing played here: each bundle has an outcome. A
+ * boot is played by editing the note's boot id, as it would read after one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -76,7 +76,7 @@ struct step {
 	enum event event;
 	unsigned number;
 	enum kt_reason reason;
-	bool lands;             /* the round that follows makes an attempt */
+	bool lands;             /* the reconcile that follows makes an attempt */
 	enum kt_reason rollout; /* and the rollout's reason after it */
 };
 
@@ -344,7 +344,7 @@ static const struct {
 	  {ASK, 2, NONE, LANDS, BUSY},
 	  {PASS, 1, NONE, STAYS, BUSY},
 	  {RESTART, 0, NONE, LANDS, BUSY}}},
-	{"what costs nothing is tried at each round",
+	{"what costs nothing is tried at each reconcile",
 	 {{FAILS, 2, LOCK, STAYS, READY},
 	  {ASK, 2, NONE, LANDS, LOCK},
 	  {PASS, 0, NONE, LANDS, LOCK},
@@ -391,7 +391,7 @@ static const struct {
 	  {DAMAGE, 0, NONE, LANDS, READY}}}, /* a success ends the waiting */
 };
 
-static void round_run(struct world *world, const char *history, size_t at, const struct step *step)
+static void reconcile_run(struct world *world, const char *history, size_t at, const struct step *step)
 {
 	struct kt_desired desired;
 	struct kt_observed observed;
@@ -423,7 +423,7 @@ static void test_histories(void **state)
 			skip();
 		for (size_t at = 0; histories[i].steps[at].event != END; at++) {
 			happen(world, &histories[i].steps[at]);
-			round_run(world, histories[i].name, at, &histories[i].steps[at]);
+			reconcile_run(world, histories[i].name, at, &histories[i].steps[at]);
 		}
 		assert_int_equal(teardown(state), 0);
 		*state = NULL;

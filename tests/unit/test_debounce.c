@@ -1,5 +1,6 @@
 /* links: kt_cli kt_agent kt_jobs kt_store kt_bundle kt_node kt_contract kt_base */
-/* When the next round is due, row by row: a round from 1000 to 1000 + took, the next one scheduled for 61000. */
+/* When the next reconcile is due, row by row: a reconcile from 1000 to 1000 + took, the next one scheduled for
+ * 61000. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,9 +22,9 @@ static const struct {
 	{"one event", 30, 30, false, {5000}, 5100},
 	{"a burst is one", 30, 30, false, {5000, 5010, 5090}, 5190},
 	{"a burst that does not end", 30, 30, false, {5000, 5080, 5160, 5240, 5290}, 5300},
-	{"an event right after a round", 30, 30, false, {1031}, 1430},
-	{"an event during a round", 30, 30, false, {1010}, 1430},
-	{"a round that cost more rests longer", 70, 60, false, {1101}, 1610},
+	{"an event right after a reconcile", 30, 30, false, {1031}, 1430},
+	{"an event during a reconcile", 30, 30, false, {1010}, 1430},
+	{"a reconcile that cost more rests longer", 70, 60, false, {1101}, 1610},
 	{"but not for ever", 300, 300, false, {1301}, 2100},
 	{"one that only took long does not", 20000, 30, false, {21001}, 21400},
 	{"there is no hurry where the return would wait", 30, 30, true, {1100}, 6030},
@@ -51,7 +52,7 @@ static void test_rows(void **context)
 	}
 }
 
-/* An event a millisecond, for a minute, and rounds of 40 ms: they take at most a tenth of the time. */
+/* An event a millisecond, for a minute, and reconciles of 40 ms: they take at most a tenth of the time. */
 static void test_storm(void **context)
 {
 	struct kt_debounce debounce = {.scheduled_ms = 1};

@@ -24,12 +24,12 @@ static void fill(struct kt_state *state)
 	strcpy(state->versions.desired, "1.3");
 	strcpy(state->versions.current, "1.2");
 	memset(state->versions.km_digest, 'a', 64);
-	state->rounds = (struct kt_state_rounds){.count = 7,
-						 .duration_ms = 1034,
-						 .cpu_us = 2000017,
-						 .ready_changes = 5,
-						 .held_back = 2,
-						 .stuck_pid = 77};
+	state->reconciles = (struct kt_state_reconciles){.count = 7,
+							 .duration_ms = 1034,
+							 .cpu_us = 2000017,
+							 .ready_changes = 5,
+							 .held_back = 2,
+							 .stuck_pid = 77};
 	state->store.installs_ok = 3;
 	state->store.mismatches = 4;
 	state->store.verify_interval_s = 21600;
@@ -100,9 +100,9 @@ static void test_a_proven_node(void **context)
 	assert_line(text, "kontaind_api_requests_total{verb=\"PATCH\",code=\"429\"} 2", true);
 	assert_line(text, "kontaind_api_requests_total{verb=\"GET\",code=\"error\"} 3", true);
 	assert_line(text, "kontaind_state_age_seconds 12", true);
-	assert_line(text, "kontaind_rounds_total 7", true);
-	assert_line(text, "kontaind_round_duration_seconds 1.034", true);
-	assert_line(text, "kontaind_round_cpu_seconds 2.000017", true);
+	assert_line(text, "kontaind_reconciles_total 7", true);
+	assert_line(text, "kontaind_reconcile_duration_seconds 1.034", true);
+	assert_line(text, "kontaind_reconcile_cpu_seconds 2.000017", true);
 	assert_line(text, "kontaind_ready_changes_total 5", true);
 	assert_line(text, "kontaind_ready_held_back_total 2", true);
 	assert_line(text, "kontaind_stuck_processes 1", true);

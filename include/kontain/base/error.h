@@ -19,7 +19,7 @@ struct kt_error {
 	char text[512]; /* what happened, to which path or object, what to do */
 };
 
-/* For err, which is never NULL: what failed changes nothing for the caller, and nobody is told. */
+/* For err, which is never NULL: what failed changes nothing for the caller. */
 #define KT_ERROR_IGNORED (&(struct kt_error){.code = 0})
 
 /* Fills err and returns -code. */

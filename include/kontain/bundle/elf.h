@@ -34,8 +34,8 @@ typedef void kt_elf_finding(void *context, const char *path, const char *text);
 
 /* Checks the tree of a set before it may become current. `component_fd[i]` is a directory descriptor of
  * manifest->components[i]'s files, or -1 for one that need not be read again: then it only serves the others' lookups.
- * Errors stop (ElfInvalid, ArchMismatch, names file and entry); findings are told; strict makes findings errors. found
- * may be NULL. */
+ * Errors stop (ElfInvalid, ArchMismatch, names file and entry); findings are reported; strict makes findings errors.
+ * found may be NULL. */
 int kt_elf_check(const struct kt_manifest *manifest, const int component_fd[], bool strict, kt_elf_finding *found,
 		 void *context, struct kt_error *err);
 

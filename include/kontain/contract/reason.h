@@ -1,4 +1,4 @@
-/* The one table of reasons: every cause that a node, a person or a metric is told.
+/* The one table of reasons: every cause that a node, a command or a metric reports.
  * A reason's name is the condition's reason, the metric's label and the word in state.json. */
 #ifndef KONTAIN_REASON_H
 #define KONTAIN_REASON_H

@@ -128,8 +128,8 @@ struct kt_state_store {
 	struct kt_state_kept kept;
 };
 
-/* How the agent goes round. All of it is 0 where there is none. */
-struct kt_state_rounds {
+/* What the agent's loop does. All of it is 0 where there is none. */
+struct kt_state_reconciles {
 	uint64_t count;         /* since this agent's start */
 	char cause[16];         /* of the last: "schedule", "device" ... see README */
 	unsigned duration_ms;   /* of the last */
@@ -157,7 +157,7 @@ struct kt_state {
 	struct kt_state_proof proof;
 	struct kt_state_store store;
 	struct kt_checks checks; /* how kvm and host came to their verdicts, check by check */
-	struct kt_state_rounds rounds;
+	struct kt_state_reconciles reconciles;
 };
 
 /* What is asked of the node itself. */

@@ -38,7 +38,7 @@ int kt_store_open(const char *host_prefix, const char *root, enum kt_store_mode 
 void kt_store_done(struct kt_store *store);
 
 /* Which of these roots (one at least) is to be the store: the first that is there and can be used, else the first
- * that can be made, else one whose trouble is to be told. Changes nothing. */
+ * that can be made, else one whose trouble is to be reported. Changes nothing. */
 size_t kt_store_choose(const char *host_prefix, const char *const roots[], size_t count);
 
 /* Which agent made the current version current (.activated). name: the host's or pod's; pid, start: its process by the
@@ -183,13 +183,13 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 /* What was replaced or removed while it was used, and by whom it is used now; `asks` reads /proc, without it nobody is
  * named. */
 int kt_store_list_kept(const struct kt_store *store, bool asks, struct kt_state_kept *ret_kept, struct kt_error *err);
-/* Removes what nobody uses any more; what stays is told. Lock held. */
+/* Removes what nobody uses any more; what stays is reported. Lock held. */
 int kt_store_clear_kept(struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
 
 /* Makes a version legacy-<digest> of the real bin/, runtime/ ... that an earlier installer left, current, and their
  * links in their place, without a moment in which a name is missing; takes the lock. Not proven: what ran before runs.
  * ForeignInstallation when they keep no contract, and then nothing was changed. A link that leads out of its tree is no
- * part of the version: left_out (may be NULL) is told of each, by its place below the root and how it leaves. */
+ * part of the version: left_out (may be NULL) is called for each, by its place below the root and how it leaves. */
 typedef void kt_store_left_out(void *context, const char *path, const char *how);
 int kt_store_adopt(struct kt_store *store, kt_store_left_out *left_out, void *context, char ret_version[KT_VERSION_MAX],
 		   struct kt_error *err);

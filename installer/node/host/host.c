@@ -1,5 +1,5 @@
 /* What km needs of the host, as a table of rules over facts that were read once. The first rule that is broken is the
- * verdict; all facts are told whatever it is. */
+ * verdict; all facts are reported whatever it is. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 #define MMAP_MIN_ADDR_MOST 131072
 /* km keeps a table of 1024 open files. */
 #define FILE_LIMIT_LEAST 1024
-/* openat2(2) is of 5.6; since 5.8 syncfs(2) tells of write-back errors, on which the store relies. km itself: 4.15. */
+/* openat2(2) is of 5.6; since 5.8 syncfs(2) reports write-back errors, on which the store relies. km itself: 4.15. */
 #define KERNEL_MAJOR_LEAST 5
 #define KERNEL_MINOR_LEAST 8
 

@@ -1,8 +1,8 @@
 /* The checker: each check has one reason, and the first that breaks is the answer. A device that is not there is looked
  * for once more after its modules were loaded; what is still missing then is absence.c's to explain.
  *
- * Whatever is asked of KVM may never come back: before each check its own verdict and row say so, and are told. Whoever
- * ends this process then knows what it hung in.
+ * Whatever is asked of KVM may never come back: before each check its own verdict and row say so, and are announced.
+ * Whoever ends this process then knows what it hung in.
  *
  * Kontain's own module serves where there is no KVM, and no check is climbed on it: see kkm.c. */
 #include "kvm.h"

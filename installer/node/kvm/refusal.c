@@ -1,5 +1,6 @@
-/* finit_module(2) has one answer for four causes. They are told apart by asking for each, in the kernel's own order but
- * for the last two: a name on the list is the surer sign, as a kernel in lockdown still loads what is signed well. */
+/* finit_module(2) has one answer for four causes. They are distinguished by asking for each, in the kernel's own
+ * order but for the last two: a name on the list is the surer sign, as a kernel in lockdown still loads what is
+ * signed well. */
 #include "refusal.h"
 
 #include <errno.h>

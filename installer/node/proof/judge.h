@@ -15,7 +15,7 @@
 bool kt_judge_is_emulation(const struct kt_km_end *end, char words[KT_JUDGE_WORDS_MAX]);
 
 /* A built-in payload: its status, its line, and km's suffix behind the release of this host. *hypervisor is "kvm" or
- * "kkm", or "" where the release leaves no room for that part of the suffix; *release what the payload was told.
+ * "kkm", or "" where the release leaves no room for that part of the suffix; *release what the payload was given.
  * Both are filled as far as known. KmHung, KmAborted, KmCrashed, KmKilled, KmExitWrong, KmSilent, KmGarbled,
  * KmPretends; by km's words KmDeviceFailed, KmKernelTooOld, Busy, KmOutOfResources, and KmFailed where they say
  * nothing that we know. */

@@ -43,7 +43,7 @@ static char *const km_environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NUL
 /* A namespace of a few processes ends in milliseconds. */
 #define INIT_GRACE_MS 1000
 
-/* Smaller than PIPE_BUF, so written as a whole. The first one that tells of an end counts. */
+/* Smaller than PIPE_BUF, so written as a whole. The first one that reports an end counts. */
 struct report {
 	pid_t init;              /* the keeper's word that init was started, and nothing else; 0 in all others */
 	struct kt_error failure; /* reason NONE: km ran */

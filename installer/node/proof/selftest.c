@@ -1,5 +1,5 @@
 /* The only honest proof: programs run under the landed km and say so themselves. The first needs nothing but integer
- * code, so that what the second adds is told apart: where KVM emulates, vector instructions are what it lacks. */
+ * code, so that its failure shows what the second adds: where KVM emulates, vector instructions are what it lacks. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>

@@ -99,6 +99,6 @@ case_broken() {
 	since=$EPOCHREALTIME
 	becomes 40 "b, without /dev/kvm again" "False DeviceMissing" condition b
 	note "unlink to condition False, by polling: $(elapsed "$since") s"
-	comes 10 "it was told, and did not wait for the next round" told_of_device b
+	comes 10 "it was told, and did not wait for the next reconcile" told_of_device b
 	becomes 20 "b's label km" false label b km
 }
