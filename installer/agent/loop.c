@@ -169,7 +169,7 @@ static void acted(void *context)
 static void tell(struct told *told, const struct kt_state *state)
 {
 	const struct kt_state_reconciles *reconciles = &state->reconciles;
-	char took[48];
+	char took[24], cpu[24];
 
 	if (told->node.ok == state->node.ok && told->node.reason == state->node.reason &&
 	    told->rollout.ok == state->rollout.ok && told->rollout.reason == state->rollout.reason &&
@@ -178,13 +178,13 @@ static void tell(struct told *told, const struct kt_state *state)
 	told->node = state->node;
 	told->rollout = state->rollout;
 	memcpy(told->current, state->versions.current, sizeof told->current);
-	snprintf(took, sizeof took, "%u ms, CPU %u.%u ms", reconciles->duration_ms, reconciles->cpu_us / 1000,
-		 reconciles->cpu_us / 100 % 10);
+	snprintf(took, sizeof took, "%u", reconciles->duration_ms);
+	snprintf(cpu, sizeof cpu, "%u.%u", reconciles->cpu_us / 1000, reconciles->cpu_us / 100 % 10);
 	kt_log(state->node.ok ? KT_LOG_INFO : KT_LOG_WARN, state->node.ok ? "ready" : "not ready", "version",
 	       state->versions.current[0] != '\0' ? state->versions.current : NULL, "reason",
 	       kt_reason_name(state->node.reason), "message", state->node.message, "rollout",
-	       kt_reason_name(state->rollout.reason), "settled", state->rollout.ok ? "true" : "false", "cause",
-	       reconciles->cause, "took", took, NULL);
+	       kt_reason_name(state->rollout.reason), KT_LOG_BARE("settled"), state->rollout.ok ? "true" : "false",
+	       "cause", reconciles->cause, KT_LOG_BARE("took_ms"), took, KT_LOG_BARE("cpu_ms"), cpu, NULL);
 	if (state->node.reason != state->rollout.reason && !state->rollout.ok)
 		kt_log(KT_LOG_WARN, "desired version is not active", "version", state->versions.desired, "reason",
 		       kt_reason_name(state->rollout.reason), "message", state->rollout.message, NULL);

@@ -85,20 +85,25 @@ static void line_escape(struct line *line, const char *value)
 static void line_pair_json(struct line *line, const char *key, const char *value)
 {
 	size_t before = line->size;
+	bool is_bare = *key == *KT_LOG_BARE("");
 
+	key += is_bare;
 	if (!line_put(line, before == 0 ? "{\"" : ",\"", 2) || !line_put(line, key, strlen(key)) ||
-	    !line_put(line, "\":\"", 3)) {
+	    !line_put(line, is_bare ? "\":" : "\":\"", is_bare ? 2 : 3)) {
 		line->size = before;
 		return;
 	}
 	line_escape(line, value);
-	line_end(line, "\"");
+	if (!is_bare)
+		line_end(line, "\"");
 	if (line->size > sizeof(line->bytes) - 8) /* full: better no pair than an unclosed line */
 		line->size = before;
 }
 
 static void line_pair_text(struct line *line, const char *key, const char *value)
 {
+	key += *key == *KT_LOG_BARE("");
+
 	bool is_word = *value && !strpbrk(value, " \t\r\n\"\\=");
 
 	if (!line_put(line, " ", 1) || !line_put(line, key, strlen(key)) ||
@@ -111,20 +116,22 @@ static void line_pair_text(struct line *line, const char *key, const char *value
 
 static void line_start(struct line *line, enum kt_log_level level, const char *event)
 {
-	char stamp[32] = "";
-	time_t now = time(NULL);
+	char stamp[40] = "";
+	struct timespec now = {.tv_sec = 0};
 	struct tm parts;
 
+	(void)clock_gettime(CLOCK_REALTIME, &now);
 	if (!log_state.is_terminal) {
-		if (gmtime_r(&now, &parts))
-			(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &parts);
-		line_pair_json(line, "time", stamp);
+		size_t used = gmtime_r(&now.tv_sec, &parts) ? strftime(stamp, 24, "%Y-%m-%dT%H:%M:%S", &parts) : 0;
+
+		(void)snprintf(stamp + used, sizeof(stamp) - used, ".%03ldZ", now.tv_nsec / 1000000);
+		line_pair_json(line, "ts", stamp);
 		line_pair_json(line, "level", level_names[level]);
 		line_pair_json(line, "program", log_state.program);
-		line_pair_json(line, "event", event);
+		line_pair_json(line, "msg", event);
 		return;
 	}
-	if (localtime_r(&now, &parts))
+	if (localtime_r(&now.tv_sec, &parts))
 		(void)strftime(stamp, sizeof(stamp), "%H:%M:%S ", &parts);
 	(void)line_put(line, stamp, strlen(stamp));
 	(void)line_put(line, log_state.program, strlen(log_state.program));

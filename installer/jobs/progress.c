@@ -35,7 +35,8 @@ static void tell_event(const struct kt_progress *progress, const char *event, co
 	snprintf(total, sizeof total, "%" PRIu64, total_bytes);
 	snprintf(percent, sizeof percent, "%u", percent_of(done_bytes, total_bytes));
 	kt_log(KT_LOG_INFO, event, "version", progress->version, "component", part[0] != '\0' ? part : NULL,
-	       "done_bytes", done, "total_bytes", total, "percent", percent, NULL);
+	       KT_LOG_BARE("done_bytes"), done, KT_LOG_BARE("total_bytes"), total, KT_LOG_BARE("percent"), percent,
+	       NULL);
 }
 
 void kt_progress_tell(void *context, const char *part, uint64_t done_bytes, uint64_t total_bytes)

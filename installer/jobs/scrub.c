@@ -42,7 +42,7 @@ int kt_job_scrub(const struct kt_installer *installer, const char *version)
 		kt_log(KT_LOG_WARN, "verification failed", "reason", kt_reason_name(err.reason), "err", err.text, NULL);
 		return KT_EXIT_FAILED;
 	}
-	snprintf(took, sizeof took, "%lld s", (long long)(time(NULL) - start));
-	kt_log(KT_LOG_INFO, "verification passed", "path", store.root, "took", took, NULL);
+	snprintf(took, sizeof took, "%lld", (long long)(time(NULL) - start));
+	kt_log(KT_LOG_INFO, "verification passed", "path", store.root, KT_LOG_BARE("took_s"), took, NULL);
 	return KT_EXIT_DONE;
 }

@@ -48,7 +48,8 @@ static size_t json_lines(char *text, size_t size, enum kt_log_level most, void (
 
 static void speak_plain(void)
 {
-	kt_log(KT_LOG_INFO, "landed", "version", "1.2", "err", (char *)NULL, "reason", "Ready", NULL);
+	kt_log(KT_LOG_INFO, "landed", "version", "1.2", "err", (char *)NULL, "reason", "Ready", KT_LOG_BARE("percent"),
+	       "7", NULL);
 	kt_log(KT_LOG_DEBUG, "hidden", NULL);
 	kt_log(KT_LOG_ERROR, "bare", NULL);
 }
@@ -59,13 +60,13 @@ static void test_json_line(void **state)
 
 	(void)state;
 	json_lines(text, sizeof(text), KT_LOG_INFO, speak_plain);
-	assert_memory_equal(text, "{\"time\":\"20", 11);
+	assert_memory_equal(text, "{\"ts\":\"20", 9);
 	assert_non_null(strstr(text,
-			       "Z\",\"level\":\"info\",\"program\":\"tester\",\"event\":\"landed\",\"version\":\"1.2\","
-			       "\"reason\":\"Ready\"}\n{\"time\""));
+			       "Z\",\"level\":\"info\",\"program\":\"tester\",\"msg\":\"landed\",\"version\":\"1.2\","
+			       "\"reason\":\"Ready\",\"percent\":7}\n{\"ts\""));
 	assert_null(strstr(text, "hidden"));
 	assert_null(strstr(text, "err\":"));
-	assert_non_null(strstr(text, "\"level\":\"error\",\"program\":\"tester\",\"event\":\"bare\"}\n"));
+	assert_non_null(strstr(text, "\"level\":\"error\",\"program\":\"tester\",\"msg\":\"bare\"}\n"));
 }
 
 static void speak_dirty(void)

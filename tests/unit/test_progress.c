@@ -103,11 +103,11 @@ static void test_events(void **state)
 
 			assert_non_null(event); /* one whole line each */
 			assert_string_equal(json_string_value(json_object_get(event, "version")), "1.0");
-			assert_non_null(json_string_value(json_object_get(event, "total_bytes")));
-			snprintf(said + used, sizeof(said) - used, "%s/%s/%s/%s ",
-				 json_string_value(json_object_get(event, "event")), part ? part : "",
-				 json_string_value(json_object_get(event, "done_bytes")),
-				 json_string_value(json_object_get(event, "percent")));
+			assert_true(json_is_integer(json_object_get(event, "total_bytes")));
+			snprintf(said + used, sizeof(said) - used, "%s/%s/%lld/%lld ",
+				 json_string_value(json_object_get(event, "msg")), part ? part : "",
+				 json_integer_value(json_object_get(event, "done_bytes")),
+				 json_integer_value(json_object_get(event, "percent")));
 			json_decref(event);
 		}
 		if (strcmp(said, rows[i].wanted) != 0)

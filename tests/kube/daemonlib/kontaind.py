@@ -111,7 +111,7 @@ class Daemon:
 		"""Waits until it listens."""
 		def look():
 			for line in self.lines():
-				if line["event"] == "serving":
+				if line["msg"] == "serving":
 					host, _, port = line["address"].rpartition(":")
 					return host.strip("[]"), int(port)
 			return self.process.poll() is not None and ("", 0)
@@ -133,7 +133,7 @@ class Daemon:
 		return bool(until(look, seconds)), last
 
 	def wait_for_line(self, event, **wanted):
-		return until(lambda: [l for l in self.lines() if l["event"] == event and
+		return until(lambda: [l for l in self.lines() if l["msg"] == event and
 			all(value in l.get(key, "") for key, value in wanted.items())])
 
 	def status(self, key):

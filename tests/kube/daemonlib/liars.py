@@ -194,7 +194,7 @@ def test_away(folder):
 	k.write(one.state_path, k.state(node=UNFIT))
 	check(one.wait_for_line("not reported"), "away: is told", one.text())
 	time.sleep(8)
-	told = [line for line in one.lines() if line["event"] == "not reported"]
+	told = [line for line in one.lines() if line["msg"] == "not reported"]
 	check(len(told) <= 3, "away: told once a cause", told)
 	check(one.ask("/readyz").code == 503, "away: a verdict that is not reported is no readiness")
 	again = apiserver.Server.__new__(apiserver.Server)
