@@ -52,6 +52,12 @@ case_ready() {
 	comes 10 "a's /readyz" answers a "/readyz?verbose" 200 "[+]km ok"
 }
 
+# said_after SINCE CONTAINER MSG: seconds until the first line of that kind in a's pod
+said_after() {
+	in_pods logs "$(pod a)" -c "$2" | jq -rRn --arg since "$1" --arg msg "$3" '
+		[inputs | fromjson? | select(.msg == $msg).ts | (.[:19] + "Z" | fromdate) + (.[19:23] | tonumber)][0] -
+		($since | tonumber) | . * 10 | round / 10'
+}
 # The pace that the other cases want. Without the random delay, and nothing to replace: this is what an apply costs.
 case_pace() {
 	local since
@@ -60,6 +66,9 @@ case_pace() {
 	kube apply -k "$(settings)"
 	rolled_out 90
 	note "apply to rolled out, both nodes at once, km landed before: $(elapsed "$since") s (budget 2)"
+	note "of it until the installer starts $(said_after "$since" installer started) s, until it is Ready" \
+		"$(said_after "$since" installer ready) s, until kontaind serves $(said_after "$since" kontaind serving) s;" \
+		"the rest is kubelet's probe and kubectl's wait"
 	becomes 20 a "True Ready" condition a
 	becomes 20 b "False DeviceMissing" condition b
 }
