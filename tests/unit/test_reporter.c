@@ -431,6 +431,145 @@ static void test_an_opponent_is_not_fought(void **context)
 	assert_string_equal(world->reporter.problem, "");
 }
 
+/* The node as the watch sees it, in a version. */
+static void see(struct world *world, unsigned version)
+{
+	struct kt_node_view view = {.taint_index = -1};
+	struct kt_error err = {0};
+	KT_OWN(kt_free_mem) char *body = NULL;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", version);
+	json_object_set_new(json_object_get(world->node, "metadata"), "resourceVersion", json_string(text));
+	body = json_dumps(world->node, JSON_COMPACT);
+	assert_int_equal(kt_node_view_parse(body, strlen(body), "mine", &view, &err), 0);
+	kt_reporter_see(&world->reporter, &view, world->now_ms);
+	kt_node_view_done(&view);
+}
+
+static json_t *labels_of(const struct world *world)
+{
+	return json_object_get(json_object_get(world->node, "metadata"), "labels");
+}
+
+static void test_what_the_watch_sees_is_put_back_at_once(void **context)
+{
+	struct world *world = *context;
+	unsigned requests;
+
+	see(world, 10);
+	want(world, true, "runs", false);
+	run_for(world, 1000);
+	requests = world->requests;
+	json_object_set_new(labels_of(world), "team", json_string("red"));
+	see(world, 11); /* no matter of ours */
+	run_for(world, 1000);
+	assert_int_equal(world->requests, requests);
+	assert_int_equal(world->reporter.correction_count, 0);
+	json_object_del(labels_of(world), "kontain.app/km");
+	see(world, 12);
+	assert_true(kt_reporter_due_ms(&world->reporter) <= world->now_ms);
+	run_for(world, 1000);
+	assert_string_equal(label(world, "kontain.app/km"), "true");
+	assert_int_equal(world->requests, requests + 1);
+	assert_int_equal(world->reporter.correction_count, 1);
+	assert_true(reported(world));
+	/* what an API server remembers from before our write is no news */
+	json_object_del(labels_of(world), "kontain.app/km");
+	see(world, 12);
+	run_for(world, 1000);
+	assert_int_equal(world->requests, requests + 1);
+}
+
+/* The wish's own writes and the heartbeat are no corrections, whatever the watch sees meanwhile. */
+static void test_own_writes_are_no_corrections(void **context)
+{
+	struct world *world = *context;
+
+	for (unsigned i = 0; i < 50; i++) {
+		want(world, i % 2 == 0, "runs", false);
+		run_for(world, 1000);
+		see(world, 100 + i);
+		run_for(world, 400 * 1000); /* a heartbeat */
+	}
+	assert_int_equal(world->reporter.correction_count, 0);
+	assert_true(reported(world));
+}
+
+/* Somebody who answers each write: a few at once, then one a minute, whatever the pace. */
+static void test_a_war_over_the_watch_is_bounded(void **context)
+{
+	struct world *world = *context;
+	unsigned version = 100, before;
+
+	see(world, version);
+	want(world, true, "runs", false);
+	run_for(world, 1000);
+	before = world->writes;
+	for (unsigned i = 0; i < 36000; i++) { /* ten times a second for an hour */
+		if (json_object_del(labels_of(world), "kontain.app/km") == 0)
+			see(world, ++version);
+		run_for(world, 100);
+	}
+	assert_in_range(world->writes - before, 60, 6 + 60 + 14); /* and the heartbeats */
+	assert_false(reported(world));
+	assert_non_null(strstr(world->reporter.problem, "keeps changing"));
+	/* a wish is told at once all the same */
+	want(world, false, "does not run", false);
+	run_for(world, 1000);
+	assert_string_equal(condition(world, "status"), "False");
+	run_for(world, 61 * 1000);
+	assert_true(reported(world));
+	assert_string_equal(world->reporter.problem, "");
+}
+
+/* Deleted, and registered anew while we wait for it. */
+static void test_a_node_that_goes_and_comes(void **context)
+{
+	struct world *world = *context;
+
+	see(world, 100);
+	want(world, true, "runs", false);
+	run_for(world, 1000);
+	kt_reporter_gone(&world->reporter);
+	assert_false(reported(world));
+	refuse(world, 404, "{\"kind\":\"Status\",\"message\":\"not found\"}", 0);
+	assert_true(kt_reporter_due_ms(&world->reporter) > world->now_ms);
+	json_object_clear(labels_of(world));
+	json_array_clear(conditions_of(world->node));
+	see(world, 101);
+	assert_true(kt_reporter_due_ms(&world->reporter) <= world->now_ms);
+	run_for(world, 1000);
+	assert_string_equal(label(world, "kontain.app/km"), "true");
+	assert_string_equal(condition(world, "status"), "True");
+	assert_true(reported(world));
+}
+
+/* News that overtook the answer to a write is not overwritten by it. */
+static void test_the_watch_is_faster_than_an_answer(void **context)
+{
+	struct world *world = *context;
+	struct kt_kube_request request;
+	KT_OWN(kt_free_mem) char *answer = NULL;
+	struct kt_kube_reply reply = {.code = 200};
+
+	see(world, 100);
+	want(world, true, "runs", false);
+	assert_true(kt_reporter_next(&world->reporter, world->now_ms, now_s(world), &request));
+	free(request.body);
+	json_object_set_new(labels_of(world), "kontain.app/km", json_string("true"));
+	json_object_set_new(json_object_get(world->node, "metadata"), "resourceVersion", json_string("101"));
+	answer = json_dumps(world->node, JSON_COMPACT);
+	json_object_set_new(labels_of(world), "kontain.app/km", json_string("lie"));
+	see(world, 102);
+	reply.body = answer;
+	reply.size = strlen(answer);
+	kt_reporter_take(&world->reporter, &reply, world->now_ms, now_s(world));
+	assert_string_equal(world->reporter.node.value[KT_KEY_KM], "lie");
+	run_for(world, 2000);
+	assert_string_equal(label(world, "kontain.app/km"), "true");
+}
+
 static void test_taken_back(void **context)
 {
 	struct world *world = *context;
@@ -746,6 +885,11 @@ int main(void)
 		TEST(test_a_refused_write_does_not_stop_the_heartbeat),
 		TEST(test_a_stale_token_is_read_again_once),
 		TEST(test_silence_does_not_unreport),
+		TEST(test_what_the_watch_sees_is_put_back_at_once),
+		TEST(test_own_writes_are_no_corrections),
+		TEST(test_a_war_over_the_watch_is_bounded),
+		TEST(test_a_node_that_goes_and_comes),
+		TEST(test_the_watch_is_faster_than_an_answer),
 		TEST(test_node_names),
 	};
 
