@@ -112,12 +112,17 @@ static int allow(struct kt_landlock *set, const char *path, enum kt_landlock_rig
 	return rule_add(set, owned, place, rights[right], err);
 }
 
+int kt_landlock_abi(void)
+{
+	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 int kt_landlock_begin(unsigned scopes, struct kt_landlock *ret_set, struct kt_error *err)
 {
 	struct kt_landlock set = {.ruleset = -1};
 	int r = 0;
 
-	set.abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	set.abi = kt_landlock_abi();
 	if (set.abi < 1) {
 		/* EOPNOTSUPP: built in, and not in the kernel's lsm= list; EPERM: a runtime's filter that is older */
 		(void)snprintf(set.text, sizeof(set.text), "none here: %s", strerror(errno));

@@ -172,8 +172,9 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 				.remedy = "Look at the kernel log: if it has errors of this disk, replace the disk."},
 	[KT_REASON_ACCESS_DENIED] =
 		{"AccessDenied", NODE, RETRY, TRANSIENT,
-		 .remedy = "Look at the path named in the message for the immutable attribute (lsattr), and at the log of the "
-			   "security module."},
+		 .remedy = "Look at the path named in the message for its mode and those of the folders above it (without "
+			   "Landlock the agent sees only what user 65531 may see), for the immutable attribute (lsattr), and "
+			   "at the log of the security module."},
 	[KT_REASON_LOCKED] = {"Locked", RETRY, TRANSIENT,
 			      .remedy = "Wait until the other installer on this node has ended, or end it."},
 	/* transient: it goes with the version that is in the way, and is known before a byte is copied */

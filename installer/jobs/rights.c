@@ -1,11 +1,15 @@
 /* The privileged half, and who of it may do what:
  *
  *              capabilities       filter                        files (Landlock)
- *   agent      none               only what reading,            reads bundle, store's roots, /proc, /sys, device
+ *   agent      DAC_READ_SEARCH    only what reading,            reads bundle, store's roots, /proc, /sys, device
  *              (user 65531)       waiting, writing takes        folder; writes the state's folder
  *   runner     those of all jobs  refused: sockets, setns,      all: a confined process cannot mount, nor can its
  *                                 ptrace, bpf, io_uring ...     children, and the proof's view is made of mounts
  *   a job      its row (jobs.h)   as the runner                 its row
+ *
+ * The agent sees what root sees of these places, whatever their modes (a bundle under a folder of root's, /opt at
+ * 0750): else it would speak of a store that it cannot see, where the jobs see it. Where no Landlock says which places
+ * these are it has no capability.
  *
  * What decides is what cannot act, and what can act reads nothing that was written by others but a manifest and what
  * lies in the store. All of them are in a network namespace with nothing in it, and none can enter another. */
@@ -184,7 +188,7 @@ int kt_rights_state_folder(const char *state, struct kt_error *err)
 }
 
 /* The bounding set while we may: nothing of it can come back, whatever is executed. */
-static int user_change(struct kt_error *err)
+static int user_change(bool keeps_capabilities, struct kt_error *err)
 {
 	if (capng_get_caps_process() != 0)
 		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot read this process's capabilities");
@@ -193,6 +197,9 @@ static int user_change(struct kt_error *err)
 		if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
 			return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot drop capabilities: run as root");
 	}
+	if (keeps_capabilities && prctl(PR_SET_KEEPCAPS, 1) < 0)
+		return kt_fail_errno(err, errno, KT_REASON_INTERNAL,
+				     "cannot keep a capability beyond a change of user");
 	if (setgroups(0, NULL) < 0 || setresgid(KT_AGENT_UID, KT_AGENT_UID, KT_AGENT_UID) < 0 ||
 	    setresuid(KT_AGENT_UID, KT_AGENT_UID, KT_AGENT_UID) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL,
@@ -200,16 +207,31 @@ static int user_change(struct kt_error *err)
 	return 0;
 }
 
+/* The bounding set is empty by now. */
+static int agent_capabilities(bool reads_all, struct kt_error *err)
+{
+	if (capng_get_caps_process() != 0)
+		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot read this process's capabilities");
+	reads_all = reads_all && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_READ_SEARCH);
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (reads_all)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_READ_SEARCH);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return kt_fail(err, EPERM, KT_REASON_INTERNAL, "cannot drop capabilities: run as root");
+	return 0;
+}
+
 int kt_rights_agent(pid_t runner, struct kt_error *err)
 {
 	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &agent_table, &kt_filter_sanitizer};
-	int failed = user_change(err);
+	bool reads_all = kt_landlock_abi() >= 1;
+	int failed = user_change(reads_all, err);
 
 	/* behind it: whoever becomes another user gets no signal of its parent's end any more (prctl(2)) */
 	if (failed == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != runner))
 		failed = kt_fail(err, ECHILD, KT_REASON_INTERNAL, "lost connection to the runner process");
 	if (failed == 0)
-		failed = keep_capabilities(0, err);
+		failed = agent_capabilities(reads_all, err);
 	return failed ? failed : kt_filter_allow_only(tables, TABLE_SIZE(tables), err);
 }
 

@@ -23,8 +23,8 @@ int kt_rights_runner(struct kt_error *err);
  * folder with other files in it stays whose it is: AccessDenied, unless everybody may write there. */
 int kt_rights_state_folder(const char *state, struct kt_error *err);
 
-/* The agent: a user of its own, no capability, and only the system calls of a program that reads, waits and writes a
- * file. It ends with its runner. */
+/* The agent: a user of its own, no capability but to read what Landlock will leave it, and only the system calls of
+ * a program that reads, waits and writes a file. It ends with its runner. */
 int kt_rights_agent(pid_t runner, struct kt_error *err);
 
 /* The agent, once it knows its files: it reads the bundle, the store's roots and what the kernel tells, writes the

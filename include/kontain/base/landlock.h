@@ -34,6 +34,9 @@ struct kt_landlock_place {
 	enum kt_landlock_right right;
 };
 
+/* What this kernel has: the number of its ABI, less than 1 where it has none. Files are confined from 1. */
+int kt_landlock_abi(void);
+
 /* Begins a set in which nothing is allowed, but to a sanitizer, in a build with one, what it reads and writes. */
 int kt_landlock_begin(unsigned scopes, struct kt_landlock *ret_set, struct kt_error *err);
 

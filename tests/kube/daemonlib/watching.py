@@ -234,7 +234,8 @@ def broken(server, connection):
 
 def echo(server, connection):
 	open_stream(connection)
-	chunk(connection, json.dumps({"type": "ERROR", "object": {"message": server.requests[-1]["token"]}}).encode() + b"\n")
+	error = {"type": "ERROR", "object": {"message": server.requests[-1]["token"]}}
+	chunk(connection, json.dumps(error).encode() + b"\n")
 	return False
 
 
