@@ -112,7 +112,7 @@ void kt_report_decide(const struct kt_report_input *input, struct kt_report *ret
 	set_label(report.value[KT_KEY_KM_VERSION], state->versions.km_version);
 	snprintf(report.value[KT_KEY_KM_DIGEST], sizeof(report.value[0]), "%s", state->versions.km_digest);
 	snprintf(report.value[KT_KEY_PREVIOUS_VERSION], sizeof(report.value[0]), "%s", state->versions.previous);
-	if (state->store.upgrade.state == KT_UPGRADE_FAILED) {
+	if (kt_state_is_refused(state)) {
 		set_label(report.value[KT_KEY_KM_REFUSED], state->store.upgrade.version);
 		set_label(report.value[KT_KEY_KM_REFUSED_REASON], kt_reason_name(state->rollout.reason));
 	}

@@ -52,7 +52,7 @@ static void judge_state(const struct kt_state *state, struct kt_health *health)
 		fail_check(km, node->reason, node->message);
 	/* One node that cannot have km must not hold up the others' rollout: it is done, and says what it is. */
 	if (rollout->ok && !node->ok) {
-		km->tolerated = health->settled_as = "unfit";
+		km->tolerated = health->settled_as = node->reason == KT_REASON_ABSENT ? "removed" : "unfit";
 		health->settled_why = node->reason;
 	} else if (rollout->ok && rollout->reason != KT_REASON_READY) {
 		health->settled_as = "held";

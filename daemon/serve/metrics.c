@@ -91,7 +91,7 @@ static void print_desired(FILE *out, const struct kt_state_versions *versions)
 
 static void print_refused(FILE *out, const struct kt_state *state)
 {
-	if (state->store.upgrade.state != KT_UPGRADE_FAILED)
+	if (!kt_state_is_refused(state))
 		return;
 	print_head(out, "kontaind_refused_version_info", "gauge",
 		   "The version that is asked for and did not become current, and why.");

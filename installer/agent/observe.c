@@ -15,10 +15,16 @@
 #include "kontain/base/own.h"
 #include "kontain/contract/statejson.h"
 
-/* The probe ended in the middle: its last word names the check, and how it ended is said behind it. */
-static void blame_rung(const struct kt_child_result *result, struct kt_probe *probe)
+/* The probe ended in the middle of a check, for which it has left the verdict of a device that does not answer. That is
+ * so after a time-out; after any other end the device is not to blame. */
+static void blame_check(const struct kt_child_result *result, struct kt_probe *probe)
 {
 	struct kt_verdict *verdict = &probe->kvm.verdict;
+	const char *during = "its first check";
+
+	for (size_t i = 0; i < probe->checks.count; i++)
+		if (probe->checks.list[i].result == KT_CHECK_FAILED)
+			during = probe->checks.list[i].name;
 
 	if (result->timed_out)
 		kt_verdict_set(verdict, false, KT_REASON_GUEST_HUNG, "%.300s; the probe was stopped after %u ms%s",
@@ -26,10 +32,12 @@ static void blame_rung(const struct kt_child_result *result, struct kt_probe *pr
 			       result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
 		kt_verdict_set(verdict, false, kt_job_signal_reason(result->signal),
-			       "%.300s: the probe was killed by signal %d", verdict->message, result->signal);
+			       "the probe was killed by signal %d (%s) during the check \"%s\"", result->signal,
+			       strsignal(result->signal), during);
 	else
-		kt_verdict_set(verdict, false, KT_REASON_INTERNAL, "%.300s: the probe failed (exit status %d)",
-			       verdict->message, result->exit_status);
+		kt_verdict_set(verdict, false, KT_REASON_INTERNAL,
+			       "the probe failed (exit status %d) during the check \"%s\"", result->exit_status,
+			       during);
 	for (size_t i = 0; i < probe->checks.count; i++) {
 		struct kt_check *check = &probe->checks.list[i];
 
@@ -52,7 +60,7 @@ void kt_observe_node(const struct kt_installer *installer, struct kt_observed *o
 		kt_job_blame(&probe.kvm.verdict, "KVM probe", KT_REASON_GUEST_HUNG, &result, &err);
 		kt_job_blame(&probe.host.verdict, "host probe", KT_REASON_GUEST_HUNG, &result, &err);
 	} else if (result.timed_out || result.exit_status != 0) {
-		blame_rung(&result, &probe);
+		blame_check(&result, &probe);
 	}
 	observed->probe = probe;
 }

@@ -189,3 +189,8 @@ int kt_state_believable(const struct kt_state *state, const char *boot_id, uint6
 			       (unsigned long long)(now_boot_s - promised));
 	return 0;
 }
+
+bool kt_state_is_refused(const struct kt_state *state)
+{
+	return state->store.upgrade.state == KT_UPGRADE_FAILED && !state->rollout.ok;
+}

@@ -29,7 +29,18 @@ int kt_job_call(const struct kt_installer *installer, const char *job, const cha
 
 enum kt_reason kt_job_signal_reason(int signal)
 {
-	return signal == SIGKILL ? KT_REASON_JOB_KILLED : KT_REASON_INTERNAL;
+	switch (signal) {
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+	case SIGABRT:
+	case SIGSYS:
+	case SIGTRAP:
+		return KT_REASON_INTERNAL; /* a program's own end */
+	default:
+		return KT_REASON_JOB_KILLED; /* by somebody, or by a limit: SIGXFSZ, SIGXCPU */
+	}
 }
 
 int kt_job_judge(const char *job, const struct kt_child_result *result, struct kt_error *err)
@@ -41,8 +52,8 @@ int kt_job_judge(const char *job, const struct kt_child_result *result, struct k
 			       "%s was stopped after %u s: reading the bundle or writing the store takes too long", job,
 			       kt_job_find(job)->timeout_max_ms / 1000);
 	if (result->signal != 0)
-		return kt_fail(err, ECHILD, kt_job_signal_reason(result->signal), "%s was killed by signal %d", job,
-			       result->signal);
+		return kt_fail(err, ECHILD, kt_job_signal_reason(result->signal), "%s was killed by signal %d (%s)",
+			       job, result->signal, strsignal(result->signal));
 	if (result->exit_status == 0)
 		return 0;
 	if (kt_error_parse(result->output, result->output_size, &failure, &parse) != 0)
@@ -67,8 +78,8 @@ void kt_job_blame(struct kt_verdict *verdict, const char *what, enum kt_reason o
 		kt_verdict_set(verdict, false, on_timeout, "the %s was stopped after %u ms%s", what,
 			       result->duration_ms, result->stuck ? " and is stuck in the kernel" : "");
 	else if (result->signal != 0)
-		kt_verdict_set(verdict, false, kt_job_signal_reason(result->signal), "the %s was killed by signal %d",
-			       what, result->signal);
+		kt_verdict_set(verdict, false, kt_job_signal_reason(result->signal),
+			       "the %s was killed by signal %d (%s)", what, result->signal, strsignal(result->signal));
 	else if (result->errors == NULL && err->reason != KT_REASON_NONE) /* it was not started: who tried knows why */
 		kt_verdict_set(verdict, false, err->reason, "%s failed: %s", what, err->text);
 	else

@@ -71,6 +71,8 @@ int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char 
 int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct kt_error *err);
 /* Makes the root ours, synced. */
 int kt_store_mark(const struct kt_store *store, struct kt_error *err);
+/* Removes the lock's file, which is held, from the folder above the root: the store is no more. */
+void kt_store_unlock_for_good(const struct kt_store *store, int above);
 /* May kt_store_adopt take the folders that another installer left? 1, 0, or -errno. */
 int kt_store_is_adoptable(const struct kt_store *store, enum kt_claim claim);
 

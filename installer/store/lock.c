@@ -1,9 +1,10 @@
 /* One installer at a time in a store.
  *
- * The lock is flock(2) of the folder above the root. Pods are given the root or what is below it: a payload that
- * holds a lock on something of its own mounts must not keep a node from its upgrade. No file is made for it, so there
- * is none to be removed by an uninstall, and the folder may be read-only. Two stores in one folder wait for each
- * other. */
+ * The lock is flock(2) of a file beside the root (/opt/.kontain.lock) that only root can open: flock needs no right to
+ * write, so that of a folder could be held by any user of the node, and of anything below the root by a payload that
+ * has it mounted. Either would keep the node from its upgrade. Where no file can be made it is the folder above. The
+ * uninstallation removes the file while it holds it: whoever waited for it looks whether it is still there. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,16 +16,18 @@
 #include <unistd.h>
 
 #include "kontain/base/clock.h"
+#include "kontain/base/error.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 #include "kontain/base/proc.h"
 #include "layout.h"
 
-#define LOCK_STEP_MS 20
-#define LOCKS_BYTES  65536 /* of /proc/locks: some thousand */
+#define LOCK_STEP_MS  20
+#define LOCK_NAME_MAX 256
+#define LOCKS_BYTES   65536 /* of /proc/locks: some thousand */
 
-/* "1: FLOCK  ADVISORY  WRITE 1234 fe:00:131073 0 EOF" (proc(5)): of this folder? Its process, 0 for another's. */
-static int holder_of(const char *line, const struct stat *folder)
+/* "1: FLOCK  ADVISORY  WRITE 1234 fe:00:131073 0 EOF" (proc(5)): of this file? Its process, 0 for another's. */
+static int holder_of(const char *line, const struct stat *file)
 {
 	unsigned major_number, minor_number;
 	unsigned long long inode;
@@ -32,12 +35,34 @@ static int holder_of(const char *line, const struct stat *folder)
 
 	if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%llu", &pid, &major_number, &minor_number, &inode) != 4)
 		return 0;
-	/* the number of its device is another's where a filesystem has several (btrfs) */
-	return inode == folder->st_ino && pid > 0 ? pid : 0;
+	return inode == file->st_ino && pid > 0 ? pid : 0;
+}
+
+/* The device in /proc/locks is another's where a filesystem has several (btrfs), and inodes alone are of any
+ * filesystem: so has this process the file open? */
+static bool has_open(int proc, int pid, const struct stat *file)
+{
+	char path[32];
+	struct dirent *entry;
+
+	(void)snprintf(path, sizeof(path), "%d/fd", pid);
+
+	KT_OWN(kt_close_fd) int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_dir) DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+	struct stat info;
+
+	if (!entries)
+		return false;
+	(void)kt_take_fd(&fd); /* the stream's now */
+	while ((entry = readdir(entries)))
+		if (fstatat(dirfd(entries), entry->d_name, &info, 0) == 0 && info.st_ino == file->st_ino &&
+		    info.st_dev == file->st_dev)
+			return true;
+	return false;
 }
 
 /* Who holds it, as far as this process can see: " (process 123, kontain-installer)", or "". */
-static void holder_print(const struct kt_store *store, int folder, char *text, size_t size)
+static void holder_print(const struct kt_store *store, int file, char *text, size_t size)
 {
 	char host[sizeof(store->path)], locks[LOCKS_BYTES], path[32], *next = locks;
 	struct kt_process its = {.program = "?"};
@@ -48,12 +73,12 @@ static void holder_print(const struct kt_store *store, int folder, char *text, s
 
 	KT_OWN(kt_close_fd) int proc = kt_proc_open(host);
 
-	if (proc < 0 || fstat(folder, &info) < 0 || kt_proc_read(host, "locks", locks, sizeof(locks)) < 0)
+	if (proc < 0 || fstat(file, &info) < 0 || kt_proc_read(host, "locks", locks, sizeof(locks)) < 0)
 		return;
 	for (char *line; (line = strsep(&next, "\n"));) {
 		int pid = holder_of(line, &info);
 
-		if (pid == 0)
+		if (pid == 0 || !has_open(proc, pid, &info))
 			continue;
 		(void)snprintf(path, sizeof(path), "%d/stat", pid);
 		(void)kt_process_read(proc, path, &its);
@@ -77,10 +102,57 @@ static int claim_check(const struct kt_store *store, enum kt_claim *ret_claim, s
 	return 0;
 }
 
-/* 0, or why not: EWOULDBLOCK while another holds it. */
-static int lock_try(int folder)
+/* ".kontain.lock" */
+static void lock_name(const struct kt_store *store, char name[LOCK_NAME_MAX])
 {
-	return flock(folder, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+	(void)snprintf(name, LOCK_NAME_MAX, ".%.240s.lock", strrchr(store->root, '/') + 1);
+}
+
+/* An owned descriptor, or -errno. What others could have put there is not taken for ours. */
+static int lock_open(int above, const char *name)
+{
+	KT_OWN(kt_close_fd) int fd = openat(above, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat info;
+
+	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM || errno == ENOSPC || errno == EDQUOT))
+		return kt_fs_open_beneath(above, ".", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0 || fstat(fd, &info) < 0)
+		return kt_negative_errno();
+	if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077 && fchmod(fd, 0600) < 0))
+		return -EEXIST;
+	return kt_take_fd(&fd);
+}
+
+/* Is what was locked still what is there? The holder before may have removed it. */
+static bool is_there(int above, const char *name, int fd)
+{
+	struct stat locked, there;
+
+	if (fstat(fd, &locked) < 0)
+		return false;
+	return S_ISDIR(locked.st_mode) || (fstatat(above, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+					   there.st_ino == locked.st_ino && there.st_dev == locked.st_dev);
+}
+
+/* 0, or why not: -EWOULDBLOCK while another holds it; *ret_fd is the lock, or what is held. */
+static int lock_try(int above, const char *name, int *ret_fd)
+{
+	kt_close_fd(ret_fd);
+	*ret_fd = lock_open(above, name);
+	if (*ret_fd < 0)
+		return *ret_fd;
+	if (flock(*ret_fd, LOCK_EX | LOCK_NB) < 0)
+		return kt_negative_errno();
+	return is_there(above, name, *ret_fd) ? 0 : -EWOULDBLOCK;
+}
+
+void kt_store_unlock_for_good(const struct kt_store *store, int above)
+{
+	char name[LOCK_NAME_MAX];
+
+	lock_name(store, name);
+	if (is_there(above, name, store->lock))
+		(void)unlinkat(above, name, 0);
 }
 
 /* The root may have gone while its lock was waited for: another uninstalled. */
@@ -94,28 +166,32 @@ static bool is_gone(const struct kt_store *store)
 int kt_store_lock(struct kt_store *store, unsigned wait_ms, struct kt_error *err)
 {
 	/* ".." of the root itself, which was reached without a link */
-	KT_OWN(kt_close_fd) int folder = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int above = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	KT_OWN(kt_close_fd) int lock = -1;
 	int64_t deadline = kt_clock_ms() + wait_ms;
+	char name[LOCK_NAME_MAX], holder[80];
 	enum kt_claim claim;
-	int code = folder < 0 ? errno : 0, r = claim_check(store, &claim, err);
+	int code = above < 0 ? kt_negative_errno() : 0, r = claim_check(store, &claim, err);
 
 	if (r < 0)
 		return r;
-	while (folder >= 0 && (code = lock_try(folder)) == EWOULDBLOCK && kt_clock_ms() < deadline)
+	lock_name(store, name);
+	while (above >= 0 && (code = lock_try(above, name, &lock)) == -EWOULDBLOCK && kt_clock_ms() < deadline)
 		(void)nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
-	if (code == EWOULDBLOCK) {
-		char holder[80];
-
-		holder_print(store, folder, holder, sizeof(holder));
-		return kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another installer is at work in %s%s", store->root,
+	if (code == -EWOULDBLOCK) {
+		holder_print(store, lock, holder, sizeof(holder));
+		return kt_fail(err, EAGAIN, KT_REASON_LOCKED, "another process holds the lock of %s%s", store->root,
 			       holder);
 	}
+	if (code == -EEXIST || code == -ELOOP || code == -ENXIO)
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION,
+			       "%s beside %s is not a lock of kontain-installer: move it away", name, store->root);
 	if (code != 0)
-		return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot lock the folder above %s", store->root);
+		return kt_fail_errno(err, -code, KT_REASON_IO_ERROR, "cannot lock %s beside %s", name, store->root);
 	if (is_gone(store))
 		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "%s was removed by another installer", store->root);
 	kt_close_fd(&store->lock);
-	store->lock = kt_take_fd(&folder);
+	store->lock = kt_take_fd(&lock);
 	/* Looked at again: whoever held the lock before may have uninstalled, and left what was not its own. */
 	r = claim_check(store, &claim, err);
 	if (r == 0 && claim == KT_CLAIM_EMPTY)

@@ -176,12 +176,13 @@ static int first_visit(void *context, int dir, const char *name)
 /* The root itself, when it is empty. A mount point stays: it is not ours to unmount. */
 static int root_remove(const struct kt_store *store, bool *ret_kept, struct kt_error *err)
 {
-	int above = store->lock; /* the folder that the root lies in */
-	int code = unlinkat(above, strrchr(store->root, '/') + 1, AT_REMOVEDIR) < 0 ? errno : 0;
+	KT_OWN(kt_close_fd) int above = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int code = above < 0 || unlinkat(above, strrchr(store->root, '/') + 1, AT_REMOVEDIR) < 0 ? errno : 0;
 
 	*ret_kept = code == EBUSY || code == ENOTEMPTY;
 	if (code != 0 && code != ENOENT && !*ret_kept)
 		return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot remove %s", store->root);
+	kt_store_unlock_for_good(store, above);
 	if (fsync(above) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot sync the folder above %s", store->root);
 	return 0;

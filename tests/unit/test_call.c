@@ -35,7 +35,12 @@ static void test_ends(void **state)
 		{"killed from outside",
 		 {.exit_status = -1, .signal = SIGKILL},
 		 KT_REASON_JOB_KILLED,
-		 "land was killed by signal 9"},
+		 "land was killed by signal 9 (Killed)"},
+		{"ended by somebody",
+		 {.exit_status = -1, .signal = SIGTERM},
+		 KT_REASON_JOB_KILLED,
+		 "land was killed by signal 15 (Terminated)"},
+		{"a limit", {.exit_status = -1, .signal = SIGXFSZ}, KT_REASON_JOB_KILLED, "File size limit exceeded"},
 		{"crashed", {.exit_status = -1, .signal = SIGSEGV}, KT_REASON_INTERNAL, "land was killed by signal 11"},
 		{"without a word", {.exit_status = 1, .output = "", .errors = "oops"}, KT_REASON_INTERNAL, "oops"},
 	};

@@ -159,8 +159,8 @@ static const struct {
 	 {NULL},
 	 503,
 	 "[+]state ok\n[-]version failed: Starting\n[+]report ok\n[-]km failed: Starting\nreadyz check failed\n"},
-	{GONE, "/readyz", false, {NULL}, 200, "unfit: Absent\n"},
-	{GONE, "/readyz/km", false, {NULL}, 503, "[-]km unfit: Absent: not wanted\n"},
+	{GONE, "/readyz", false, {NULL}, 200, "removed: Absent\n"},
+	{GONE, "/readyz/km", false, {NULL}, 503, "[-]km removed: Absent: not wanted\n"},
 
 	{OVERDUE,
 	 "/readyz",

@@ -52,7 +52,11 @@ static int teardown(void **state)
 
 	if (!fixture)
 		return 0;
+	char lock[64];
+
 	kt_store_done(&fixture->store);
+	(void)snprintf(lock, sizeof(lock), ".%s.lock", fixture->path + strlen("/tmp/"));
+	(void)unlinkat(tmp, lock, 0);
 	return kt_fs_remove_tree(tmp, fixture->path + strlen("/tmp/"), KT_ERROR_IGNORED);
 }
 

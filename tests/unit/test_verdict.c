@@ -101,7 +101,8 @@ static void test_nothing_serves(void **state)
 		char unfit[64];
 
 		show(reason, KT_SERVES_NOTHING, &shown);
-		(void)snprintf(unfit, sizeof(unfit), "unfit: %s", kt_reason_name(reason));
+		(void)snprintf(unfit, sizeof(unfit), "%s: %s", reason == KT_REASON_ABSENT ? "removed" : "unfit",
+			       kt_reason_name(reason));
 		fail_if(shown.state.rollout.ok != is_settled || shown.state.rollout.reason != reason, "settled", reason,
 			&shown);
 		fail_if(shown.readyz != (is_settled ? 200 : 503), "readyz", reason, &shown);
@@ -110,6 +111,9 @@ static void test_nothing_serves(void **state)
 				(reason == KT_REASON_STARTING ? KT_CONDITION_UNKNOWN : KT_CONDITION_FALSE),
 			"condition", reason, &shown);
 		fail_if(strcmp(shown.report.reason, kt_reason_name(reason)) != 0, "its reason", reason, &shown);
+		/* its km is there and does not run: the same, whichever version is asked for */
+		shown.state.store.upgrade.state = KT_UPGRADE_FAILED;
+		fail_if(kt_state_is_refused(&shown.state) == is_settled, "refused", reason, &shown);
 	}
 }
 
@@ -130,10 +134,10 @@ static void test_an_older_version_serves(void **state)
 			reason, &shown);
 		fail_if(strcmp(shown.body, "ok") == 0 && reason != KT_REASON_READY, "never a plain ok", reason, &shown);
 		fail_if(reason == KT_REASON_ROLLED_BACK && strcmp(shown.body, held) != 0, "held", reason, &shown);
-		if (reason == KT_REASON_ROLLED_BACK) /* a person's choice: nothing was refused */
-			continue;
-		fail_if(strcmp(shown.report.value[KT_KEY_KM_REFUSED], "2") != 0 ||
-				strcmp(shown.report.value[KT_KEY_KM_REFUSED_REASON], kt_reason_name(reason)) != 0,
+		/* what is settled refused nothing: a person's choice, a node that takes no version */
+		fail_if(strcmp(shown.report.value[KT_KEY_KM_REFUSED], is_settled ? "" : "2") != 0 ||
+				strcmp(shown.report.value[KT_KEY_KM_REFUSED_REASON],
+				       is_settled ? "" : kt_reason_name(reason)) != 0,
 			"which was refused and why", reason, &shown);
 	}
 }

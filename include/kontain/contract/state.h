@@ -160,6 +160,10 @@ struct kt_state {
 	struct kt_state_reconciles reconciles;
 };
 
+/* Was the version asked for refused: does another serve for a cause that is the version's, its source's or the store's?
+ * A node that is settled all the same refused nothing. */
+bool kt_state_is_refused(const struct kt_state *state);
+
 /* What is asked of the node itself. */
 struct kt_probe {
 	struct kt_state_kvm kvm;

@@ -112,6 +112,10 @@ static int exec_explain(int code, struct kt_error *err)
 
 	if (code == EACCES || code == EPERM)
 		return denied_explain(code, err);
+	if (code == ETXTBSY)
+		return kt_fail(err, code, KT_REASON_EXEC_DENIED,
+			       "cannot execute " KT_VIEW_KM
+			       ": a process has it open for writing (lsof or fuser names it)");
 	if (code == ENOENT && stat(KT_VIEW_KM, &info) < 0)
 		return kt_fail(err, code, KT_REASON_NO_VERSION, "there is no " KT_VIEW_KM);
 	if (code == ENOENT)

@@ -239,7 +239,8 @@ def echo(server, connection):
 	return False
 
 
-VICES = (("410 for ever", endless_410, "too old resource version"), ("1 GiB in a line", endless_line, "larger than 2 MiB"),
+VICES = (("410 for ever", endless_410, "too old resource version"),
+	("1 GiB in a line", endless_line, "larger than 2 MiB"),
 	("garbage", garbage_lines, "not JSON"), ("dense", dense_line, "too many values"),
 	("another node", another_node, "is not node mine"), ("dropped each time", drop, None), ("silence", mute, None),
 	("forbidden", forbidden, "403 to WATCH"), ("429", busy, "429 to WATCH"), ("500", broken, "500 to WATCH"),
