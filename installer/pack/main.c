@@ -18,6 +18,7 @@
 #include "kontain/bundle/elf.h"
 #include "kontain/contract/paths.h"
 #include "layout.h"
+#include "needs.h"
 #include "sources.h"
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
@@ -71,6 +72,7 @@ static void help(void)
 	     "usage: kontain-pack --version V --output DIR [OPTION]... TREE|RELEASE.tar.gz\n"
 	     "       kontain-pack --check DIR [--strict]\n"
 	     "       kontain-pack alpine-lib --help\n"
+	     "       kontain-pack needs --help\n"
 	     "\n"
 	     "Makes a bundle, the folder that an image carries and a node lands: bin/ (with km), runtime/,\n"
 	     "alpine-lib/, lib/ and shim/ of a tree or of a release tarball as published, and its self-test. The\n"
@@ -441,6 +443,17 @@ static int alpine_main(int argc, char *argv[])
 	return kt_alpine_pack(&request, &err) < 0 ? refused(&err) : EXIT_DONE;
 }
 
+static int needs_main(int argc, char *argv[])
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return puts(kt_needs_help) < 0 ? EXIT_REFUSED : EXIT_DONE;
+	if (argc < 3)
+		return usage("needs: expected a root folder and programs in it");
+	return kt_needs_check(argv[1], argv + 2, (size_t)argc - 2, &err) < 0 ? refused(&err) : EXIT_DONE;
+}
+
 int main(int argc, char *argv[])
 {
 	struct request request = {.version = NULL};
@@ -450,6 +463,8 @@ int main(int argc, char *argv[])
 	process_prepare();
 	if (argc > 1 && strcmp(argv[1], "alpine-lib") == 0)
 		return alpine_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "needs") == 0)
+		return needs_main(argc - 1, argv + 1);
 	wrong = read_options(argc, argv, &request);
 	if (wrong)
 		return usage(wrong);
