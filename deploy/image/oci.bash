@@ -45,7 +45,7 @@ check_bundle() {
 	[ -f "$1/kontain-bundle.json" ] || fail "$1 is not a bundle: it has no kontain-bundle.json"
 	[ -f "$1/bin/km" ] || fail "$1 is not a bundle: it has no bin/km"
 	[ -d "$2" ] || fail "no build folder $2: build first, or name it with --build"
-	pack=$(find "$2" -type f -name kontain-pack -perm -u+x -print -quit)
+	pack=$(find "$2/" -type f -name kontain-pack -perm -u+x -print -quit)
 	if [ -n "$pack" ]; then
 		"$pack" --check "$1" >/dev/null || fail "kontain-pack refuses $1"
 	fi
