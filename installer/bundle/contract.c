@@ -404,10 +404,12 @@ static int links_check(const struct contract *contract)
 {
 	static const struct {
 		const char *component, *target, *link;
+		bool is_optional; /* right where it is, but it may be missing */
 	} rows[] = {
-		{"runtime", "libc.so", "libc.musl-x86_64.so.1"},
-		{"runtime", "libruntime.a", "libc.a"},
-		{"lib", "libruntime.a", "libc.a"},
+		{"runtime", "libc.so", "libc.musl-x86_64.so.1", false},
+		{"runtime", "libruntime.a", "libc.a", false},
+		{"lib", "libruntime.a", "libc.a", false},
+		{"runtime", "libc.so", "ld-linux-x86-64.so.2", true},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -419,9 +421,13 @@ static int links_check(const struct contract *contract)
 			continue;
 		(void)snprintf(name, sizeof(name), "%s/%s", rows[i].component, rows[i].link);
 		link = kt_filelist_find(&component->list, rows[i].link);
+		if (!link && rows[i].is_optional)
+			continue;
 		if (!link || !link->link ||
 		    strcmp(link->link + (strncmp(link->link, "./", 2) == 0 ? 2 : 0), rows[i].target) != 0)
-			return refuse(contract, name, "must be a link to %s, which lies beside it", rows[i].target);
+			return refuse(contract, name,
+				      "must be a link to %s, which lies beside it (kontain-pack --make-links makes it)",
+				      rows[i].target);
 	}
 	return 0;
 }

@@ -162,8 +162,8 @@ static int interpreter_read(struct reader *reader, const Elf64_Phdr *segment, st
 
 /* The entries that say what a file needs. Their values are offsets into a string table named by two more. */
 struct dynamic {
-	uint64_t table, table_size, runpath, rpath;
-	bool has_table, has_table_size, has_runpath, has_rpath;
+	uint64_t table, table_size, runpath, rpath, soname;
+	bool has_table, has_table_size, has_runpath, has_rpath, has_soname;
 	size_t needed_count;
 	uint64_t needed[KT_ELF_NEEDED_MAX];
 };
@@ -179,6 +179,7 @@ static int entry_take(struct reader *reader, const Elf64_Dyn *entry, struct dyna
 		{DT_STRSZ, &dynamic->table_size, &dynamic->has_table_size},
 		{DT_RUNPATH, &dynamic->runpath, &dynamic->has_runpath},
 		{DT_RPATH, &dynamic->rpath, &dynamic->has_rpath},
+		{DT_SONAME, &dynamic->soname, &dynamic->has_soname},
 	};
 
 	if (entry->d_tag == DT_NEEDED) {
@@ -245,6 +246,8 @@ static int dynamic_read(struct reader *reader, const Elf64_Phdr *segment, struct
 			return malformed(reader, "a needed library has no name");
 	}
 	elf->needed_count = dynamic.needed_count;
+	/* nothing that runs depends on it: one that cannot be read is none */
+	elf->soname = dynamic.has_soname ? table_string(table, dynamic.table_size, dynamic.soname) : NULL;
 	if (!dynamic.has_runpath && !dynamic.has_rpath)
 		return 0;
 	elf->runpath = table_string(table, dynamic.table_size, dynamic.has_runpath ? dynamic.runpath : dynamic.rpath);

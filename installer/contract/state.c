@@ -90,15 +90,6 @@ void kt_verdict_fail(struct kt_verdict *verdict, const struct kt_error *err)
 	kt_verdict_set(verdict, false, reason, "%s", err->text);
 }
 
-bool kt_version_is_valid(const char *version)
-{
-	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	static const char rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-	size_t length = strlen(version);
-
-	return length > 0 && length < KT_VERSION_MAX && strchr(first, version[0]) && strspn(version, rest) == length;
-}
-
 /* Splits where the last part begins; the directory is opened as open(2) would: its path comes from our own options. */
 static int parent_open(const char *path, const char **ret_name)
 {

@@ -23,6 +23,7 @@
 #include "spool.h"
 
 #define READ_BYTES    (256 * 1024)
+#define TAR_BLOCK     512
 #define HEADERS_USUAL 4096 /* of an entry with a path and a target as long as a bundle may have them */
 
 struct taking {
@@ -33,6 +34,7 @@ struct taking {
 	struct kt_spool spool;
 	uint64_t total_bytes;  /* of all files, as their headers say */
 	uint64_t header_bytes; /* of all headers */
+	bool is_concatenated;  /* tars one behind the other: an .apk */
 	int refused;           /* what the spool answered; err says why */
 	struct kt_error *err;
 };
@@ -129,7 +131,10 @@ static int entry_look(const struct taking *taking, struct archive_entry *from, s
 	r = name_take(taking, raw, "an entry's name", entry->path_buffer, sizeof(entry->path_buffer), &entry->path);
 	if (r > 0)
 		return entry->kind == KT_NAME_FOLDER ? r : refuse(taking, raw, "is not a folder");
-	flaw = r == 0 ? entry_flaw(from) : NULL;
+	/* a root is full of what no bundle has, and nobody takes */
+	flaw = r == 0 && (taking->place->layout == KT_LAYOUT_RELEASE || kt_place_takes(taking->place, entry->path)) ?
+		       entry_flaw(from) :
+		       NULL;
 	if (flaw)
 		return refuse(taking, entry->path, flaw);
 	if (r < 0 || !hard)
@@ -192,9 +197,11 @@ static const char *path_inside(const struct taking *taking, const char *path)
 static int hard_link_take(const struct taking *taking, const struct entry *entry, const char *path)
 {
 	const char *target = path_inside(taking, entry->target);
+	char name[KT_PLACE_NAME_MAX];
 	KT_OWN(kt_close_fd)
-	int fd = target && kt_layout_takes(target, taking->place->self_test) ?
-			 kt_fs_open_beneath(taking->place->dir, target, O_RDONLY | O_NOFOLLOW, 0) :
+	int fd = target && kt_place_takes(taking->place, target) ?
+			 kt_fs_open_beneath(taking->place->dir, kt_place_name(taking->place, target, name),
+					    O_RDONLY | O_NOFOLLOW, 0) :
 			 -ENOENT;
 	struct stat info;
 
@@ -205,18 +212,22 @@ static int hard_link_take(const struct taking *taking, const struct entry *entry
 
 static int entry_visit(struct taking *taking, const struct entry *entry)
 {
-	const char *path = path_inside(taking, entry->path);
+	const char *path = path_inside(taking, entry->path), *target = entry->target ? entry->target : "";
+	char name[KT_PLACE_NAME_MAX], inner[KT_MANIFEST_PATH_MAX];
 
-	if (!path || !kt_layout_takes(path, taking->place->self_test)) {
+	if (!path || !kt_place_takes(taking->place, path)) {
 		if (entry->kind != KT_NAME_FOLDER)
 			kt_place_leave_out(taking->place, path ? path : entry->path);
 		return 0;
 	}
+	if (taking->place->layout == KT_LAYOUT_ROOT)
+		target = kt_layout_root_target(path, target, inner, sizeof(inner));
+	path = kt_place_name(taking->place, path, name);
 	switch (entry->kind) {
 	case KT_NAME_FOLDER:
 		return 0; /* made with the files in it */
 	case KT_NAME_LINK:
-		return kt_place_link(taking->place, path, entry->target ? entry->target : "", taking->err);
+		return kt_place_link(taking->place, path, target, taking->err);
 	case KT_NAME_HARD:
 		return hard_link_take(taking, entry, path);
 	case KT_NAME_FILE:
@@ -263,16 +274,28 @@ static la_ssize_t spool_read(struct archive *archive, void *context, const void 
 	return ARCHIVE_FATAL;
 }
 
+static bool is_zero_block(const char *bytes)
+{
+	static const char zeros[TAR_BLOCK];
+
+	return memcmp(bytes, zeros, sizeof(zeros)) == 0;
+}
+
 static int headers_look(const struct taking *taking, int64_t from, int64_t to, struct archive_entry *entry)
 {
 	KT_OWN(kt_free_mem) char *bytes = malloc((size_t)(to - from));
 	const char *path = archive_entry_pathname(entry), *flaw;
+	size_t at = 0;
 
 	if (!bytes)
 		return kt_fail(taking->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
 	if (pread(taking->spool.fd, bytes, (size_t)(to - from), from) != to - from)
 		return kt_fail(taking->err, EIO, KT_REASON_IO_ERROR, "cannot read what was inflated");
-	flaw = kt_headers_flaw(bytes, (size_t)(to - from));
+	while (taking->is_concatenated && to - from > TAR_BLOCK && is_zero_block(bytes + at)) { /* another tar's end */
+		at += TAR_BLOCK;
+		from += TAR_BLOCK;
+	}
+	flaw = kt_headers_flaw(bytes + at, (size_t)(to - from));
 	return flaw ? refuse(taking, path ? path : "an entry", flaw) : 0;
 }
 
@@ -290,7 +313,11 @@ static int names_next(struct taking *taking, struct archive_entry **ret_entry)
 	if (r == ARCHIVE_WARN && taking->refused == 0)
 		return warning_refuse(taking, *ret_entry);
 	if (r == ARCHIVE_EOF) /* also where an archive breaks off behind an entry */
-		return kt_spool_end(&taking->spool, (uint64_t)from, (uint64_t)to, taking->err);
+		return kt_spool_end(&taking->spool,
+				    (uint64_t)(taking->is_concatenated && to - from > KT_SPOOL_END_BYTES ?
+						       to - KT_SPOOL_END_BYTES :
+						       from),
+				    (uint64_t)to, taking->err);
 	if (r != ARCHIVE_OK)
 		return archive_fail(taking);
 	taking->header_bytes += (uint64_t)(to - from);
@@ -301,6 +328,16 @@ static int names_next(struct taking *taking, struct archive_entry **ret_entry)
 	return r < 0 ? r : 1;
 }
 
+/* An .apk is three tars, each compressed by itself: signature, control and data (apk-package(5)). The first two have no
+ * end by themselves where abuild made them; where another tool did, they have one, which is not the archive's. */
+static bool tar_support(const struct taking *taking)
+{
+	return archive_read_support_format_tar(taking->archive) == ARCHIVE_OK &&
+	       (!taking->is_concatenated ||
+		archive_read_set_format_option(taking->archive, "tar", "read_concatenated_archives", "1") ==
+			ARCHIVE_OK);
+}
+
 static int names_pass(struct taking *taking)
 {
 	struct archive_entry *from;
@@ -309,8 +346,7 @@ static int names_pass(struct taking *taking)
 	taking->archive = archive_read_new();
 	if (!taking->archive)
 		return kt_fail(taking->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
-	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
-	    archive_read_open(taking->archive, taking, NULL, spool_read, NULL) != ARCHIVE_OK)
+	if (!tar_support(taking) || archive_read_open(taking->archive, taking, NULL, spool_read, NULL) != ARCHIVE_OK)
 		return archive_fail(taking);
 	while ((r = names_next(taking, &from)) > 0) {
 		r = next_visit(taking, from, name_visit);
@@ -334,8 +370,7 @@ static int files_pass(struct taking *taking)
 	taking->archive = archive_read_new();
 	if (!taking->archive || lseek(taking->spool.fd, 0, SEEK_SET) < 0)
 		return kt_fail(taking->err, ENOMEM, KT_REASON_OUT_OF_MEMORY, "out of memory");
-	if (archive_read_support_format_tar(taking->archive) != ARCHIVE_OK ||
-	    archive_read_open_fd(taking->archive, taking->spool.fd, READ_BYTES) != ARCHIVE_OK)
+	if (!tar_support(taking) || archive_read_open_fd(taking->archive, taking->spool.fd, READ_BYTES) != ARCHIVE_OK)
 		return archive_fail(taking);
 	while ((r = archive_read_next_header(taking->archive, &from)) == ARCHIVE_OK) {
 		r = next_visit(taking, from, entry_visit);
@@ -345,23 +380,74 @@ static int files_pass(struct taking *taking)
 	return r == ARCHIVE_EOF ? 0 : archive_fail(taking);
 }
 
-int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err)
+/* What a layer takes away of those below it, and what it puts another thing in the place of. A folder stays. */
+static int layer_clear(const struct taking *taking)
 {
-	KT_OWN(taking_done) struct taking taking = {.place = place, .spool = {.fd = -1}, .err = err};
-	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	static const char opaque[] = KT_PLACE_WHITEOUT KT_PLACE_WHITEOUT ".opq";
+	const struct kt_place *place = taking->place;
+
+	for (size_t i = 0; i < taking->names.count; i++) {
+		const struct kt_name *name = &taking->names.list[i];
+		const char *slash = strrchr(name->path, '/'), *leaf = slash ? slash + 1 : name->path;
+		bool is_whiteout = strncmp(leaf, KT_PLACE_WHITEOUT, strlen(KT_PLACE_WHITEOUT)) == 0;
+		char path[KT_PLACE_NAME_MAX], below[KT_MANIFEST_PATH_MAX];
+		struct stat info;
+		int folder = slash ? (int)(slash - name->path) : 0, r;
+
+		if (strcmp(leaf, opaque) == 0)
+			(void)snprintf(below, sizeof(below), "%.*s", folder, name->path);
+		else
+			(void)snprintf(below, sizeof(below), "%.*s%s%s", folder, name->path, folder ? "/" : "",
+				       leaf + (is_whiteout ? strlen(KT_PLACE_WHITEOUT) : 0));
+		if (!kt_layout_root_takes(below))
+			continue;
+		(void)kt_place_name(place, below, path);
+		if (name->kind == KT_NAME_FOLDER &&
+		    (fstatat(place->dir, path, &info, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(info.st_mode)))
+			continue;
+		r = kt_fs_remove_tree(place->dir, path, taking->err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int descriptor_take(int fd, bool is_apk, struct kt_place *place, struct kt_error *err)
+{
+	KT_OWN(taking_done)
+	struct taking taking = {.place = place, .spool = {.fd = -1}, .is_concatenated = is_apk, .err = err};
 	struct stat info;
 	int r;
 
-	if (fd < 0 || fstat(fd, &info) < 0)
+	if (fstat(fd, &info) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open it");
 	if (!S_ISREG(info.st_mode))
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "neither a tree nor a tarball");
 	r = kt_spool_open(fd, place, &taking.spool, err);
 	if (r == 0)
 		r = names_pass(&taking);
-	if (r == 0)
+	if (r == 0 && place->layout == KT_LAYOUT_RELEASE)
 		r = kt_names_prefix(&taking.names, taking.prefix, sizeof(taking.prefix), err);
 	if (r == 0)
 		r = kt_names_check(&taking.names, err);
+	if (r == 0 && place->is_layered)
+		r = layer_clear(&taking);
 	return r < 0 ? r : files_pass(&taking);
+}
+
+int kt_archive_take(const char *path, struct kt_place *place, struct kt_error *err)
+{
+	KT_OWN(kt_close_fd) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	size_t length = strlen(path);
+
+	if (fd < 0)
+		return kt_fail_errno(err, errno, KT_REASON_IO_ERROR, "cannot open it");
+	return descriptor_take(fd,
+			       place->layout == KT_LAYOUT_ROOT && length > 4 && strcmp(path + length - 4, ".apk") == 0,
+			       place, err);
+}
+
+int kt_layer_take(int fd, struct kt_place *place, struct kt_error *err)
+{
+	return descriptor_take(fd, false, place, err);
 }

@@ -3,6 +3,14 @@
 #define KT_PACK_LAYOUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+/* What a source is. */
+enum kt_layout {
+	KT_LAYOUT_RELEASE, /* bin/, runtime/ ...: as a bundle has them */
+	KT_LAYOUT_ROOT,    /* an Alpine root: its lib and usr/lib become alpine-lib/ */
+	KT_LAYOUT_IMAGE,   /* an image archive, OCI's or docker's: its documents and layers, as they are */
+};
 
 #define KT_PACK_SELF_TEST "tests/hello_test.km" /* what releases bring to be run as a test */
 
@@ -16,5 +24,14 @@ bool kt_layout_in_component(const char *path);
 bool kt_layout_takes(const char *path, const char *self_test);
 /* A folder that taken files may lie in or below. */
 bool kt_layout_enters(const char *folder, const char *self_test);
+
+/* Of an Alpine root: does alpine-lib take it; may what it takes lie in or below a folder? */
+bool kt_layout_root_takes(const char *path);
+bool kt_layout_root_enters(const char *folder);
+/* Where a link of a root leads, seen from alpine-lib/: an absolute target below /lib or /usr/lib becomes relative.
+ * Returns target, or ret_target. */
+const char *kt_layout_root_target(const char *path, const char *target, char *ret_target, size_t size);
+/* Of an image archive: the documents that say what its layers are, and the layers. */
+bool kt_layout_image_takes(const char *path);
 
 #endif

@@ -11,12 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alpine.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
 #include "kontain/bundle/bundle.h"
 #include "kontain/bundle/elf.h"
 #include "kontain/contract/paths.h"
 #include "layout.h"
+#include "needs.h"
 #include "sources.h"
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
@@ -27,6 +29,7 @@ enum {
 	OPTION_EXPECT,
 	OPTION_NO_SELF_TEST,
 	OPTION_STRICT,
+	OPTION_MAKE_LINKS,
 	OPTION_HELP
 };
 
@@ -44,6 +47,7 @@ struct request {
 	const char *expect;
 	bool no_self_test;
 	bool strict;
+	bool make_links;
 	bool verbose;
 };
 
@@ -56,6 +60,7 @@ static const struct option long_options[] = {
 	{"no-self-test", no_argument, NULL, OPTION_NO_SELF_TEST},
 	{"check", required_argument, NULL, OPTION_CHECK},
 	{"strict", no_argument, NULL, OPTION_STRICT},
+	{"make-links", no_argument, NULL, OPTION_MAKE_LINKS},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -66,6 +71,8 @@ static void help(void)
 	     "\n"
 	     "usage: kontain-pack --version V --output DIR [OPTION]... TREE|RELEASE.tar.gz\n"
 	     "       kontain-pack --check DIR [--strict]\n"
+	     "       kontain-pack alpine-lib --help\n"
+	     "       kontain-pack needs --help\n"
 	     "\n"
 	     "Makes a bundle, the folder that an image carries and a node lands: bin/ (with km), runtime/,\n"
 	     "alpine-lib/, lib/ and shim/ of a tree or of a release tarball as published, and its self-test. The\n"
@@ -80,6 +87,9 @@ static void help(void)
 	     "                         what a node runs under the new km, and the first line it must print\n"
 	     "                         ('tests/hello_test.km Hello World', 'Hello, world', where that file is)\n"
 	     "  --no-self-test         none\n"
+	     "  --make-links           of runtime/: makes what it lacks of the links to libc.so and libruntime.a, and "
+	     "of\n"
+	     "                         the empty libm.a, libpthread.a and libpthread.so\n"
 	     "  --check DIR            reads a bundle as strictly as a node does; --strict: findings are errors\n"
 	     "  -v                     name each finding\n"
 	     "  -h, --help\n"
@@ -166,6 +176,9 @@ static const char *read_options(int argc, char *argv[], struct request *request)
 			break;
 		case OPTION_STRICT:
 			request->strict = true;
+			break;
+		case OPTION_MAKE_LINKS:
+			request->make_links = true;
 			break;
 		case 'h':
 			help();
@@ -358,6 +371,8 @@ static int pack(const struct request *request, struct kt_error *err)
 	place.is_strict = request->strict;
 	r = S_ISDIR(info.st_mode) ? kt_tree_take(request->source, &place, err) :
 				    kt_archive_take(request->source, &place, err);
+	if (r == 0 && request->make_links)
+		r = kt_links_make(&place, err);
 	if (r == 0)
 		r = kt_survey(&place, &manifest, err);
 	if (r < 0)
@@ -404,18 +419,53 @@ static void stop(int signal)
 	kt_place_is_stopped = 1;
 }
 
-int main(int argc, char *argv[])
+/* Names are UTF-8 whatever the caller's language is: libarchive translates them into the locale's. */
+static void process_prepare(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-	struct request request = {.version = NULL};
-	struct kt_error err = {.reason = KT_REASON_NONE};
-	const char *wrong = read_options(argc, argv, &request);
 
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		(void)sigaction(signals[i], &(struct sigaction){.sa_handler = stop}, NULL);
-	/* names are UTF-8 whatever the caller's language is: libarchive translates them into the locale's */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	umask(022);
+}
+
+static int alpine_main(int argc, char *argv[])
+{
+	struct kt_alpine_request request;
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	const char *wrong = kt_alpine_read(argc, argv, &request);
+
+	if (wrong)
+		return usage(wrong);
+	if (request.is_help)
+		return puts(kt_alpine_help) < 0 ? EXIT_REFUSED : EXIT_DONE;
+	return kt_alpine_pack(&request, &err) < 0 ? refused(&err) : EXIT_DONE;
+}
+
+static int needs_main(int argc, char *argv[])
+{
+	struct kt_error err = {.reason = KT_REASON_NONE};
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return puts(kt_needs_help) < 0 ? EXIT_REFUSED : EXIT_DONE;
+	if (argc < 3)
+		return usage("needs: expected a root folder and programs in it");
+	return kt_needs_check(argv[1], argv + 2, (size_t)argc - 2, &err) < 0 ? refused(&err) : EXIT_DONE;
+}
+
+int main(int argc, char *argv[])
+{
+	struct request request = {.version = NULL};
+	struct kt_error err = {.reason = KT_REASON_NONE};
+	const char *wrong;
+
+	process_prepare();
+	if (argc > 1 && strcmp(argv[1], "alpine-lib") == 0)
+		return alpine_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "needs") == 0)
+		return needs_main(argc - 1, argv + 1);
+	wrong = read_options(argc, argv, &request);
 	if (wrong)
 		return usage(wrong);
 	if ((request.check ? check(&request, &err) : pack(&request, &err)) < 0)

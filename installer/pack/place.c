@@ -133,6 +133,34 @@ void kt_place_done(struct kt_place *place)
 	place->escapes = NULL;
 }
 
+bool kt_place_takes(const struct kt_place *place, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (place->layout == KT_LAYOUT_IMAGE)
+		return kt_layout_image_takes(path);
+	if (place->layout == KT_LAYOUT_RELEASE)
+		return kt_layout_takes(path, place->self_test);
+	/* what a layer says of the layers below it: OCI image-spec, layer.md, "Whiteouts" */
+	if (place->is_layered && strncmp(slash ? slash + 1 : path, KT_PLACE_WHITEOUT, strlen(KT_PLACE_WHITEOUT)) == 0)
+		return false;
+	return kt_layout_root_takes(path);
+}
+
+bool kt_place_enters(const struct kt_place *place, const char *folder)
+{
+	return place->layout == KT_LAYOUT_ROOT ? kt_layout_root_enters(folder) :
+						 kt_layout_enters(folder, place->self_test);
+}
+
+const char *kt_place_name(const struct kt_place *place, const char *path, char ret_path[KT_PLACE_NAME_MAX])
+{
+	if (place->layout != KT_LAYOUT_ROOT)
+		return path;
+	(void)snprintf(ret_path, KT_PLACE_NAME_MAX, KT_PLACE_LIBRARIES "/%s", path);
+	return ret_path;
+}
+
 int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *err)
 {
 	char shown[KT_SHOWN_MAX];
@@ -152,6 +180,9 @@ void kt_place_leave_out(struct kt_place *place, const char *path)
 {
 	char name[sizeof(place->left_out[0])];
 	size_t at = 0;
+
+	if (place->layout != KT_LAYOUT_RELEASE) /* most of a root is */
+		return;
 
 	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(path, "/"), path);
 	if (kt_layout_enters(name, place->self_test)) /* others beside it are taken */

@@ -12,17 +12,23 @@
 
 #include "kontain/base/error.h"
 #include "kontain/contract/paths.h"
+#include "layout.h"
 
 #define KT_PACK_BYTES_MAX   (UINT64_C(4) << 30) /* of all files, and of all of an archive; a release has some 0.4 GiB */
 #define KT_PACK_ENTRIES_MAX 200000              /* of an archive or tree, those left out included */
 
-#define KT_PLACE_LEFT_MAX 12
+#define KT_PLACE_LEFT_MAX  12
+#define KT_PLACE_LIBRARIES "alpine-lib" /* where a root's libraries go */
+#define KT_PLACE_WHITEOUT  ".wh."
+#define KT_PLACE_NAME_MAX  (KT_MANIFEST_PATH_MAX + 32)
 
 struct kt_place {
 	int dir;               /* owned */
 	int parent;            /* owned: where it will be */
 	char name[256];        /* of the folder being made; "" once it is in its place */
 	char wanted[256];      /* its name in the end */
+	enum kt_layout layout; /* of what is taken */
+	bool is_layered;       /* of a root: what is taken is a layer over what is there */
 	const char *self_test; /* borrowed: path of a payload that is taken beside the releases' own, or NULL */
 	uint64_t byte_count;
 	size_t entry_count;
@@ -52,6 +58,12 @@ int kt_place_settle(const struct kt_place *place, struct kt_error *err);
 /* Moves it to its name; until then kt_place_done takes it away again. */
 int kt_place_keep(struct kt_place *place, struct kt_error *err);
 void kt_place_done(struct kt_place *place); /* for KT_OWN */
+
+/* Does the place take a path of the source; may what it takes lie in or below a folder of it? */
+bool kt_place_takes(const struct kt_place *place, const char *path);
+bool kt_place_enters(const struct kt_place *place, const char *folder);
+/* Where a path of the source goes in the place: path, or ret_path. */
+const char *kt_place_name(const struct kt_place *place, const char *path, char ret_path[KT_PLACE_NAME_MAX]);
 
 /* Counts an entry and looks at its path, taken or not. */
 int kt_place_admit(struct kt_place *place, const char *path, struct kt_error *err);

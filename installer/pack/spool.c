@@ -13,7 +13,6 @@
 #include "kontain/base/own.h"
 
 #define PORTION_MAX (16 * 1024)
-#define END_BYTES   1024          /* tar(5) */
 #define BEHIND_MAX  (1024 * 1024) /* zeros that fill up a record: the largest that GNU tar's -b is used for */
 
 /* A file without a name in the place; where the file system knows none, with one for a moment. */
@@ -118,7 +117,7 @@ static int is_zero(const struct kt_spool *spool, uint64_t from, uint64_t to)
 
 int kt_spool_end(struct kt_spool *spool, uint64_t from, uint64_t to, struct kt_error *err)
 {
-	int r = to - from != END_BYTES ? 0 : is_zero(spool, to - END_BYTES, to);
+	int r = to - from != KT_SPOOL_END_BYTES ? 0 : is_zero(spool, to - KT_SPOOL_END_BYTES, to);
 	const void *bytes;
 	ssize_t got;
 

@@ -10,6 +10,8 @@
 #include "place.h"
 #include "stream.h"
 
+#define KT_SPOOL_END_BYTES 1024 /* two blocks of zeros: tar(5) */
+
 struct kt_spool {
 	struct kt_stream *stream; /* owned */
 	int fd;                   /* owned: all that came out so far */

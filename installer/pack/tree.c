@@ -18,18 +18,22 @@ static int folder_take(int dir, const char *below, struct kt_place *place, struc
 
 static int link_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
 {
-	char target[KT_MANIFEST_PATH_MAX], shown[KT_SHOWN_MAX];
+	char target[KT_MANIFEST_PATH_MAX], inner[KT_MANIFEST_PATH_MAX], name_buffer[KT_PLACE_NAME_MAX];
+	char shown[KT_SHOWN_MAX];
 	int r = kt_fs_read_link(dir, name, target, sizeof(target));
 
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_BUNDLE_INVALID, "cannot read the link %s",
 				     kt_path_show(path, shown));
-	return kt_place_link(place, path, target, err);
+	return kt_place_link(
+		place, kt_place_name(place, path, name_buffer),
+		place->layout == KT_LAYOUT_ROOT ? kt_layout_root_target(path, target, inner, sizeof(inner)) : target,
+		err);
 }
 
 static int file_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
 {
-	char shown[KT_SHOWN_MAX];
+	char shown[KT_SHOWN_MAX], name_buffer[KT_PLACE_NAME_MAX];
 	struct stat info;
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(dir, name, &info);
 
@@ -43,7 +47,7 @@ static int file_take(int dir, const char *name, const char *path, struct kt_plac
 		return kt_fail(err, EPERM, KT_REASON_BUNDLE_INVALID,
 			       "%s is setuid, setgid, sticky or has capabilities: no bundle has that",
 			       kt_path_show(path, shown));
-	return kt_place_copy(place, fd, path, (info.st_mode & 0111) != 0, err);
+	return kt_place_copy(place, fd, kt_place_name(place, path, name_buffer), (info.st_mode & 0111) != 0, err);
 }
 
 static int entry_take(int dir, const char *name, const char *path, struct kt_place *place, struct kt_error *err)
@@ -60,7 +64,7 @@ static int entry_take(int dir, const char *name, const char *path, struct kt_pla
 	is_folder = S_ISDIR(info.st_mode);
 	if (is_folder && fstat(place->dir, &own) == 0 && own.st_dev == info.st_dev && own.st_ino == info.st_ino)
 		return 0; /* what is being made lies in the tree: not into itself */
-	if (is_folder ? !kt_layout_enters(path, place->self_test) : !kt_layout_takes(path, place->self_test)) {
+	if (is_folder ? !kt_place_enters(place, path) : !kt_place_takes(place, path)) {
 		kt_place_leave_out(place, path);
 		return 0;
 	}

@@ -86,7 +86,8 @@ static void image_make(const struct made *made, struct image *image)
 	if (made->runpath)
 		image->dynamic[entries++] = (Elf64_Dyn){DT_RUNPATH, {string_add(image, &used, made->runpath)}};
 	image->dynamic[entries++] = (Elf64_Dyn){DT_STRTAB, {BASE + offsetof(struct image, strings)}};
-	image->dynamic[entries] = (Elf64_Dyn){DT_STRSZ, {STRINGS}};
+	image->dynamic[entries++] = (Elf64_Dyn){DT_STRSZ, {STRINGS}};
+	image->dynamic[entries] = (Elf64_Dyn){DT_SONAME, {string_add(image, &used, "libw.so.1")}};
 	image->segments[2] = (Elf64_Phdr){.p_type = PT_DYNAMIC,
 					  .p_offset = offsetof(struct image, dynamic),
 					  .p_vaddr = BASE + offsetof(struct image, dynamic),
@@ -135,6 +136,7 @@ static void test_what_a_file_says(void **state)
 	assert_true(elf.is_executable_dyn);
 	assert_string_equal(elf.interpreter, whole.interpreter);
 	assert_string_equal(elf.runpath, whole.runpath);
+	assert_string_equal(elf.soname, "libw.so.1");
 	assert_int_equal(elf.needed_count, 2);
 	assert_string_equal(elf.needed[1], "libx.so");
 	assert_true(kt_elf_is_elf(&image, sizeof(image)));
@@ -226,6 +228,8 @@ static const struct {
 	{AT(dynamic[3].d_un), 8, UINT64_MAX, KT_REASON_ELF_INVALID, "no name"},
 	{AT(dynamic[4].d_un), 8, UINT64_MAX, KT_REASON_ELF_INVALID, "no name"},
 	{AT(dynamic[4].d_un), 8, 1, KT_REASON_ELF_INVALID, "no name"},
+	{AT(dynamic[5].d_un), 8, UINT64_MAX, 0, NULL}, /* no name: nothing that runs depends on it */
+	{AT(dynamic[0].d_tag), 8, DT_SONAME, KT_REASON_ELF_INVALID, "twice"},
 	{AT(dynamic[0].d_tag), 8, DT_NULL, 0, NULL}, /* ends before it says anything */
 };
 

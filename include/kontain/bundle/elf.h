@@ -17,6 +17,7 @@ struct kt_elf {
 	bool is_executable_dyn;  /* ET_DYN with an entry point */
 	const char *interpreter; /* PT_INTERP or NULL */
 	const char *runpath;     /* DT_RUNPATH, else DT_RPATH, or NULL */
+	const char *soname;      /* DT_SONAME or NULL */
 	size_t needed_count;
 	const char *needed[KT_ELF_NEEDED_MAX];
 };

@@ -93,6 +93,19 @@ case_visitor() {
 	done
 }
 
+# What README prints for a payload, as it prints it. The payload is of integer code, as KVM emulates its guests here.
+readme_pod() { sed -n '/^```yaml$/,/^```$/{/^```/d;p}' "$top/README.md"; }
+payload_is() {
+	kube get pod hello -o jsonpath='{.status.phase} {.status.containerStatuses[0].state.terminated.exitCode}'
+}
+payload_runs() {
+	kube delete pod hello --ignore-not-found --wait
+	readme_pod | kube apply -f -
+	becomes 60 "the payload's pod: phase and exit code" "Succeeded 0" payload_is
+	is "what it says" "Hello, world world" "$(kube logs hello | tr '\n' ' ' | sed 's/ $//')"
+}
+case_payload() { payload_runs; }
+
 # The store's file system is read-only: a reason, not a pod that never starts.
 case_read_only() {
 	enter b sh -c 'mkdir -p /opt/kontain && mount --bind /opt /opt && mount -o remount,bind,ro /opt'

@@ -9,6 +9,11 @@ other_components() {
 
 set_image() { in_pods set image ds/kontaind "*=$image:$1"; }
 
+case_payload_upgraded() {
+	in_pods exec "$(pod a)" -c installer -- kontain-installer prune
+	payload_runs
+}
+
 case_upgrade() {
 	local before after since kms
 	before=$(other_components)
