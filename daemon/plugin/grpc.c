@@ -856,7 +856,8 @@ int kt_grpc_ask(struct kt_grpc *grpc, const char *socket_path, const char *path,
 	*question = (struct question){.status = -1, .size = PREFIX + size, .bytes = malloc(PREFIX + size)};
 	if (question->bytes) {
 		put_prefix(question->bytes, size);
-		memcpy(question->bytes + PREFIX, bytes, size);
+		if (size > 0) /* an empty message is no bytes */
+			memcpy(question->bytes + PREFIX, bytes, size);
 		question->connection = add_connection(grpc, NULL, kt_take_fd(&fd), settings, 1);
 	}
 	kt_close_fd(&fd);
