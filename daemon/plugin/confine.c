@@ -14,6 +14,12 @@
 
 #include "kontain/base/filter.h"
 #include "kontain/base/own.h"
+#include "plugin/device.h"
+
+/* Misc devices, as KVM is one, and no disk and no memory. The number's parts lie in it as the kernel has them
+ * (new_encode_dev in include/linux/kdev_t.h). */
+#define MISC  0x00a00
+#define MAJOR 0xfff00
 
 /* Beside what every program does: UNIX sockets, and nodes and sockets in a folder. */
 /* clang-format off */
@@ -23,9 +29,8 @@ static const struct kt_filter_rule plugged[] = {
 	{.call = SYS_getsockopt},  {.call = SYS_sendto},
 	{.call = SYS_mkdir},	   {.call = SYS_unlink},      {.call = SYS_unlinkat},
 	{.call = SYS_rename},	   {.call = SYS_renameat},    {.call = SYS_renameat2},
-	{.call = SYS_fchmod},	   {.call = SYS_fchmodat},
-	{.call = SYS_mknod, .when = {{KT_FILTER_MASK, 1, S_IFCHR, S_IFMT}}},
-	{.call = SYS_mknodat, .when = {{KT_FILTER_MASK, 2, S_IFCHR, S_IFMT}}},
+	{.call = SYS_umask},
+	{.call = SYS_mknodat, .when = {{KT_FILTER_MASK, 2, S_IFCHR, S_IFMT}, {KT_FILTER_MASK, 3, MISC, MAJOR}}},
 };
 /* clang-format on */
 
@@ -80,8 +85,9 @@ int kt_plugin_confine(const struct kt_plugin_needs *needs, char ret_text[KT_LAND
 	int r;
 
 	/* A rule needs what it names. */
-	if (mkdir(needs->device_folder, 0755) < 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make the folder %s", needs->device_folder);
+	r = kt_device_make_folder(needs->device_folder, err);
+	if (r < 0)
+		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot give up new privileges");
 	r = drop_capabilities(err);

@@ -56,14 +56,37 @@ static bool is_right(int folder, const char *name, dev_t number)
 	       info.st_rdev == number && (info.st_mode & ALLPERMS) == NODE_MODE && info.st_uid == geteuid();
 }
 
+/* The umask, and no chmod(2): that one this program may not make (confine.c), as Landlock has no say in it. */
+int kt_device_make_folder(const char *folder, struct kt_error *err)
+{
+	mode_t before = umask(0);
+	int code = mkdir(folder, 0755) < 0 ? errno : 0;
+
+	(void)umask(before);
+	if (code != 0 && code != EEXIST)
+		return kt_fail_errno(err, code, KT_REASON_INTERNAL, "cannot make the folder %s", folder);
+	return 0;
+}
+
+static int make_node(int dir, const char *name, dev_t number)
+{
+	mode_t before = umask(0);
+	int r = mknodat(dir, name, S_IFCHR | NODE_MODE, number);
+
+	(void)umask(before); /* leaves errno alone */
+	return r;
+}
+
 int kt_device_make(const char *folder, const char *name, dev_t number, struct kt_error *err)
 {
 	KT_OWN(kt_close_fd) int dir = -1;
 	char temporary[64];
 	struct stat info;
+	int r;
 
-	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot make the folder %s", folder);
+	r = kt_device_make_folder(folder, err);
+	if (r < 0)
+		return r;
 	dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 || fstat(dir, &info) < 0)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot open the folder %s", folder);
@@ -72,18 +95,15 @@ int kt_device_make(const char *folder, const char *name, dev_t number, struct kt
 		return kt_fail(err, EPERM, KT_REASON_INTERNAL,
 			       "%s is open to others (uid %u, mode %03o): expected our own folder with mode 755",
 			       folder, (unsigned)info.st_uid, (unsigned)(info.st_mode & 0777));
-	if (fchmod(dir, 0755) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot change the mode of %s", folder);
 	if (is_right(dir, name, number))
 		return 0;
 	(void)snprintf(temporary, sizeof(temporary), KT_FS_TEMPORARY "%.40s", name);
 	if (unlinkat(dir, temporary, 0) < 0 && errno != ENOENT)
 		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot remove %s/%s", folder, temporary);
-	if (mknodat(dir, temporary, S_IFCHR | NODE_MODE, number) < 0)
+	if (make_node(dir, temporary, number) < 0)
 		return kt_fail_errno(err, errno, errno == EPERM ? KT_REASON_MKNOD_DENIED : KT_REASON_INTERNAL,
 				     "cannot make a device node in %s", folder);
-	/* The mode above is cut by the umask. */
-	if (fchmodat(dir, temporary, NODE_MODE, 0) < 0 || renameat(dir, temporary, dir, name) < 0) {
+	if (renameat(dir, temporary, dir, name) < 0) {
 		int code = errno;
 
 		(void)unlinkat(dir, temporary, 0);

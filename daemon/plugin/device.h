@@ -13,7 +13,10 @@ bool kt_device_parse(const char *misc, const char *name, dev_t *ret_number);
 /* The same of the running kernel: 0 or -errno. */
 int kt_device_number(const char *name, dev_t *ret_number, struct kt_error *err);
 
-/* The folder is made where it is missing, 0755. FOLDER/NAME is the device of that number, 0666, root's: it is replaced
+/* 0755; one that is there stays as it is. */
+int kt_device_make_folder(const char *folder, struct kt_error *err);
+
+/* The folder is made where it is missing. FOLDER/NAME is the device of that number, 0666, root's: it is replaced
  * where it is anything else. */
 int kt_device_make(const char *folder, const char *name, dev_t number, struct kt_error *err);
 
