@@ -148,8 +148,8 @@ static int take_socket(struct kt_endpoint *endpoint, unsigned flags, int64_t now
 	r = bind_socket(endpoint, flags, err);
 	if (r < 0)
 		return r;
-	/* An older instance sees that it lost its socket, and ends its streams, before the kubelet is told of us. */
-	endpoint->ask_at_ms = endpoint->place == KT_ENDPOINT_NEW ? now_ms + AGAIN_MS : now_ms;
+	endpoint->ask_at_ms = now_ms;
+	endpoint->is_stale = endpoint->is_asking;
 	endpoint->place = KT_ENDPOINT_SERVING;
 	endpoint->failures = 0;
 	kt_log(KT_LOG_INFO, "serving", "resource", endpoint->service.resource, "path", endpoint->socket_name, NULL);
@@ -208,7 +208,12 @@ static int tend_socket(struct kt_endpoint *endpoint, int64_t now_ms, struct kt_e
 		break;
 	case KT_ENDPOINT_NEW:
 	case KT_ENDPOINT_REFUSED:
-		return take_socket(endpoint, 0, now_ms, err);
+		r = take_socket(endpoint, 0, now_ms, err);
+		/* An older instance sees that it lost its socket, and ends its streams, before the kubelet is told of
+		 * us. */
+		if (r == 0 && is_there)
+			endpoint->ask_at_ms = now_ms + AGAIN_MS;
+		return r;
 	}
 	/* Gone, or left behind. Where two see that at once, one is first. */
 	if (is_there && endpoint->place == KT_ENDPOINT_STANDBY)
@@ -239,9 +244,15 @@ static void on_answered(void *context, int status, const char *message)
 {
 	struct kt_endpoint *endpoint = context;
 
-	endpoint->is_asking = false;
+	bool is_stale = endpoint->is_stale;
+
+	endpoint->is_asking = endpoint->is_stale = false;
 	if (endpoint->place != KT_ENDPOINT_SERVING)
 		return;
+	if (is_stale) { /* what was registered has gone meanwhile */
+		endpoint->ask_at_ms = kt_clock_boot_ms();
+		return;
+	}
 	if (status != KT_GRPC_OK) {
 		tell(endpoint, "not registered", message[0] ? message : "the kubelet gave no reason");
 		ask_later(endpoint);
@@ -292,7 +303,9 @@ static void tend_registration(struct kt_endpoint *endpoint, int64_t now_ms)
 	struct stat kubelet;
 	bool is_there = look_at(endpoint, KUBELET_SOCKET, &kubelet);
 
-	if (endpoint->was_watched && !is_watched && !endpoint->is_asking)
+	if (endpoint->was_watched && !is_watched && endpoint->is_asking)
+		endpoint->is_stale = true;
+	else if (endpoint->was_watched && !is_watched)
 		endpoint->ask_at_ms = now_ms + AGAIN_MS;
 	if (is_watched && !endpoint->was_watched && !endpoint->is_asking)
 		endpoint->ask_at_ms = KT_ENDPOINT_NEVER;

@@ -29,6 +29,7 @@ struct kt_endpoint {
 	struct stat own;     /* of our socket */
 	struct stat kubelet; /* of the kubelet's, when it was asked last */
 	bool is_asking;      /* Register is under way */
+	bool is_stale;       /* its answer will be about a socket or a stream that is gone */
 	bool was_watched;    /* at the last look */
 	unsigned failures;   /* of Register, in a row */
 	int64_t ask_at_ms;   /* by kt_clock_boot_ms; NEVER: nothing is due */

@@ -132,8 +132,8 @@ class Kubelet:
 	"""Serves kubelet.sock in the folder. Like the real one, it calls the plugin (options, and the stream) before it
 	answers Register, and may wipe the folder at its start."""
 
-	def __init__(self, folder, authority="localhost", wipes=True, refuses=None):
-		self.folder, self.authority, self.refuses = folder, authority, refuses
+	def __init__(self, folder, authority="localhost", wipes=True, refuses=None, before_answer=None):
+		self.folder, self.authority, self.refuses, self.before_answer = folder, authority, refuses, before_answer
 		self.registrations = queue.Queue()  # {"version", "endpoint", "resource", "watch", "time"}
 		self.watches = {}
 		self.clients = []
@@ -157,6 +157,8 @@ class Kubelet:
 		said["first"] = said["watch"].next()
 		said["old ended"] = old is None or old.ended.is_set()
 		said["client"] = client
+		if self.before_answer:
+			self.before_answer(said)
 		self.registrations.put(said)
 		return b""
 
