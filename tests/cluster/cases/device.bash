@@ -21,9 +21,19 @@ scheduled() {
 }
 says_insufficient() { [[ $(scheduled "$1") == *"Insufficient kontain.app/kvm"* ]]; }
 
+# running_settings: as settings, with the image that runs
+running_settings() {
+	local current_tag
+	current_tag=$(in_pods get ds kontaind -o 'jsonpath={.spec.template.spec.containers[0].image}')
+	current_tag=${current_tag##*:}
+	settings
+}
+
 # The base with the pace of the tests, and the component.
 device_settings() {
-	settings >/dev/null
+	local current_tag
+	running_settings >/dev/null
+	current_tag=$(sed -n 's/.*newTag: "\(.*\)".*/\1/p' "$work/settings/kustomization.yaml")
 	mkdir -p "$work/device"
 	cat >"$work/device/kustomization.yaml" <<-E
 		apiVersion: kustomize.config.k8s.io/v1beta1
@@ -92,7 +102,7 @@ case_device_unready() {
 
 case_device_gone() {
 	in_pods delete daemonset kontain-device-plugin --cascade=foreground
-	kube apply -k "$(settings)"
+	kube apply -k "$(running_settings)"
 	rolled_out 60
 	becomes 40 "a's allocatable" 0 allocatable a
 	becomes 20 a "True Ready" condition a
