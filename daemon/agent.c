@@ -17,12 +17,12 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/log.h"
 #include "kontain/base/own.h"
+#include "kontain/contract/statefile.h"
 #include "kube/guard.h"
 #include "kube/reporter.h"
 #include "kube/watcher.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
-#include "statefile.h"
 
 #define SLOW_POLL_MS 5000 /* in case inotify is lost */
 #define FAST_POLL_MS 1000 /* where it cannot be had */

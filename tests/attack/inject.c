@@ -74,6 +74,8 @@ static const struct {
 	CALL(add_key),
 	CALL(open_by_handle_at),
 	CALL(mknodat),
+	CALL(fchmodat),
+	CALL(fchownat),
 	CALL(unlinkat),
 	CALL(mkdirat),
 	CALL(symlinkat),

@@ -1,4 +1,4 @@
-/* links: kt_daemon kt_serve kt_kube kt_contract kt_base */
+/* links: kt_contract kt_base */
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "kontain/base/own.h"
-#include "statefile.h"
+#include "kontain/contract/statefile.h"
 
 #define BOOT "0a1b2c3d-0000-4000-8000-123456789abc"
 

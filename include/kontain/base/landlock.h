@@ -15,9 +15,11 @@ enum kt_landlock_scope {
 };
 
 enum kt_landlock_right {
-	KT_LANDLOCK_READ,   /* files, and lists of folders */
-	KT_LANDLOCK_WRITE,  /* read; also make, change, rename and remove plain files in that folder and below */
-	KT_LANDLOCK_DEVICE, /* read, write and ioctl of what is there */
+	KT_LANDLOCK_READ,    /* files, and lists of folders */
+	KT_LANDLOCK_WRITE,   /* read; also make, change, rename and remove plain files in that folder and below */
+	KT_LANDLOCK_DEVICE,  /* read, write and ioctl of what is there */
+	KT_LANDLOCK_SOCKETS, /* list; make, rename and remove sockets in that folder (to connect needs no right) */
+	KT_LANDLOCK_NODES,   /* the same of character devices, which are not opened */
 };
 
 #define KT_LANDLOCK_TEXT_MAX 64

@@ -1,5 +1,7 @@
 # Shorthands over the array of rendered objects.
-def of($kind): map(select(.kind == $kind));
+# The device plugin is another pod, and has shorthands of its own.
+def is_plugin: .metadata.labels["app.kubernetes.io/name"] == "kontain-device-plugin";
+def of($kind): map(select(.kind == $kind and (is_plugin | not)));
 def one($kind): of($kind) | if length == 1 then .[0] else error("\(length) of \($kind)") end;
 def pod: one("DaemonSet").spec.template.spec;
 def container($name): pod.containers[] | select(.name == $name);
@@ -17,3 +19,5 @@ def nowhere: pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExec
 		{"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
 		{"key": "type", "operator": "NotIn", "values": ["virtual-kubelet", "kwok"]};
 		. as $row | any($rows[]; . == $row)));
+def plugin: map(select(is_plugin)) | if length == 1 then .[0] else error("\(length) device plugins") end;
+def plugin_pod: plugin.spec.template.spec;

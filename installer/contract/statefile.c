@@ -1,6 +1,6 @@
 /* The folder is watched, not the file: the writer renames a new file into place, and a watch would stay with the old
  * one. */
-#include "statefile.h"
+#include "kontain/contract/statefile.h"
 
 #include <errno.h>
 #include <limits.h>
