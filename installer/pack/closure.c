@@ -32,12 +32,6 @@ struct closure {
 	bool *done;             /* owned: its needs are in */
 	size_t path[DEPTH_MAX]; /* from the first library to the one that is looked at */
 	size_t depth;
-	/* RUNPATHs of who needs it, and of who needs that: musl looks in all of them, the nearest first */
-	struct needer {
-		const char *path; /* in the tree; NULL for a program outside */
-		const char *runpath;
-	} needers[DEPTH_MAX + 1];
-	size_t needer_count;
 	struct kt_error *err;
 };
 
@@ -233,7 +227,10 @@ static ssize_t entry_find(const struct closure *closure, const char *who, const 
 	return lead(closure, inside, true);
 }
 
-static ssize_t library_find(const struct closure *closure, const char *library)
+/* who: its path in the tree; NULL for a program outside. musl also looks in the RUNPATHs of who needs `who`; the
+ * contract asks that a library finds its own by itself. */
+static ssize_t library_find(const struct closure *closure, const char *who, const struct kt_elf *elf,
+			    const char *library)
 {
 	static const char *const folders[] = {"lib", "usr/lib"};
 	char path[PATH_BYTES];
@@ -241,17 +238,13 @@ static ssize_t library_find(const struct closure *closure, const char *library)
 
 	if (strchr(library, '/'))
 		return below_tree(library) ? lead(closure, below_tree(library), true) : -1;
-	for (size_t i = closure->needer_count; i > 0; i--) {
-		const struct needer *needer = &closure->needers[i - 1];
+	for (const char *entry = elf->runpath; entry && *entry;) {
+		size_t length = strcspn(entry, ":");
 
-		for (const char *entry = needer->runpath; entry && *entry;) {
-			size_t length = strcspn(entry, ":");
-
-			found = entry_find(closure, needer->path, entry, length, library);
-			if (found >= 0)
-				return found;
-			entry += length + (entry[length] == ':');
-		}
+		found = entry_find(closure, who, entry, length, library);
+		if (found >= 0)
+			return found;
+		entry += length + (entry[length] == ':');
 	}
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		if (snprintf(path, sizeof(path), "%s/%s", folders[i], library) >= (int)sizeof(path))
@@ -280,12 +273,9 @@ static int cycle_refuse(const struct closure *closure, size_t index)
 		       closure->list->files[index].path);
 }
 
-/* who: its path in the tree; NULL for a program outside. */
 static int needs_visit(struct closure *closure, const char *who, const char *shown, const struct kt_elf *elf,
 		       bool has_loader)
 {
-	/* a program outside, and libraries: no more than DEPTH_MAX of those */
-	closure->needers[closure->needer_count++] = (struct needer){who, elf->runpath};
 	for (size_t i = 0; i < elf->needed_count; i++) {
 		const char *library = elf->needed[i];
 		ssize_t found;
@@ -294,20 +284,19 @@ static int needs_visit(struct closure *closure, const char *who, const char *sho
 		if (is_glibc(library))
 			return refuse(closure, shown, "needs %s: it is linked with glibc, link it with kontain-gcc",
 				      library);
-		found = library_find(closure, library);
+		found = library_find(closure, who, elf, library);
 		if (found < 0 && has_loader && is_loaders_own(library))
 			continue;
 		if (found < 0)
 			return refuse(
 				closure, shown,
-				"needs the library %s, which is not in the source: add the package or folder that has "
-				"it",
+				"needs the library %s, which is neither in its RUNPATH nor in lib or usr/lib of the "
+				"source: add the package or folder that has it",
 				library);
 		r = library_visit(closure, (size_t)found);
 		if (r < 0)
 			return r;
 	}
-	closure->needer_count--;
 	return 0;
 }
 
