@@ -20,7 +20,6 @@
 #include "kontain/contract/statefile.h"
 #include "kube/guard.h"
 #include "kube/reporter.h"
-#include "kube/watcher.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
 
@@ -39,9 +38,6 @@ struct agent {
 	struct kt_http *http;
 	struct kt_reporter reporter;
 	struct kt_guard guard;
-	struct kt_watcher watcher;
-	char told_watch[sizeof(((struct kt_watcher *)0)->problem)];
-	uint64_t told_corrections;
 	int signals;
 	int alarm;
 	int64_t started_ms;
@@ -124,28 +120,6 @@ static void tell_report(struct agent *agent)
 	agent->has_told_report = true;
 }
 
-/* Each cause once; without a watch the node is looked at when it is written to. */
-static void tell_watch(struct agent *agent)
-{
-	uint64_t count = agent->reporter.correction_count;
-	char text[24];
-
-	if (count != agent->told_corrections) {
-		agent->told_corrections = count;
-		snprintf(text, sizeof(text), "%llu", (unsigned long long)count);
-		kt_log(KT_LOG_WARN, "something else changed the report; putting it right", "node",
-		       agent->reporter.node_name, KT_LOG_BARE("count"), text, NULL);
-	}
-	if (strcmp(agent->watcher.problem, agent->told_watch) == 0 ||
-	    (agent->watcher.is_open && agent->watcher.problem[0] == '\0' &&
-	     agent->watcher.heard_ms == agent->watcher.opened_ms))
-		return;
-	snprintf(agent->told_watch, sizeof(agent->told_watch), "%s", agent->watcher.problem);
-	if (agent->told_watch[0])
-		kt_log(KT_LOG_WARN, "cannot watch the node; looking at it at each heartbeat", "err", agent->told_watch,
-		       NULL);
-}
-
 static void tell_guard(struct agent *agent)
 {
 	bool is_open = agent->guard.answer == KT_GUARD_OPEN, is_expected = agent->settings->config.unguarded;
@@ -215,43 +189,6 @@ static bool may_ask_guard(const struct agent *agent)
 	       kt_report_is_same(&reporter->want, &reporter->confirmed);
 }
 
-static bool take_line(void *context, const char *line, size_t size)
-{
-	struct agent *agent = context;
-	struct kt_node_view view = {.taint_index = -1};
-	int64_t now_ms = kt_clock_boot_ms();
-	enum kt_news news = kt_watcher_read(&agent->watcher, line, size, now_ms, &view);
-
-	if (news == KT_NEWS_NODE)
-		kt_reporter_see(&agent->reporter, &view, now_ms);
-	else if (news == KT_NEWS_GONE)
-		kt_reporter_gone(&agent->reporter);
-	malloc_trim(0); /* as in converse */
-	return news != KT_NEWS_BROKEN;
-}
-
-/* Opened when the node was read once: whoever starts beside thousands of others has waited by then. */
-static void keep_watch(struct agent *agent, int64_t now_ms)
-{
-	struct kt_kube_reply reply = {0};
-	struct kt_error err = {0};
-	char path[512];
-
-	if (kt_watcher_is_silent(&agent->watcher, now_ms)) {
-		kt_kube_unwatch(agent->kube);
-		snprintf(reply.problem, sizeof(reply.problem), "the API server's watch was silent for too long");
-		kt_watcher_end(&agent->watcher, &reply, now_ms);
-	}
-	if (kt_kube_watch_finish(agent->kube, &reply))
-		kt_watcher_end(&agent->watcher, &reply, now_ms);
-	if (agent->reporter.answer_version > 0 && kt_watcher_next(&agent->watcher, now_ms, path, sizeof(path)) &&
-	    kt_kube_watch(agent->kube, path, take_line, agent, &err) < 0) {
-		snprintf(reply.problem, sizeof(reply.problem), "%.250s", err.text);
-		reply.code = 0;
-		kt_watcher_end(&agent->watcher, &reply, now_ms);
-	}
-}
-
 static void converse(struct agent *agent, int64_t now_ms)
 {
 	struct kt_reporter *reporter = &agent->reporter;
@@ -272,10 +209,8 @@ static void converse(struct agent *agent, int64_t now_ms)
 		reply.code = 0;
 		take_reply(agent, &reply, now_ms);
 	}
-	keep_watch(agent, now_ms);
 	tell_report(agent);
 	tell_guard(agent);
-	tell_watch(agent);
 }
 
 /* ---- HTTP ---- */
@@ -330,9 +265,6 @@ static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
 		.age_s = agent->file.has_state ? state_age_s(agent) : 0,
 		.request_count = kt_kube_counts(agent->kube, &counts),
 		.requests = requests,
-		.has_report = !is_standalone(agent),
-		.is_watching = kt_kube_is_watching(agent->kube),
-		.correction_count = agent->reporter.correction_count,
 		.is_policy_known = policy_of(agent) != KT_POLICY_UNKNOWN,
 		.is_policy_in_force = policy_of(agent) == KT_POLICY_IN_FORCE,
 	};
@@ -387,8 +319,6 @@ static int pause_ms(const struct agent *agent)
 
 		if (may_ask_guard(agent) && agent->guard.ask_at_ms < due)
 			due = agent->guard.ask_at_ms;
-		if (agent->reporter.answer_version > 0 && kt_watcher_due_ms(&agent->watcher) < due)
-			due = kt_watcher_due_ms(&agent->watcher);
 		if (due < INT64_MAX && due - now < pause)
 			pause = due - now;
 		if (agent->started_ms + START_GRACE_MS > now && agent->started_ms + START_GRACE_MS - now < pause)
@@ -511,7 +441,6 @@ int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 	if (!is_standalone(&agent))
 		kt_reporter_init(&agent.reporter, settings->node_name, settings->config.heartbeat_s,
 				 settings->config.start_delay_s, seed, agent.started_ms);
-	kt_watcher_init(&agent.watcher, settings->node_name, settings->config.heartbeat_s, seed ^ 1, agent.started_ms);
 	kt_guard_init(&agent.guard, settings->node_name, settings->config.heartbeat_s, seed, agent.started_ms);
 	kt_http_address_text(agent.http, address);
 	kt_log(KT_LOG_INFO, "serving", "address", address, "path", settings->state, "node",

@@ -1,4 +1,4 @@
-/* HTTPS to the API server: one request at a time and one watch beside it, inside the one loop of the daemon. */
+/* HTTPS to the API server: one request at a time, inside the one loop of the daemon. */
 #ifndef KONTAIN_KUBE_CLIENT_H
 #define KONTAIN_KUBE_CLIENT_H
 
@@ -36,9 +36,6 @@ struct kt_kube_reply {
 	char problem[256];
 };
 
-/* A line of a watch, without its end and with a NUL behind it, from within kt_kube_wait. False ends the watch. */
-typedef bool kt_kube_line(void *context, const char *line, size_t size);
-
 /* How often each answer came, for the metrics. code "error": no answer. */
 struct kt_kube_count {
 	const char *verb;
@@ -55,15 +52,7 @@ int kt_kube_start(struct kt_kube *kube, struct kt_kube_request *request, struct 
 /* True once for each started request, when it ended. */
 bool kt_kube_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply);
 
-/* Opens the watch; a line of more than KT_KUBE_BODY_MAX ends it. On failure none is open. */
-int kt_kube_watch(struct kt_kube *kube, const char *path, kt_kube_line *line, void *context, struct kt_error *err);
-bool kt_kube_is_watching(const struct kt_kube *kube);
-/* True once for each, when it ended by itself; code 200: the server ended what it had opened. */
-bool kt_kube_watch_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply);
-/* Ends it from this side. */
-void kt_kube_unwatch(struct kt_kube *kube);
-
-/* The daemon's one place to wait: request and watch and `fds` (revents are set) for up to timeout_ms. */
+/* The daemon's one place to wait: the request in flight and `fds` (revents are set) for up to timeout_ms. */
 int kt_kube_wait(struct kt_kube *kube, struct pollfd *fds, unsigned fd_count, int timeout_ms, struct kt_error *err);
 
 size_t kt_kube_counts(const struct kt_kube *kube, const struct kt_kube_count **ret_counts);

@@ -230,87 +230,37 @@ static void view_values(const json_t *metadata, struct kt_node_view *view)
 	view->legacy_is_ours = is_legacy_ours(metadata);
 }
 
-/* JSON_REJECT_DUPLICATES: an object that says two things is not to be believed. Owned, or NULL. */
-static json_t *answer_load(const char *bytes, size_t size, struct kt_error *err)
+int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
+		       struct kt_error *err)
 {
 	json_error_t at;
-	json_t *root = NULL;
-
-	if (!kt_json_is_within(bytes, size, KT_JSON_NODE_SIGNS_MAX))
-		(void)kt_fail(err, E2BIG, KT_REASON_INTERNAL,
-			      "the API server's answer has too many values: expected at most %d",
-			      KT_JSON_NODE_SIGNS_MAX);
-	else if (!(root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at)))
-		(void)kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
-	return root;
-}
-
-static uint64_t parse_version(const char *text)
-{
-	return text[0] && strspn(text, "0123456789") == strlen(text) ? strtoull(text, NULL, 10) : 0;
-}
-
-static int node_view_take(const json_t *node, const char *name, struct kt_node_view *ret_view, struct kt_error *err)
-{
-	const json_t *metadata = json_object_get(node, "metadata");
 	struct kt_node_view seen = {.taint_index = -1};
+	bool is_within = kt_json_is_within(bytes, size, KT_JSON_NODE_SIGNS_MAX);
+	/* JSON_REJECT_DUPLICATES: an object that says two things is not to be believed. */
+	KT_OWN(json_drop) json_t *root = is_within ? json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at) : NULL;
+	const json_t *metadata = json_object_get(root, "metadata");
 	size_t i;
 	json_t *condition;
 	int r;
 
-	if (strcmp(text_of(node, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)
+	if (!is_within)
+		return kt_fail(err, E2BIG, KT_REASON_INTERNAL,
+			       "the API server's answer has too many values: expected at most %d",
+			       KT_JSON_NODE_SIGNS_MAX);
+	if (!root)
+		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
+	if (strcmp(text_of(root, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)
 		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not node %s", name);
 	view_values(metadata, &seen);
-	seen.version = parse_version(text_of(metadata, "resourceVersion"));
-	json_array_foreach (json_object_get(json_object_get(node, "status"), "conditions"), i, condition)
+	json_array_foreach (json_object_get(json_object_get(root, "status"), "conditions"), i, condition)
 		if (strcmp(text_of(condition, "type"), KT_CONDITION_TYPE) == 0)
 			view_condition(condition, &seen);
-	r = view_taint(json_object_get(json_object_get(node, "spec"), "taints"), &seen);
+	r = view_taint(json_object_get(json_object_get(root, "spec"), "taints"), &seen);
 	if (r < 0)
 		return kt_fail(err, -r, KT_REASON_INTERNAL, "no memory for node %s", name);
-	*ret_view = seen;
-	return 0;
-}
-
-int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
-		       struct kt_error *err)
-{
-	KT_OWN(json_drop) json_t *root = answer_load(bytes, size, err);
-	struct kt_node_view seen = {.taint_index = -1};
-	int r = root ? node_view_take(root, name, &seen, err) : -err->code;
-
-	if (r < 0)
-		return r;
 	kt_node_view_done(view);
 	*view = seen;
 	return 0;
-}
-
-int kt_node_event_parse(const char *bytes, size_t size, const char *name, enum kt_node_event *ret_event,
-			struct kt_node_view *ret_view, struct kt_error *err)
-{
-	KT_OWN(json_drop) json_t *root = answer_load(bytes, size, err);
-	const char *type = text_of(root, "type");
-	const json_t *object = json_object_get(root, "object");
-
-	if (!root)
-		return -err->code;
-	if (strcmp(type, "ERROR") == 0)
-		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server ended the watch: %.200s",
-			       text_of(object, "message"));
-	if (strcmp(type, "BOOKMARK") == 0) {
-		*ret_event = KT_NODE_BOOKMARK;
-		return 0;
-	}
-	*ret_event = strcmp(type, "DELETED") == 0 ? KT_NODE_DELETED : KT_NODE_CHANGED;
-	if (*ret_event == KT_NODE_CHANGED && strcmp(type, "ADDED") != 0 && strcmp(type, "MODIFIED") != 0)
-		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not an event of a watch");
-
-	int r = node_view_take(object, name, ret_view, err);
-
-	if (r == 0 && *ret_event == KT_NODE_DELETED)
-		kt_node_view_done(ret_view);
-	return r;
 }
 
 void kt_node_view_done(struct kt_node_view *view)

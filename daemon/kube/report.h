@@ -72,7 +72,6 @@ struct kt_node_view {
 	char message[KT_REPORT_MESSAGE_MAX];
 	char last_transition[40];
 	int64_t last_heartbeat; /* Unix seconds, 0 when unknown */
-	uint64_t version;       /* resourceVersion, which grows with each change; 0 when it is no number */
 	int taint_index;        /* -1 when our taint is not there */
 	char *taint;            /* owned: the whole taint object, as JSON */
 };
@@ -81,13 +80,6 @@ struct kt_node_view {
 int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
 		       struct kt_error *err);
 void kt_node_view_done(struct kt_node_view *view);
-
-enum kt_node_event { KT_NODE_BOOKMARK, KT_NODE_CHANGED, KT_NODE_DELETED };
-
-/* A line of a watch. *ret_view is filled, and the caller's, with KT_NODE_CHANGED alone. An event ERROR, another object
- * and what is no event are errors. */
-int kt_node_event_parse(const char *bytes, size_t size, const char *name, enum kt_node_event *ret_event,
-			struct kt_node_view *ret_view, struct kt_error *err);
 
 /* Each returns an owned JSON document in *ret_patch, NULL when nothing differs; -ENOMEM. */
 /* application/merge-patch+json on the node: labels and annotations. */

@@ -1,9 +1,7 @@
 /* One request at a time: READ the node, then META, CONDITION, TAINT as long as they differ, then idle until the wish
- * changes, the watch sees that the node did, or the heartbeat is due. Every answer is a whole Node and becomes the next
- * view: without the watch, what somebody else removed is seen at the heartbeat at the latest, and put back. Who removes
- * it again and again is not fought: a few corrections at once, then one a minute. A write that is refused, or undone
- * by somebody, is tried a few times and then left behind: the other ones must not wait for it. What stays refused
- * costs one write a heartbeat. */
+ * changes or the heartbeat is due. Every answer is a whole Node and becomes the next view: what somebody else removed
+ * is seen at the heartbeat at the latest, and put back. A write that is refused, or undone by somebody, is tried a few
+ * times and then left behind: the other ones must not wait for it. What stays refused costs one write a heartbeat. */
 #include "reporter.h"
 
 #include <errno.h>
@@ -20,9 +18,6 @@
 #define TRIES            3     /* of one write */
 #define MESSAGE_EVERY_MS 30000 /* a sentence alone is not written more often */
 #define REPORT_GRACE_MS  60000
-/* Of what others changed: so many at once, and one more each minute. */
-#define CORRECTIONS_MOST    6
-#define CORRECTION_EVERY_MS 60000
 
 /* xorshift64*: spreads thousands of agents; nothing secret. */
 static uint64_t next_random(struct kt_reporter *reporter)
@@ -66,7 +61,6 @@ void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsig
 	/* The read waits too: thousands of agents that start at once cost the server most by their first requests. */
 	reporter->not_before_ms = now_ms + random_below(reporter, (int64_t)start_delay_s * 1000);
 	reporter->beat_at_ms = INT64_MAX;
-	reporter->corrections_left = CORRECTIONS_MOST;
 }
 
 void kt_reporter_done(struct kt_reporter *reporter)
@@ -85,7 +79,7 @@ void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *repo
 	reporter->want_since_ms = now_ms;
 	if (reporter->is_stuck)
 		reporter->not_before_ms = now_ms;
-	reporter->is_stuck = reporter->is_undone = false;
+	reporter->is_stuck = false;
 	memset(reporter->tries, 0, sizeof(reporter->tries));
 }
 
@@ -198,29 +192,6 @@ static void get_stuck(struct kt_reporter *reporter, int problem, const bool stuc
 	reporter->is_stuck = true;
 }
 
-/* May what somebody else changed be put back now? */
-static bool may_correct(struct kt_reporter *reporter, int64_t now_ms)
-{
-	while (reporter->corrections_left < CORRECTIONS_MOST && now_ms >= reporter->correction_at_ms) {
-		reporter->corrections_left++;
-		reporter->correction_at_ms += CORRECTION_EVERY_MS;
-	}
-	if (reporter->corrections_left == 0) {
-		snprintf(reporter->problem, sizeof(reporter->problem),
-			 "something else keeps changing node %s back: the report is put right once a minute",
-			 reporter->node_name);
-		reporter->has_confirmed = false;
-		reporter->is_stuck = true;
-		reporter->not_before_ms = reporter->correction_at_ms;
-		return false;
-	}
-	if (reporter->corrections_left == CORRECTIONS_MOST)
-		reporter->correction_at_ms = now_ms + CORRECTION_EVERY_MS;
-	reporter->corrections_left--;
-	reporter->correction_count++;
-	return true;
-}
-
 bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request)
 {
 	struct kt_kube_request request = {0};
@@ -234,14 +205,7 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 		get_stuck(reporter, step, stuck, now_ms);
 		return false;
 	}
-	/* a heartbeat is no correction */
-	if (reporter->is_undone && step > KT_STEP_READ &&
-	    !(step == KT_STEP_CONDITION && now_ms >= reporter->beat_at_ms) && !may_correct(reporter, now_ms)) {
-		free(request.body);
-		return false;
-	}
 	if (step == KT_STEP_IDLE) {
-		reporter->is_dirty = reporter->is_undone = false;
 		if (now_ms >= reporter->beat_at_ms) /* nothing to beat: held, or taken back */
 			reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
 		reporter->confirmed = reporter->want;
@@ -257,7 +221,6 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 	request.content_type = steps[step].content_type;
 	snprintf(request.path, sizeof(request.path), "/api/v1/nodes/%s%s", reporter->node_name, steps[step].suffix);
 	reporter->step = (enum kt_reporter_step)step;
-	reporter->seen_version = 0;
 	reporter->tries[step]++;
 	reporter->is_stuck = false;
 	*ret_request = request;
@@ -284,25 +247,15 @@ static void describe(const struct kt_kube_reply *reply, enum kt_reporter_step st
 static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *reply, enum kt_reporter_step step,
 		      int64_t now_ms, int64_t now_s)
 {
-	struct kt_node_view node = {.taint_index = -1};
 	struct kt_error err = {0};
 
-	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &node, &err) < 0) {
+	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &reporter->node, &err) < 0) {
 		snprintf(reporter->problem, sizeof(reporter->problem), "%.500s", err.text);
 		reporter->has_node = false;
 		back_off(reporter, now_ms, BACKOFF_MOST_MS, 0);
 		return;
 	}
-	reporter->answer_version = node.version;
-	/* The watch may have been faster than the answer, with news of somebody who was faster still. */
-	if (reporter->has_node && reporter->seen_version > node.version) {
-		kt_node_view_done(&node);
-	} else {
-		kt_node_view_done(&reporter->node);
-		reporter->node = node;
-	}
 	reporter->has_node = true;
-	reporter->is_missing = false;
 	reporter->token_retried = false;
 	/* What was refused got through: so may the others again. */
 	if (reporter->is_refused && step == reporter->retried) {
@@ -325,31 +278,6 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 			reporter->beat_at_ms +=
 				beat_interval_ms(reporter) * (reporter->heartbeat_s - age_s) / reporter->heartbeat_s;
 	}
-}
-
-void kt_reporter_see(struct kt_reporter *reporter, struct kt_node_view *view, int64_t now_ms)
-{
-	/* A watch may start with what an API server remembers, and that may be older than its answers. */
-	if (reporter->has_node && view->version <= reporter->answer_version) {
-		kt_node_view_done(view);
-		return;
-	}
-	if (reporter->is_missing)
-		reporter->not_before_ms = now_ms;
-	reporter->is_missing = false;
-	reporter->seen_version = view->version;
-	kt_node_view_done(&reporter->node);
-	reporter->node = *view;
-	*view = (struct kt_node_view){.taint_index = -1};
-	reporter->has_node = reporter->is_dirty = true;
-	/* what differs while a write is under way may be that write's own doing */
-	reporter->is_undone = reporter->is_undone || (reporter->step == KT_STEP_IDLE && reporter->has_confirmed &&
-						      kt_report_is_same(&reporter->want, &reporter->confirmed));
-}
-
-void kt_reporter_gone(struct kt_reporter *reporter)
-{
-	reporter->has_node = reporter->has_confirmed = false;
 }
 
 /* Is it this one request that the server does not want? */
@@ -379,7 +307,6 @@ void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *
 	}
 	/* After any refusal or silence the view may be old; a right that is missing says nothing about the node. */
 	reporter->has_node = reporter->has_node && reply->code == 403;
-	reporter->is_missing = reply->code == 404;
 	if (step == KT_STEP_READ || !is_refusal(reply->code)) {
 		/* A right does not come by asking again soon. */
 		back_off(reporter, now_ms, reply->code == 403 ? (int64_t)reporter->heartbeat_s * 1000 : BACKOFF_MOST_MS,
@@ -399,7 +326,7 @@ int64_t kt_reporter_due_ms(const struct kt_reporter *reporter)
 
 	if (!reporter->has_want || reporter->step != KT_STEP_IDLE)
 		return INT64_MAX;
-	if (!reporter->has_node || reporter->is_dirty || !reporter->has_confirmed ||
+	if (!reporter->has_node || !reporter->has_confirmed ||
 	    !kt_report_is_same(&reporter->want, &reporter->confirmed))
 		due = 0;
 	else if (reporter->written_at_ms && kt_report_only_message(&reporter->want, &reporter->node) &&

@@ -14,14 +14,6 @@ struct kt_reporter {
 	uint64_t random; /* state of the jitter */
 	struct kt_node_view node;
 	bool has_node;
-	bool is_missing;         /* it is not registered: nothing to do until it is */
-	uint64_t seen_version;   /* of what the watch saw since the step in flight began */
-	uint64_t answer_version; /* of the last answer */
-	bool is_dirty;           /* the watch saw the node: compare */
-	bool is_undone;          /* all was as wanted before it did: what differs now, somebody else changed */
-	unsigned corrections_left;
-	int64_t correction_at_ms; /* the next one that may be made */
-	uint64_t correction_count;
 	struct kt_report want;
 	bool has_want;
 	int64_t want_since_ms;
@@ -48,9 +40,6 @@ void kt_reporter_done(struct kt_reporter *reporter);
 void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *report, int64_t now_ms);
 /* True with an owned body in *ret_request when a request is due. now_s: Unix seconds, for the stamps. */
 bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_s, struct kt_kube_request *ret_request);
-/* What the watch sees: the node as it is now (*view is taken over), or that it was deleted. */
-void kt_reporter_see(struct kt_reporter *reporter, struct kt_node_view *view, int64_t now_ms);
-void kt_reporter_gone(struct kt_reporter *reporter);
 void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *reply, int64_t now_ms, int64_t now_s);
 /* When to call kt_reporter_next again; INT64_MAX: not before something changes. */
 int64_t kt_reporter_due_ms(const struct kt_reporter *reporter);

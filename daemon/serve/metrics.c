@@ -111,17 +111,6 @@ static void print_policy(FILE *out, const struct kt_metrics_input *input)
 	fprintf(out, "kontaind_policy_enforced %d\n", input->is_policy_in_force);
 }
 
-static void print_watch(FILE *out, const struct kt_metrics_input *input)
-{
-	if (!input->has_report)
-		return;
-	print_head(out, "kontaind_watching", "gauge", "Whether the watch on the own node is open.");
-	fprintf(out, "kontaind_watching %d\n", input->is_watching);
-	print_head(out, "kontaind_corrections_total", "counter",
-		   "Writes that put right what somebody else changed in the report.");
-	fprintf(out, "kontaind_corrections_total %" PRIu64 "\n", input->correction_count);
-}
-
 static void print_version(FILE *out, const struct kt_state_versions *versions)
 {
 	if (!versions->current[0])
@@ -220,7 +209,6 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 	}
 	print_requests(out, input);
 	print_policy(out, input);
-	print_watch(out, input);
 	if (input->has_age) {
 		print_head(out, "kontaind_state_age_seconds", "gauge",
 			   "Time since the installer last checked the node.");

@@ -22,9 +22,6 @@ struct kt_metrics_input {
 	int64_t age_s;
 	bool is_policy_known;
 	bool is_policy_in_force;
-	bool has_report; /* there is an API server; then these two */
-	bool is_watching;
-	uint64_t correction_count;
 	size_t request_count;
 	const struct kt_metrics_request_count *requests; /* borrowed */
 };
