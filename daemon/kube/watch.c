@@ -19,7 +19,9 @@
 /* As little as 30 minutes: each begin costs a request and a whole Node. */
 #define WATCH_LEAST_S  1800
 #define WATCH_SPREAD_S 1800
-#define ROOM_KEPT      (64 * 1024)
+/* A node changes some times a minute; each event is parsed, whole. */
+#define EVENTS_A_MINUTE 600
+#define ROOM_KEPT       (64 * 1024)
 
 /* xorshift64*: spreads thousands of agents; nothing secret. */
 static int64_t random_below(struct kt_watch *watch, int64_t bound)
@@ -77,13 +79,27 @@ static bool give_up(struct kt_watch *watch, const char *problem)
 	return false;
 }
 
+static bool is_flood(struct kt_watch *watch, int64_t now_ms)
+{
+	if (now_ms - watch->minute_ms >= 60000) {
+		watch->minute_ms = now_ms;
+		watch->minute_events = 0;
+	}
+	return ++watch->minute_events > EVENTS_A_MINUTE;
+}
+
 static bool take_line(struct kt_watch *watch, int64_t now_ms)
 {
 	KT_OWN(kt_node_view_done) struct kt_node_view view = {.taint_index = -1};
 	struct kt_error err = {0};
 	enum kt_node_event event;
-	int r = kt_node_event_parse(watch->line, watch->size, watch->node_name, &event, &view, &err);
+	int r;
 
+	if (is_flood(watch, now_ms)) {
+		kt_reporter_see_nothing(watch->reporter);
+		return give_up(watch, "the API server's watch has more than 600 events a minute");
+	}
+	r = kt_node_event_parse(watch->line, watch->size, watch->node_name, &event, &view, &err);
 	if (r < 0) {
 		/* What changed could not be read here; the reporter has its own bounds for it. */
 		if (r == -E2BIG)

@@ -26,6 +26,8 @@ struct kt_watch {
 	bool is_broken;   /* what came is no watch: it is given up, and `problem` says why */
 	bool is_too_much; /* as it will be the next time */
 	uint64_t events;
+	int64_t minute_ms; /* began the minute whose events are counted */
+	unsigned minute_events;
 	char problem[320];
 };
 

@@ -15,7 +15,7 @@
 #include "kube/watch.h"
 
 #define START 1000000
-#define NODE(revision)                                                                                                 \
+#define NODE(revision) \
 	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"mine\",\"uid\":\"u\",\"resourceVersion\":\"" revision "\"}}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
 
@@ -216,6 +216,24 @@ static void test_silence_ends_it(void **context)
 	assert_in_range(open_watch(world), 500, 11000);
 }
 
+static void test_a_flood_ends_it(void **context)
+{
+	struct world *world = *context;
+	unsigned fed = 0;
+
+	open_watch(world);
+	for (unsigned i = 0; i < 3; i++) {
+		for (fed = 0; fed < 600; fed++)
+			assert_true(feed(world, EVENT("BOOKMARK", "{}")));
+		world->now_ms += 60000;
+	}
+	for (fed = 0; fed < 5000 && feed(world, EVENT("BOOKMARK", "{}")); fed++)
+		;
+	assert_int_equal(fed, 600);
+	close_watch(world, 0, "", 0);
+	assert_non_null(strstr(world->watch.problem, "more than 600 events a minute"));
+}
+
 static void test_a_long_watch_comes_back_soon(void **context)
 {
 	struct world *world = *context;
@@ -234,9 +252,11 @@ static void test_a_long_watch_comes_back_soon(void **context)
 		feed(world, EVENT("BOOKMARK", "{}"));
 		close_watch(world, 0, "", 0); /* with a server that went, as those of the whole fleet did */
 		least = kt_watch_due_ms(&world->watch) - world->now_ms < least ?
-				kt_watch_due_ms(&world->watch) - world->now_ms : least;
+				kt_watch_due_ms(&world->watch) - world->now_ms :
+				least;
 		most = kt_watch_due_ms(&world->watch) - world->now_ms > most ?
-			       kt_watch_due_ms(&world->watch) - world->now_ms : most;
+			       kt_watch_due_ms(&world->watch) - world->now_ms :
+			       most;
 	}
 	assert_true(least < 3000 && most > 8000 && most <= 11000);
 }
@@ -282,6 +302,7 @@ int main(void)
 		TEST(test_a_line_has_an_end),
 		TEST(test_an_endless_410_is_asked_less_and_less),
 		TEST(test_silence_ends_it),
+		TEST(test_a_flood_ends_it),
 		TEST(test_a_long_watch_comes_back_soon),
 		TEST(test_refusals),
 	};
