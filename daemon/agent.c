@@ -17,6 +17,7 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/log.h"
 #include "kontain/base/own.h"
+#include "kube/events.h"
 #include "kube/guard.h"
 #include "kube/reporter.h"
 #include "kube/watch.h"
@@ -40,6 +41,7 @@ struct agent {
 	struct kt_reporter reporter;
 	struct kt_guard guard;
 	struct kt_watch watch;
+	struct kt_events events;
 	int signals;
 	int alarm;
 	int64_t started_ms;
@@ -53,6 +55,7 @@ struct agent {
 	struct kt_report told_report;
 	enum kt_guard_answer told_guard;
 	uint64_t told_events;
+	char told_event[sizeof(((struct kt_events *)0)->problem)];
 	bool is_watch_told; /* to be down */
 	char told_watch[sizeof(((struct kt_watch *)0)->problem)];
 };
@@ -148,7 +151,7 @@ static void tell_watch(struct agent *agent)
 {
 	const struct kt_watch *watch = &agent->watch;
 
-	if (watch->is_up && agent->is_watch_told) {
+	if (kt_watch_is_well(watch) && agent->is_watch_told) {
 		kt_log(KT_LOG_INFO, "watching the node", NULL);
 		agent->is_watch_told = false;
 		agent->told_watch[0] = '\0';
@@ -160,6 +163,17 @@ static void tell_watch(struct agent *agent)
 	       watch->problem, NULL);
 	snprintf(agent->told_watch, sizeof(agent->told_watch), "%s", watch->problem);
 	agent->is_watch_told = true;
+}
+
+static void tell_events(struct agent *agent)
+{
+	const char *problem = agent->events.problem;
+
+	if (kt_report_is_same_sentence(problem, agent->told_event))
+		return;
+	if (problem[0])
+		kt_log(KT_LOG_WARN, "no event", "err", problem, NULL);
+	snprintf(agent->told_event, sizeof(agent->told_event), "%s", problem);
 }
 
 /* ---- what is so ---- */
@@ -199,16 +213,18 @@ static void take_reply(struct agent *agent, const struct kt_kube_reply *reply, i
 {
 	if (agent->guard.is_asking)
 		kt_guard_take(&agent->guard, reply, now_ms);
+	else if (agent->events.is_asking)
+		kt_events_take(&agent->events, reply, now_ms);
 	else
 		kt_reporter_take(&agent->reporter, reply, now_ms, time(NULL));
 }
 
-/* The report comes first, and who leaves has no question. */
-static bool may_ask_guard(const struct agent *agent)
+/* The report comes first, and who leaves has no question and no event. */
+static bool may_ask(const struct agent *agent)
 {
 	const struct kt_reporter *reporter = &agent->reporter;
 
-	return !agent->guard.is_asking && reporter->step == KT_STEP_IDLE && reporter->has_confirmed &&
+	return !kt_kube_is_busy(agent->kube) && reporter->step == KT_STEP_IDLE && reporter->has_confirmed &&
 	       !reporter->want.hold && !reporter->want.absent &&
 	       kt_report_is_same(&reporter->want, &reporter->confirmed);
 }
@@ -262,16 +278,22 @@ static void converse(struct agent *agent, int64_t now_ms)
 		/* A Node's JSON is large beside all else here: what it took is given back. */
 		malloc_trim(0);
 	}
+	if (reporter->has_node)
+		kt_events_begin(&agent->events, &reporter->node);
 	if (!kt_kube_is_busy(agent->kube) &&
 	    (kt_reporter_next(reporter, now_ms, time(NULL), &request) ||
-	     (may_ask_guard(agent) && kt_guard_next(&agent->guard, now_ms, &request))) &&
+	     (may_ask(agent) &&
+	      (kt_events_next(&agent->events, now_ms, &request) || kt_guard_next(&agent->guard, now_ms, &request)))) &&
 	    kt_kube_start(agent->kube, &request, &err) < 0) {
 		snprintf(reply.problem, sizeof(reply.problem), "%.250s", err.text);
 		reply.code = 0;
 		take_reply(agent, &reply, now_ms);
 	}
+	if (reporter->is_settled)
+		kt_events_see(&agent->events, &reporter->want, time(NULL));
 	tell_report(agent);
 	tell_guard(agent);
+	tell_events(agent);
 }
 
 /* ---- HTTP ---- */
@@ -381,8 +403,10 @@ static int pause_ms(const struct agent *agent)
 		/* What is due next waits for the answer to what is under way. */
 		int64_t due = kt_kube_is_busy(agent->kube) ? INT64_MAX : kt_reporter_due_ms(&agent->reporter);
 
-		if (may_ask_guard(agent) && agent->guard.ask_at_ms < due)
+		if (may_ask(agent) && agent->guard.ask_at_ms < due)
 			due = agent->guard.ask_at_ms;
+		if (may_ask(agent) && kt_events_due_ms(&agent->events) < due)
+			due = kt_events_due_ms(&agent->events);
 		if (may_watch(agent) && kt_watch_due_ms(&agent->watch) < due)
 			due = kt_watch_due_ms(&agent->watch);
 		if (due < INT64_MAX && due - now < pause)
@@ -511,6 +535,7 @@ int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 				 settings->config.start_delay_s, seed, agent.started_ms);
 	kt_watch_init(&agent.watch, settings->node_name, &agent.reporter, settings->config.heartbeat_s,
 		      settings->config.start_delay_s, seed ^ 0x9e3779b97f4a7c15);
+	kt_events_init(&agent.events, settings->node_name, settings->config.heartbeat_s, seed, agent.started_ms);
 	kt_guard_init(&agent.guard, settings->node_name, settings->config.heartbeat_s, seed, agent.started_ms);
 	kt_http_address_text(agent.http, address);
 	kt_log(KT_LOG_INFO, "serving", "address", address, "path", settings->state, "node",

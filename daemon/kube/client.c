@@ -18,7 +18,7 @@
 #define REQUEST_TIMEOUT_MS 15000L
 #define RETRY_AFTER_MAX_S  300
 #define HEAD_BYTES_MAX     (64 * 1024) /* of an answer's header lines: curl keeps them all */
-#define COUNTS_KEPT        6           /* "other" and "error" of GET, PATCH and WATCH */
+#define COUNTS_KEPT        8           /* "other" and "error" of GET, PATCH, POST and WATCH */
 #define REFUSAL_BYTES_MAX  4096        /* of what a refused watch says */
 /* A connection is kept for the few requests of one report; the next one reads the CA again. */
 #define CONNECTION_AGE_S 20L

@@ -22,7 +22,7 @@ struct kt_kube_settings {
 };
 
 struct kt_kube_request {
-	const char *verb;         /* "GET" or "PATCH"; static; a watch is counted as "WATCH" */
+	const char *verb;         /* "GET", "PATCH" or "POST"; static; a watch is counted as "WATCH" */
 	const char *content_type; /* static; NULL for GET */
 	char path[320];
 	char *body; /* owned; NULL for GET */

@@ -177,17 +177,27 @@ static int64_t pause_of(struct kt_watch *watch, int64_t most_ms, unsigned retry_
 	return pause_ms / 2 + random_below(watch, pause_ms / 2 + 1);
 }
 
+static bool has_lasted(const struct kt_watch *watch)
+{
+	return watch->is_up && watch->heard_ms - watch->begun_ms >= LASTED_MS;
+}
+
+bool kt_watch_is_well(const struct kt_watch *watch)
+{
+	return has_lasted(watch) || (watch->is_up && watch->failures < 2);
+}
+
 static void close_watch(struct kt_watch *watch, int64_t most_ms, unsigned retry_after_s, int64_t now_ms)
 {
-	bool has_lasted = watch->is_up && watch->heard_ms - watch->begun_ms >= LASTED_MS;
+	bool was_long = has_lasted(watch);
 
 	forget_line(watch);
 	watch->is_open = watch->is_up = false;
-	if (has_lasted)
+	if (was_long)
 		watch->failures = 0;
 	watch->not_before_ms = now_ms + pause_of(watch, most_ms, retry_after_s);
 	/* A server that went took all its watches with it. */
-	if (has_lasted && watch->problem[0])
+	if (was_long && watch->problem[0])
 		watch->not_before_ms += random_below(watch, (int64_t)watch->spread_s * 1000);
 	watch->failures++;
 }

@@ -43,6 +43,8 @@ bool kt_watch_feed(struct kt_watch *watch, const char *bytes, size_t size, int64
 bool kt_watch_is_silent(struct kt_watch *watch, int64_t now_ms);
 /* It ended: by the server, by the network, or as kt_watch_feed wished. */
 void kt_watch_end(struct kt_watch *watch, const struct kt_kube_reply *reply, int64_t now_ms);
+/* It stands, and not only to be cut off again in a moment as the ones before it. */
+bool kt_watch_is_well(const struct kt_watch *watch);
 /* When to call kt_watch_next or kt_watch_is_silent again. */
 int64_t kt_watch_due_ms(const struct kt_watch *watch);
 

@@ -190,10 +190,15 @@ static void test_an_endless_410_is_asked_less_and_less(void **context)
 	for (; world->now_ms < end; asked++) {
 		open_watch(world);
 		assert_true(feed(world, EVENT("ADDED", NODE("7"))));
+		assert_int_equal(kt_watch_is_well(&world->watch), asked < 2);
 		assert_false(feed(world, EVENT("ERROR", "{\"code\":410,\"message\":\"too old\"}")));
 		close_watch(world, 0, "", 0);
 	}
 	assert_in_range(asked, 120, 250); /* each 15 to 30 s */
+	open_watch(world);
+	world->now_ms += 60000;
+	assert_true(feed(world, EVENT("BOOKMARK", "{}")));
+	assert_true(kt_watch_is_well(&world->watch));
 }
 
 static void test_silence_ends_it(void **context)

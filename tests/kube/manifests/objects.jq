@@ -1,6 +1,7 @@
 # Shorthands over the array of rendered objects.
 def of($kind): map(select(.kind == $kind));
 def one($kind): of($kind) | if length == 1 then .[0] else error("\(length) of \($kind)") end;
+def named($kind; $name): map(select(.kind == $kind and .metadata.name == $name)) | one($kind);
 def pod: one("DaemonSet").spec.template.spec;
 def container($name): pod.containers[] | select(.name == $name);
 # Names of the containers that mount the volume.
