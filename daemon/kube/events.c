@@ -89,7 +89,8 @@ void kt_events_see(struct kt_events *events, const struct kt_report *report, int
 			 was->version[0] ? ", before: " : "", was->version);
 		note(events, is_back, is_back ? "KontainRolledBack" : "KontainActivated", text, now_s);
 	}
-	if (is.refused[0] && (strcmp(is.refused, was->refused) != 0 || strcmp(is.refused_reason, was->refused_reason) != 0)) {
+	if (is.refused[0] &&
+	    (strcmp(is.refused, was->refused) != 0 || strcmp(is.refused_reason, was->refused_reason) != 0)) {
 		snprintf(text, sizeof(text), "version %.120s was refused: %.120s", is.refused, is.refused_reason);
 		note(events, true, "KontainRefused", text, now_s);
 	}
@@ -116,10 +117,10 @@ static char *print_event(const struct kt_events *events, const struct kt_event *
 	seconds = (time_t)event->last_s;
 	strftime(last, sizeof(last), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
 	/* The kubelet's own events of a node have its name for a uid; describe asks for both. */
-	root = json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s,s:s,s:s,s:s},s:s,s:s,s:s,s:{s:s,s:s},s:s,s:s,s:i,s:s,s:s}", "kind",
-			 "Event", "apiVersion", "v1", "metadata", "name", name, "namespace", "default", "involvedObject",
-			 "kind", "Node", "apiVersion", "v1", "name", events->node_name, "uid", events->node_name,
-			 "reason", event->reason, "message", event->message, "type",
+	root = json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s,s:s,s:s,s:s},s:s,s:s,s:s,s:{s:s,s:s},s:s,s:s,s:i,s:s,s:s}",
+			 "kind", "Event", "apiVersion", "v1", "metadata", "name", name, "namespace", "default",
+			 "involvedObject", "kind", "Node", "apiVersion", "v1", "name", events->node_name, "uid",
+			 events->node_name, "reason", event->reason, "message", event->message, "type",
 			 event->is_warning ? "Warning" : "Normal", "source", "component", KT_FIELD_MANAGER, "host",
 			 events->node_name, "firstTimestamp", first, "lastTimestamp", last, "count", (int)event->count,
 			 "reportingComponent", KT_FIELD_MANAGER, "reportingInstance", events->node_name);
