@@ -18,8 +18,10 @@
 #include "kontain/base/log.h"
 #include "kontain/base/own.h"
 #include "kontain/contract/statefile.h"
+#include "kube/events.h"
 #include "kube/guard.h"
 #include "kube/reporter.h"
+#include "kube/watch.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
 
@@ -38,6 +40,8 @@ struct agent {
 	struct kt_http *http;
 	struct kt_reporter reporter;
 	struct kt_guard guard;
+	struct kt_watch watch;
+	struct kt_events events;
 	int signals;
 	int alarm;
 	int64_t started_ms;
@@ -50,6 +54,10 @@ struct agent {
 	bool has_told_report;
 	struct kt_report told_report;
 	enum kt_guard_answer told_guard;
+	uint64_t told_events;
+	char told_event[sizeof(((struct kt_events *)0)->problem)];
+	bool is_watch_told; /* to be down */
+	char told_watch[sizeof(((struct kt_watch *)0)->problem)];
 };
 
 static bool is_standalone(const struct agent *agent)
@@ -138,6 +146,36 @@ static void tell_guard(struct agent *agent)
 		kt_log(KT_LOG_INFO, "policy in force", NULL);
 }
 
+/* One that ended comes back in a moment; one that cannot be had is told once a cause. */
+static void tell_watch(struct agent *agent)
+{
+	const struct kt_watch *watch = &agent->watch;
+
+	if (kt_watch_is_well(watch) && agent->is_watch_told) {
+		kt_log(KT_LOG_INFO, "watching the node", NULL);
+		agent->is_watch_told = false;
+		agent->told_watch[0] = '\0';
+	}
+	if (!watch->problem[0] || (watch->failures < 2 && !watch->is_forbidden) ||
+	    kt_report_is_same_sentence(watch->problem, agent->told_watch))
+		return;
+	kt_log(KT_LOG_WARN, "not watching the node: what others change is found at the heartbeat", "err",
+	       watch->problem, NULL);
+	snprintf(agent->told_watch, sizeof(agent->told_watch), "%s", watch->problem);
+	agent->is_watch_told = true;
+}
+
+static void tell_events(struct agent *agent)
+{
+	const char *problem = agent->events.problem;
+
+	if (kt_report_is_same_sentence(problem, agent->told_event))
+		return;
+	if (problem[0])
+		kt_log(KT_LOG_WARN, "no event", "err", problem, NULL);
+	snprintf(agent->told_event, sizeof(agent->told_event), "%s", problem);
+}
+
 /* ---- what is so ---- */
 
 /* Asked anew before each use: time alone makes a state overdue. */
@@ -175,18 +213,57 @@ static void take_reply(struct agent *agent, const struct kt_kube_reply *reply, i
 {
 	if (agent->guard.is_asking)
 		kt_guard_take(&agent->guard, reply, now_ms);
+	else if (agent->events.is_asking)
+		kt_events_take(&agent->events, reply, now_ms);
 	else
 		kt_reporter_take(&agent->reporter, reply, now_ms, time(NULL));
 }
 
-/* The report comes first, and who leaves has no question. */
-static bool may_ask_guard(const struct agent *agent)
+/* The report comes first, and who leaves has no question and no event. */
+static bool may_ask(const struct agent *agent)
 {
 	const struct kt_reporter *reporter = &agent->reporter;
 
-	return !agent->guard.is_asking && reporter->step == KT_STEP_IDLE && reporter->has_confirmed &&
+	return !kt_kube_is_busy(agent->kube) && reporter->step == KT_STEP_IDLE && reporter->has_confirmed &&
 	       !reporter->want.hold && !reporter->want.absent &&
 	       kt_report_is_same(&reporter->want, &reporter->confirmed);
+}
+
+static bool take_watched(void *context, const char *bytes, size_t size)
+{
+	struct agent *agent = context;
+
+	return kt_watch_feed(&agent->watch, bytes, size, kt_clock_boot_ms());
+}
+
+/* Who leaves needs no watch. */
+static bool may_watch(const struct agent *agent)
+{
+	return agent->reporter.has_want && !agent->reporter.want.absent;
+}
+
+static void keep_watch(struct agent *agent, int64_t now_ms)
+{
+	struct kt_watch *watch = &agent->watch;
+	struct kt_kube_request request = {0};
+	struct kt_kube_reply reply = {0};
+	struct kt_error err = {0};
+
+	if (watch->events != agent->told_events) {
+		agent->told_events = watch->events;
+		malloc_trim(0); /* as below */
+	}
+	if (kt_kube_watch_finish(agent->kube, &reply))
+		kt_watch_end(watch, &reply, now_ms);
+	else if (kt_watch_is_silent(watch, now_ms))
+		kt_kube_watch_stop(agent->kube);
+	if (may_watch(agent) && kt_watch_next(watch, now_ms, &request) &&
+	    kt_kube_watch(agent->kube, &request, take_watched, agent, &err) < 0) {
+		snprintf(reply.problem, sizeof(reply.problem), "%.250s", err.text);
+		reply.code = 0;
+		kt_watch_end(watch, &reply, now_ms);
+	}
+	tell_watch(agent);
 }
 
 static void converse(struct agent *agent, int64_t now_ms)
@@ -201,16 +278,22 @@ static void converse(struct agent *agent, int64_t now_ms)
 		/* A Node's JSON is large beside all else here: what it took is given back. */
 		malloc_trim(0);
 	}
+	if (reporter->has_node)
+		kt_events_begin(&agent->events, &reporter->node);
 	if (!kt_kube_is_busy(agent->kube) &&
 	    (kt_reporter_next(reporter, now_ms, time(NULL), &request) ||
-	     (may_ask_guard(agent) && kt_guard_next(&agent->guard, now_ms, &request))) &&
+	     (may_ask(agent) &&
+	      (kt_events_next(&agent->events, now_ms, &request) || kt_guard_next(&agent->guard, now_ms, &request)))) &&
 	    kt_kube_start(agent->kube, &request, &err) < 0) {
 		snprintf(reply.problem, sizeof(reply.problem), "%.250s", err.text);
 		reply.code = 0;
 		take_reply(agent, &reply, now_ms);
 	}
+	if (reporter->is_settled)
+		kt_events_see(&agent->events, &reporter->want, time(NULL));
 	tell_report(agent);
 	tell_guard(agent);
+	tell_events(agent);
 }
 
 /* ---- HTTP ---- */
@@ -265,6 +348,9 @@ static void answer_metrics(struct agent *agent, struct kt_http_reply *reply)
 		.age_s = agent->file.has_state ? state_age_s(agent) : 0,
 		.request_count = kt_kube_counts(agent->kube, &counts),
 		.requests = requests,
+		.is_watch_known = !is_standalone(agent),
+		.is_watching = agent->watch.is_up,
+		.undone = agent->reporter.undone,
 		.is_policy_known = policy_of(agent) != KT_POLICY_UNKNOWN,
 		.is_policy_in_force = policy_of(agent) == KT_POLICY_IN_FORCE,
 	};
@@ -317,8 +403,12 @@ static int pause_ms(const struct agent *agent)
 		/* What is due next waits for the answer to what is under way. */
 		int64_t due = kt_kube_is_busy(agent->kube) ? INT64_MAX : kt_reporter_due_ms(&agent->reporter);
 
-		if (may_ask_guard(agent) && agent->guard.ask_at_ms < due)
+		if (may_ask(agent) && agent->guard.ask_at_ms < due)
 			due = agent->guard.ask_at_ms;
+		if (may_ask(agent) && kt_events_due_ms(&agent->events) < due)
+			due = kt_events_due_ms(&agent->events);
+		if (may_watch(agent) && kt_watch_due_ms(&agent->watch) < due)
+			due = kt_watch_due_ms(&agent->watch);
 		if (due < INT64_MAX && due - now < pause)
 			pause = due - now;
 		if (agent->started_ms + START_GRACE_MS > now && agent->started_ms + START_GRACE_MS - now < pause)
@@ -355,6 +445,7 @@ static int loop(struct agent *agent, struct kt_error *err)
 		tell_verdict(agent);
 		if (!is_standalone(agent)) {
 			wish(agent, now);
+			keep_watch(agent, now);
 			converse(agent, now);
 		}
 		pause = pause_ms(agent);
@@ -417,8 +508,9 @@ static int open_all(struct agent *agent, struct kt_error *err)
 static void close_all(struct agent *agent)
 {
 	kt_statefile_close(&agent->file);
-	kt_reporter_done(&agent->reporter);
 	kt_kube_close(&agent->kube);
+	kt_watch_done(&agent->watch);
+	kt_reporter_done(&agent->reporter);
 	kt_http_close(&agent->http);
 	kt_close_fd(&agent->signals);
 	kt_close_fd(&agent->alarm);
@@ -441,6 +533,9 @@ int kt_agent_run(const struct kt_agent_settings *settings, struct kt_error *err)
 	if (!is_standalone(&agent))
 		kt_reporter_init(&agent.reporter, settings->node_name, settings->config.heartbeat_s,
 				 settings->config.start_delay_s, seed, agent.started_ms);
+	kt_watch_init(&agent.watch, settings->node_name, &agent.reporter, settings->config.heartbeat_s,
+		      settings->config.start_delay_s, seed ^ 0x9e3779b97f4a7c15);
+	kt_events_init(&agent.events, settings->node_name, settings->config.heartbeat_s, seed, agent.started_ms);
 	kt_guard_init(&agent.guard, settings->node_name, settings->config.heartbeat_s, seed, agent.started_ms);
 	kt_http_address_text(agent.http, address);
 	kt_log(KT_LOG_INFO, "serving", "address", address, "path", settings->state, "node",

@@ -1,4 +1,4 @@
-/* HTTPS to the API server: one request at a time, inside the one loop of the daemon. */
+/* HTTPS to the API server: one request at a time, and one watch beside it, inside the one loop of the daemon. */
 #ifndef KONTAIN_KUBE_CLIENT_H
 #define KONTAIN_KUBE_CLIENT_H
 
@@ -22,7 +22,7 @@ struct kt_kube_settings {
 };
 
 struct kt_kube_request {
-	const char *verb;         /* "GET" or "PATCH"; static */
+	const char *verb;         /* "GET", "PATCH" or "POST"; static; a watch is counted as "WATCH" */
 	const char *content_type; /* static; NULL for GET */
 	char path[320];
 	char *body; /* owned; NULL for GET */
@@ -51,6 +51,17 @@ bool kt_kube_is_busy(const struct kt_kube *kube);
 int kt_kube_start(struct kt_kube *kube, struct kt_kube_request *request, struct kt_error *err);
 /* True once for each started request, when it ended. */
 bool kt_kube_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply);
+
+/* Bytes of a watch as they come, within kt_kube_wait; false ends it. */
+typedef bool kt_kube_take(void *context, const char *bytes, size_t size);
+
+bool kt_kube_is_watching(const struct kt_kube *kube);
+/* As kt_kube_start, beside it. An answer of 200 goes to `take` and nowhere else; another one is kept for the reply. */
+int kt_kube_watch(struct kt_kube *kube, struct kt_kube_request *request, kt_kube_take *take, void *context,
+		  struct kt_error *err);
+/* True once for each watch, when it ended by itself; 200: as the server meant to. */
+bool kt_kube_watch_finish(struct kt_kube *kube, struct kt_kube_reply *ret_reply);
+void kt_kube_watch_stop(struct kt_kube *kube);
 
 /* The daemon's one place to wait: the request in flight and `fds` (revents are set) for up to timeout_ms. */
 int kt_kube_wait(struct kt_kube *kube, struct pollfd *fds, unsigned fd_count, int timeout_ms, struct kt_error *err);

@@ -230,27 +230,46 @@ static void view_values(const json_t *metadata, struct kt_node_view *view)
 	view->legacy_is_ours = is_legacy_ours(metadata);
 }
 
-int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
-		       struct kt_error *err)
+/* A decimal number (KEP-5504); 0 for what is not one: it has no order. */
+static uint64_t parse_revision(const char *text)
+{
+	char *end;
+	unsigned long long number;
+
+	if (!text[0] || strspn(text, "0123456789") != strlen(text))
+		return 0;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	return errno ? 0 : number;
+}
+
+static int load_answer(const char *bytes, size_t size, json_t **ret_root, struct kt_error *err)
 {
 	json_error_t at;
-	struct kt_node_view seen = {.taint_index = -1};
-	bool is_within = kt_json_is_within(bytes, size, KT_JSON_NODE_SIGNS_MAX);
+
+	if (!kt_json_is_within(bytes, size, KT_JSON_NODE_SIGNS_MAX))
+		return kt_fail(err, E2BIG, KT_REASON_INTERNAL,
+			       "the API server's answer has too many values: expected at most %d",
+			       KT_JSON_NODE_SIGNS_MAX);
 	/* JSON_REJECT_DUPLICATES: an object that says two things is not to be believed. */
-	KT_OWN(json_drop) json_t *root = is_within ? json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at) : NULL;
+	*ret_root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &at);
+	if (!*ret_root)
+		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
+	return 0;
+}
+
+static int view_node(const json_t *root, const char *name, struct kt_node_view *view, struct kt_error *err)
+{
+	struct kt_node_view seen = {.taint_index = -1};
 	const json_t *metadata = json_object_get(root, "metadata");
 	size_t i;
 	json_t *condition;
 	int r;
 
-	if (!is_within)
-		return kt_fail(err, E2BIG, KT_REASON_INTERNAL,
-			       "the API server's answer has too many values: expected at most %d",
-			       KT_JSON_NODE_SIGNS_MAX);
-	if (!root)
-		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not JSON: %s", at.text);
 	if (strcmp(text_of(root, "kind"), "Node") != 0 || strcmp(text_of(metadata, "name"), name) != 0)
 		return kt_fail(err, EBADMSG, KT_REASON_INTERNAL, "the API server's answer is not node %s", name);
+	copy_text(seen.uid, sizeof(seen.uid), text_of(metadata, "uid"));
+	seen.revision = parse_revision(text_of(metadata, "resourceVersion"));
 	view_values(metadata, &seen);
 	json_array_foreach (json_object_get(json_object_get(root, "status"), "conditions"), i, condition)
 		if (strcmp(text_of(condition, "type"), KT_CONDITION_TYPE) == 0)
@@ -261,6 +280,69 @@ int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct 
 	kt_node_view_done(view);
 	*view = seen;
 	return 0;
+}
+
+int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
+		       struct kt_error *err)
+{
+	KT_OWN(json_drop) json_t *root = NULL;
+	int r = load_answer(bytes, size, &root, err);
+
+	return r < 0 ? r : view_node(root, name, view, err);
+}
+
+/* An ERROR of a watch carries a Status, as 410 does: a resourceVersion that is too old. */
+static int take_error(const json_t *status, struct kt_error *err)
+{
+	const json_t *code = json_object_get(status, "code");
+
+	return kt_fail(err, json_integer_value(code) == 410 ? ESTALE : EREMOTEIO, KT_REASON_INTERNAL,
+		       "the API server ends the watch with %" JSON_INTEGER_FORMAT ": %.150s", json_integer_value(code),
+		       text_of(status, "message"));
+}
+
+int kt_node_event_parse(const char *bytes, size_t size, const char *name, enum kt_node_event *ret_event,
+			struct kt_node_view *view, struct kt_error *err)
+{
+	static const struct {
+		const char *type;
+		enum kt_node_event event;
+	} types[] = {
+		{"ADDED", KT_NODE_SEEN},
+		{"MODIFIED", KT_NODE_SEEN},
+		{"DELETED", KT_NODE_DELETED},
+		{"BOOKMARK", KT_NODE_BOOKMARK},
+	};
+	KT_OWN(json_drop) json_t *root = NULL;
+	const json_t *object;
+	const char *type;
+	int r = load_answer(bytes, size, &root, err);
+
+	if (r < 0)
+		return r;
+	object = json_object_get(root, "object");
+	type = text_of(root, "type");
+	if (strcmp(type, "ERROR") == 0)
+		return take_error(object, err);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(type, types[i].type) != 0)
+			continue;
+		if (types[i].event != KT_NODE_BOOKMARK)
+			r = view_node(object, name, view, err);
+		if (r == 0)
+			*ret_event = types[i].event;
+		return r;
+	}
+	return kt_fail(
+		err, EBADMSG, KT_REASON_INTERNAL,
+		"the API server's watch has an event of type \"%.20s\": expected ADDED, MODIFIED, DELETED, BOOKMARK "
+		"or ERROR",
+		type);
+}
+
+bool kt_node_view_is_older(const struct kt_node_view *view, const struct kt_node_view *than)
+{
+	return strcmp(view->uid, than->uid) == 0 && view->revision && view->revision < than->revision;
 }
 
 void kt_node_view_done(struct kt_node_view *view)
@@ -340,6 +422,21 @@ int kt_report_patch_meta(const struct kt_report *report, const struct kt_node_vi
 static bool is_same_message(const struct kt_report *report, const struct kt_node_view *view)
 {
 	return kt_report_is_same_sentence(view->message, report->message) && strstr(view->message, report->boot_id);
+}
+
+bool kt_report_is_undone(const struct kt_report *report, const struct kt_node_view *view)
+{
+	KT_OWN(kt_free_mem) char *patch = NULL;
+	bool is_condition_other = report->absent ?
+					  view->has_condition :
+					  !view->condition_whole || strcmp(view->reason, report->reason) != 0 ||
+						  strcmp(view->status, kt_condition_status_name(report->status)) != 0;
+
+	if (is_condition_other && !is_held(report, view))
+		return true;
+	if (kt_report_patch_meta(report, view, &patch) < 0 || patch)
+		return true;
+	return kt_report_patch_taint(report, view, &patch) < 0 || patch;
 }
 
 bool kt_report_only_message(const struct kt_report *report, const struct kt_node_view *view)

@@ -63,6 +63,8 @@ const char *kt_condition_status_name(enum kt_condition_status status);
 
 /* The parts of a Node that matter here, as last read. */
 struct kt_node_view {
+	char uid[40];                                  /* of the Node object; "" when unknown */
+	uint64_t revision;                             /* metadata.resourceVersion; 0 when it has no order */
 	char value[KT_KEY_COUNT][KT_REPORT_VALUE_MAX]; /* one that is too long shows as "?": it differs */
 	bool legacy_is_ours;                           /* by metadata.managedFields */
 	bool has_condition;
@@ -79,6 +81,12 @@ struct kt_node_view {
 /* A Node of that name, or an error: a lying server must not be believed. Replaces *view. */
 int kt_node_view_parse(const char *bytes, size_t size, const char *name, struct kt_node_view *view,
 		       struct kt_error *err);
+/* One line of a watch. -ESTALE: the server has ended the watch with 410, -EREMOTEIO: with another error. */
+enum kt_node_event { KT_NODE_SEEN, KT_NODE_DELETED, KT_NODE_BOOKMARK };
+int kt_node_event_parse(const char *bytes, size_t size, const char *name, enum kt_node_event *ret_event,
+			struct kt_node_view *view, struct kt_error *err);
+/* Of the same Node, and from before the other one? False where it cannot be known. */
+bool kt_node_view_is_older(const struct kt_node_view *view, const struct kt_node_view *than);
 void kt_node_view_done(struct kt_node_view *view);
 
 /* Each returns an owned JSON document in *ret_patch, NULL when nothing differs; -ENOMEM. */
@@ -89,6 +97,8 @@ int kt_report_patch_condition(const struct kt_report *report, const struct kt_no
 			      char **ret_patch);
 /* application/json-patch+json on the node: test and remove of the whole start-up taint. */
 int kt_report_patch_taint(const struct kt_report *report, const struct kt_node_view *view, char **ret_patch);
+/* Does the node say something else than the report, in more than a sentence? */
+bool kt_report_is_undone(const struct kt_report *report, const struct kt_node_view *view);
 /* Differs the condition in nothing but its sentence? Such a write can wait. */
 bool kt_report_only_message(const struct kt_report *report, const struct kt_node_view *view);
 

@@ -1,7 +1,8 @@
 /* One request at a time: READ the node, then META, CONDITION, TAINT as long as they differ, then idle until the wish
- * changes or the heartbeat is due. Every answer is a whole Node and becomes the next view: what somebody else removed
- * is seen at the heartbeat at the latest, and put back. A write that is refused, or undone by somebody, is tried a few
- * times and then left behind: the other ones must not wait for it. What stays refused costs one write a heartbeat. */
+ * changes, the watch shows another node or the heartbeat is due. Every answer and every event of the watch is a whole
+ * Node and becomes the next view: what somebody else removed is put back at once, and without a watch at the heartbeat.
+ * A write that is refused, or undone by somebody, is tried a few times and then left behind: the other ones must not
+ * wait for it. What stays refused, or is undone again and again, costs one write a heartbeat. */
 #include "reporter.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kontain/base/own.h"
 #include "kontain/contract/jsonbound.h"
 
 #define BACKOFF_FIRST_MS 1000
@@ -18,6 +20,7 @@
 #define TRIES            3     /* of one write */
 #define MESSAGE_EVERY_MS 30000 /* a sentence alone is not written more often */
 #define REPORT_GRACE_MS  60000
+#define ANSWERS_AT_ONCE  10 /* to what others do to the node; then one more a heartbeat */
 
 /* xorshift64*: spreads thousands of agents; nothing secret. */
 static uint64_t next_random(struct kt_reporter *reporter)
@@ -61,6 +64,8 @@ void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsig
 	/* The read waits too: thousands of agents that start at once cost the server most by their first requests. */
 	reporter->not_before_ms = now_ms + random_below(reporter, (int64_t)start_delay_s * 1000);
 	reporter->beat_at_ms = INT64_MAX;
+	reporter->answers = ANSWERS_AT_ONCE;
+	reporter->answers_at_ms = now_ms;
 }
 
 void kt_reporter_done(struct kt_reporter *reporter)
@@ -76,6 +81,7 @@ void kt_reporter_want(struct kt_reporter *reporter, const struct kt_report *repo
 	}
 	reporter->want = *report;
 	reporter->has_want = true;
+	reporter->is_settled = false;
 	reporter->want_since_ms = now_ms;
 	if (reporter->is_stuck)
 		reporter->not_before_ms = now_ms;
@@ -87,11 +93,12 @@ static const struct {
 	const char *verb;
 	const char *content_type;
 	const char *suffix;
+	const char *name; /* for people */
 } steps[KT_STEP_COUNT] = {
-	[KT_STEP_READ] = {"GET", NULL, ""},
-	[KT_STEP_META] = {"PATCH", "application/merge-patch+json", ""},
-	[KT_STEP_CONDITION] = {"PATCH", "application/strategic-merge-patch+json", "/status"},
-	[KT_STEP_TAINT] = {"PATCH", "application/json-patch+json", ""},
+	[KT_STEP_READ] = {"GET", NULL, "", "GET"},
+	[KT_STEP_META] = {"PATCH", "application/merge-patch+json", "", "PATCH"},
+	[KT_STEP_CONDITION] = {"PATCH", "application/strategic-merge-patch+json", "/status", "PATCH status"},
+	[KT_STEP_TAINT] = {"PATCH", "application/json-patch+json", "", "PATCH"},
 };
 
 static int make_patch(const struct kt_reporter *reporter, enum kt_reporter_step step, int64_t now_ms, int64_t now_s,
@@ -210,6 +217,7 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 			reporter->beat_at_ms = now_ms + beat_interval_ms(reporter);
 		reporter->confirmed = reporter->want;
 		reporter->has_confirmed = true;
+		reporter->is_settled = true;
 		reporter->failures = 0;
 		reporter->is_refused = false;
 		reporter->retried = KT_STEP_IDLE;
@@ -228,7 +236,7 @@ bool kt_reporter_next(struct kt_reporter *reporter, int64_t now_ms, int64_t now_
 }
 
 /* What the server says: a Status object's message, or the first line of whatever it is (429 comes as plain text). */
-static void describe(const struct kt_kube_reply *reply, enum kt_reporter_step step, char *text, size_t size)
+void kt_reporter_describe(const struct kt_kube_reply *reply, const char *what, char *text, size_t size)
 {
 	bool is_within = kt_json_is_within(reply->body, reply->size, KT_JSON_STATE_SIGNS_MAX);
 	json_t *status = is_within ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
@@ -236,26 +244,41 @@ static void describe(const struct kt_kube_reply *reply, enum kt_reporter_step st
 
 	if (!message)
 		message = status ? "" : reply->body;
-	snprintf(text, size, "the API server answers %ld to %s%s: %.*s", reply->code, steps[step].verb,
-		 step == KT_STEP_CONDITION ? " status" : "", (int)strcspn(message, "\r\n"), message);
+	snprintf(text, size, "the API server answers %ld to %s: %.*s", reply->code, what, (int)strcspn(message, "\r\n"),
+		 message);
 	json_decref(status);
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
 			*c = '?';
 }
 
+static void take_view(struct kt_reporter *reporter, struct kt_node_view *view)
+{
+	kt_node_view_done(&reporter->node);
+	reporter->node = *view;
+	*view = (struct kt_node_view){.taint_index = -1};
+	reporter->has_node = true;
+	reporter->has_seen = true;
+	reporter->is_gone = false;
+}
+
 static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *reply, enum kt_reporter_step step,
 		      int64_t now_ms, int64_t now_s)
 {
+	KT_OWN(kt_node_view_done) struct kt_node_view view = {.taint_index = -1};
 	struct kt_error err = {0};
 
-	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &reporter->node, &err) < 0) {
+	if (kt_node_view_parse(reply->body, reply->size, reporter->node_name, &view, &err) < 0) {
 		snprintf(reporter->problem, sizeof(reporter->problem), "%.500s", err.text);
 		reporter->has_node = false;
 		back_off(reporter, now_ms, BACKOFF_MOST_MS, 0);
 		return;
 	}
-	reporter->has_node = true;
+	/* The watch was faster than this answer: which of them holds is asked (a restored etcd counts anew). */
+	if (reporter->has_node && kt_node_view_is_older(&view, &reporter->node))
+		reporter->has_node = false;
+	else
+		take_view(reporter, &view);
 	reporter->token_retried = false;
 	/* What was refused got through: so may the others again. */
 	if (reporter->is_refused && step == reporter->retried) {
@@ -280,6 +303,79 @@ static void take_node(struct kt_reporter *reporter, const struct kt_kube_reply *
 	}
 }
 
+/* ---- what the watch shows ---- */
+
+/* Two writers that fight over a key would write without end: when what somebody did may be answered. */
+static int64_t answer_at_ms(struct kt_reporter *reporter, int64_t now_ms)
+{
+	int64_t every_ms = (int64_t)reporter->heartbeat_s * 1000;
+
+	while (reporter->answers < ANSWERS_AT_ONCE && reporter->answers_at_ms + every_ms <= now_ms) {
+		reporter->answers++;
+		reporter->answers_at_ms += every_ms;
+	}
+	if (reporter->answers > 0) {
+		if (reporter->answers == ANSWERS_AT_ONCE)
+			reporter->answers_at_ms = now_ms;
+		reporter->answers--;
+		return now_ms;
+	}
+	reporter->answers_at_ms += every_ms; /* the one that comes then is taken already */
+	return reporter->answers_at_ms;
+}
+
+/* False when it has to wait. */
+static bool may_answer(struct kt_reporter *reporter, int64_t now_ms)
+{
+	int64_t at_ms = answer_at_ms(reporter, now_ms);
+
+	if (at_ms <= now_ms)
+		return true;
+	reporter->has_confirmed = false;
+	snprintf(reporter->problem, sizeof(reporter->problem),
+		 "node %s does not keep what is written to it: something else removes or alters it",
+		 reporter->node_name);
+	if (at_ms > reporter->not_before_ms) {
+		reporter->not_before_ms = at_ms;
+		reporter->is_stuck = true;
+	}
+	return false;
+}
+
+void kt_reporter_see(struct kt_reporter *reporter, struct kt_node_view *view, int64_t now_ms)
+{
+	bool was_gone = reporter->is_gone;
+
+	/* Old news: the watch begins with what the server's cache has, and shows our own writes after their answers. */
+	if (reporter->has_seen && view->revision && strcmp(view->uid, reporter->node.uid) == 0 &&
+	    view->revision <= reporter->node.revision)
+		return;
+	take_view(reporter, view);
+	if (was_gone && !reporter->is_stuck && may_answer(reporter, now_ms)) {
+		reporter->not_before_ms = now_ms;
+	} else if (reporter->is_settled && kt_report_is_undone(&reporter->want, &reporter->node)) {
+		reporter->is_settled = false;
+		reporter->undone++;
+		may_answer(reporter, now_ms);
+	}
+}
+
+void kt_reporter_see_deleted(struct kt_reporter *reporter, const struct kt_node_view *view, int64_t now_ms)
+{
+	if (reporter->is_gone || (reporter->has_seen && strcmp(view->uid, reporter->node.uid) != 0))
+		return; /* known, or an older one of that name */
+	reporter->has_node = false;
+	reporter->is_gone = true;
+	reporter->is_settled = false;
+	reporter->has_confirmed = false;
+	may_answer(reporter, now_ms);
+}
+
+void kt_reporter_see_nothing(struct kt_reporter *reporter)
+{
+	reporter->has_node = false;
+}
+
 /* Is it this one request that the server does not want? */
 static bool is_refusal(long code)
 {
@@ -298,13 +394,15 @@ void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *
 	if (reply->code == 0)
 		snprintf(reporter->problem, sizeof(reporter->problem), "%s", reply->problem);
 	else
-		describe(reply, step, reporter->problem, sizeof(reporter->problem));
+		kt_reporter_describe(reply, steps[step].name, reporter->problem, sizeof(reporter->problem));
 	/* The kubelet may just have renewed the token: once more with what the file has now. */
 	if (reply->code == 401 && !reporter->token_retried) {
 		reporter->token_retried = true;
 		reporter->not_before_ms = now_ms;
 		return;
 	}
+	if (step == KT_STEP_READ && reply->code == 404)
+		reporter->is_gone = true;
 	/* After any refusal or silence the view may be old; a right that is missing says nothing about the node. */
 	reporter->has_node = reporter->has_node && reply->code == 403;
 	if (step == KT_STEP_READ || !is_refusal(reply->code)) {
@@ -326,7 +424,7 @@ int64_t kt_reporter_due_ms(const struct kt_reporter *reporter)
 
 	if (!reporter->has_want || reporter->step != KT_STEP_IDLE)
 		return INT64_MAX;
-	if (!reporter->has_node || !reporter->has_confirmed ||
+	if (!reporter->has_node || !reporter->has_confirmed || !reporter->is_settled ||
 	    !kt_report_is_same(&reporter->want, &reporter->confirmed))
 		due = 0;
 	else if (reporter->written_at_ms && kt_report_only_message(&reporter->want, &reporter->node) &&

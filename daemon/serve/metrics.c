@@ -189,6 +189,18 @@ static void print_requests(FILE *out, const struct kt_metrics_input *input)
 	}
 }
 
+static void print_watch(FILE *out, const struct kt_metrics_input *input)
+{
+	if (!input->is_watch_known)
+		return;
+	print_head(out, "kontaind_watch_up", "gauge",
+		   "Whether the node is watched: 1, or 0 when what others change is found at the heartbeat.");
+	fprintf(out, "kontaind_watch_up %d\n", input->is_watching);
+	print_head(out, "kontaind_report_undone_total", "counter",
+		   "How often somebody else removed or altered what was reported on the node, as the watch saw it.");
+	fprintf(out, "kontaind_report_undone_total %" PRIu64 "\n", input->undone);
+}
+
 void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_reply *reply)
 {
 	KT_OWN(kt_close_file) FILE *out = open_memstream(&reply->body, &reply->size);
@@ -208,6 +220,7 @@ void kt_metrics_answer(const struct kt_metrics_input *input, struct kt_http_repl
 		print_reconciles(out, &input->state->reconciles);
 	}
 	print_requests(out, input);
+	print_watch(out, input);
 	print_policy(out, input);
 	if (input->has_age) {
 		print_head(out, "kontaind_state_age_seconds", "gauge",

@@ -20,6 +20,9 @@ struct kt_metrics_input {
 	const struct kt_error *why;   /* then: why not */
 	bool has_age;                 /* a state was read, to be believed or not */
 	int64_t age_s;
+	bool is_watch_known; /* there is an API server */
+	bool is_watching;
+	uint64_t undone; /* how often the watch showed that somebody undid the report */
 	bool is_policy_known;
 	bool is_policy_in_force;
 	size_t request_count;

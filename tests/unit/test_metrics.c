@@ -72,6 +72,9 @@ static void test_a_proven_node(void **context)
 					 .age_s = 12,
 					 .request_count = 3,
 					 .requests = requests,
+					 .is_watch_known = true,
+					 .is_watching = true,
+					 .undone = 17,
 					 .is_policy_known = true};
 
 	(void)context;
@@ -83,6 +86,8 @@ static void test_a_proven_node(void **context)
 	assert_line(text, "kontaind_rollout_settled{reason=\"KmAborted\"} 0", true);
 	assert_line(text, "kontaind_desired_version_info{version=\"1.3\"} 1", true);
 	assert_line(text, "kontaind_policy_enforced 0", true);
+	assert_line(text, "kontaind_watch_up 1", true);
+	assert_line(text, "kontaind_report_undone_total 17", true);
 	assert_line(text, "kontaind_build_info{version=\"" KONTAIN_VERSION "\"} 1", true);
 	assert_line(text, "kontaind_ready 1", true);
 	assert_line(text, "kontaind_kvm_available{reason=\"Ready\"} 1", true);
@@ -124,6 +129,7 @@ static void test_an_unknown_node(void **context)
 	assert_line(text, "kontaind_node_reason{reason=\"StateOverdue\"} 1", true);
 	assert_line(text, "kontaind_rollout_settled{reason=\"StateOverdue\"} 0", true);
 	assert_null(strstr(text, "policy_enforced"));
+	assert_null(strstr(text, "watch_up"));
 	assert_null(strstr(text, "version_info"));
 	assert_null(strstr(text, "installs_total"));
 	assert_null(strstr(text, "kontaind_store_"));

@@ -28,7 +28,8 @@ struct world {
 	json_t *node;
 	int64_t now_ms;
 	unsigned requests, writes;
-	int undo; /* so many times the labels are taken away after each write */
+	int undo;          /* so many times the labels are taken away after each write */
+	uint64_t revision; /* the server counts; 0: it does not */
 };
 
 static int64_t now_s(const struct world *world)
@@ -150,6 +151,16 @@ static void patch_taint(struct world *world, const json_t *patch)
 	json_array_remove(taints, 1);
 }
 
+static void count_revision(struct world *world)
+{
+	char text[24];
+
+	if (!world->revision)
+		return;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)++world->revision);
+	json_object_set_new(json_object_get(world->node, "metadata"), "resourceVersion", json_string(text));
+}
+
 static void serve(struct world *world, const struct kt_kube_request *request)
 {
 	KT_OWN(kt_free_mem) char *body = NULL;
@@ -166,8 +177,10 @@ static void serve(struct world *world, const struct kt_kube_request *request)
 		patch_taint(world, patch);
 	else
 		patch_condition(world, patch);
-	if (patch)
+	if (patch) {
 		world->writes++;
+		count_revision(world);
+	}
 	if (patch && world->undo > 0) {
 		world->undo--;
 		json_object_del(json_object_get(json_object_get(world->node, "metadata"), "labels"), "kontain.app/km");
@@ -209,6 +222,46 @@ static void run_until(struct world *world, int64_t until)
 static void run_for(struct world *world, int64_t span_ms)
 {
 	run_until(world, world->now_ms + span_ms);
+}
+
+/* What others do, and what the watch tells of it. */
+static void set_label(struct world *world, const char *name, const char *value)
+{
+	json_t *labels = json_object_get(json_object_get(world->node, "metadata"), "labels");
+
+	if (value)
+		json_object_set_new(labels, name, json_string(value));
+	else
+		json_object_del(labels, name);
+	count_revision(world);
+}
+
+static void parse_view(const json_t *node, struct kt_node_view *view)
+{
+	KT_OWN(kt_free_mem) char *body = json_dumps(node, JSON_COMPACT);
+	struct kt_error err;
+
+	*view = (struct kt_node_view){.taint_index = -1};
+	assert_int_equal(kt_node_view_parse(body, strlen(body), "mine", view, &err), 0);
+}
+
+static void see(struct world *world, const json_t *node)
+{
+	KT_OWN(kt_node_view_done) struct kt_node_view view;
+
+	parse_view(node, &view);
+	kt_reporter_see(&world->reporter, &view, world->now_ms);
+}
+
+static void begin_watched(struct world *world)
+{
+	world->revision = 100;
+	count_revision(world);
+	json_object_set_new(json_object_get(world->node, "metadata"), "uid", json_string("first"));
+	want(world, true, "runs", false);
+	run_for(world, 1000);
+	see(world, world->node);
+	world->requests = world->writes = 0;
 }
 
 static void refuse(struct world *world, long code, const char *body, unsigned retry_after_s)
@@ -429,6 +482,166 @@ static void test_an_opponent_is_not_fought(void **context)
 	assert_string_equal(label(world, "kontain.app/km"), "true");
 	assert_true(reported(world));
 	assert_string_equal(world->reporter.problem, "");
+}
+
+static void test_the_watch_has_it_put_back_at_once(void **context)
+{
+	struct world *world = *context;
+
+	begin_watched(world);
+	set_label(world, "kontain.app/km", NULL);
+	see(world, world->node);
+	run_for(world, 1);
+	assert_string_equal(label(world, "kontain.app/km"), "true");
+	json_object_set_new(condition_of(world), "status", json_string("False"));
+	count_revision(world);
+	see(world, world->node);
+	run_for(world, 1);
+	assert_string_equal(condition(world, "status"), "True");
+	assert_int_equal(world->requests, 2); /* one write each, and no read */
+	assert_int_equal(world->reporter.undone, 2);
+	/* What is not ours is no news. */
+	set_label(world, "team", "red");
+	see(world, world->node);
+	run_for(world, 1000);
+	assert_int_equal(world->requests, 2);
+	assert_int_equal(world->reporter.undone, 2);
+	assert_true(reported(world));
+}
+
+/* The watch begins with what the server's cache has, and tells of our own writes after their answers. */
+static void test_old_news_is_none(void **context)
+{
+	struct world *world = *context;
+	KT_OWN(kt_node_view_done) struct kt_node_view view;
+	struct kt_kube_request request;
+	struct kt_kube_reply reply = {.code = 200};
+	char *old;
+	json_t *before = json_deep_copy(world->node);
+
+	json_object_set_new(json_object_get(before, "metadata"), "uid", json_string("first"));
+	json_object_set_new(json_object_get(before, "metadata"), "resourceVersion", json_string("99"));
+	begin_watched(world);
+	see(world, before);
+	run_for(world, 1000);
+	assert_int_equal(world->requests, 0);
+	assert_int_equal(world->reporter.undone, 0);
+	/* A write's answer that comes after the news of a later change is asked about. */
+	want(world, false, "does not run", false);
+	assert_true(kt_reporter_next(&world->reporter, world->now_ms, now_s(world), &request));
+	free(request.body);
+	old = json_dumps(world->node, JSON_COMPACT);
+	set_label(world, "kontain.app/km-version", "other");
+	see(world, world->node);
+	reply.body = old;
+	reply.size = strlen(old);
+	kt_reporter_take(&world->reporter, &reply, world->now_ms, now_s(world));
+	free(old);
+	run_for(world, 1);
+	assert_string_equal(label(world, "kontain.app/km-version"), "0.9");
+	assert_string_equal(label(world, "kontain.app/km"), "false");
+	/* An etcd that was restored counts anew: what the server answers to a read holds. */
+	world->revision = 3;
+	set_label(world, "kontain.app/km", NULL);
+	kt_reporter_see_nothing(&world->reporter);
+	run_for(world, 1);
+	assert_string_equal(label(world, "kontain.app/km"), "false");
+	parse_view(world->node, &view);
+	assert_int_equal(world->reporter.node.revision, view.revision);
+	json_decref(before);
+}
+
+/* Two writers that want different values, each told of the other's writes at once. */
+static void test_two_writers_make_no_storm(void **context)
+{
+	struct world *world = *context;
+	unsigned undone = 0;
+	int64_t end;
+
+	begin_watched(world);
+	for (end = world->now_ms + 60 * 60 * 1000; world->now_ms < end; run_for(world, 100)) {
+		if (!label(world, "kontain.app/km"))
+			continue;
+		set_label(world, "kontain.app/km", NULL);
+		see(world, world->node);
+		undone++;
+	}
+	/* Ten at once, then one a heartbeat; and the heartbeats. */
+	assert_in_range(undone, 10, 10 + 13);
+	assert_int_equal(world->reporter.undone, undone);
+	assert_in_range(world->writes, undone - 1, undone + 14);
+	assert_true(world->requests < 50);
+	assert_false(reported(world));
+	assert_non_null(strstr(world->reporter.problem, "does not keep"));
+	/* Another wish is told at once all the same. */
+	want(world, false, "does not run", false);
+	run_for(world, 1000);
+	assert_string_equal(condition(world, "status"), "False");
+	assert_string_equal(label(world, "kontain.app/km"), "false");
+	/* And when the other one has gone, it is as it should be. */
+	set_label(world, "kontain.app/km", NULL);
+	see(world, world->node);
+	run_for(world, 330000);
+	assert_string_equal(label(world, "kontain.app/km"), "false");
+	assert_true(reported(world));
+	assert_string_equal(world->reporter.problem, "");
+}
+
+static void delete_node(struct world *world)
+{
+	KT_OWN(kt_node_view_done) struct kt_node_view view;
+
+	parse_view(world->node, &view);
+	kt_reporter_see_deleted(&world->reporter, &view, world->now_ms);
+}
+
+static void register_node(struct world *world, const char *uid)
+{
+	json_t *metadata = json_object_get(world->node, "metadata");
+
+	json_object_clear(json_object_get(metadata, "labels"));
+	json_object_set_new(metadata, "uid", json_string(uid));
+	json_array_clear(conditions_of(world->node));
+	count_revision(world);
+	see(world, world->node);
+}
+
+static void test_a_node_registered_anew(void **context)
+{
+	struct world *world = *context;
+	char uid[16];
+
+	begin_watched(world);
+	delete_node(world);
+	for (unsigned i = 0; i < 5; i++)
+		refuse(world, 404, "{\"message\":\"no such node\"}", 0);
+	assert_false(reported(world));
+	assert_true(wait_of(world) > 5000);
+	world->requests = 0;
+	register_node(world, "second");
+	run_for(world, 1000);
+	assert_string_equal(label(world, "kontain.app/km"), "true");
+	assert_string_equal(condition(world, "status"), "True");
+	assert_int_equal(world->requests, 2);
+	/* The end of the first one is heard late. */
+	register_node(world, "third");
+	run_for(world, 1000);
+	world->requests = 0;
+	{
+		struct kt_node_view view = {.uid = "second", .taint_index = -1};
+
+		kt_reporter_see_deleted(&world->reporter, &view, world->now_ms);
+	}
+	run_for(world, 1000);
+	assert_int_equal(world->requests, 0);
+	/* A server that says so without end is not answered without end. */
+	for (unsigned i = 0; i < 600; i++) {
+		delete_node(world);
+		snprintf(uid, sizeof(uid), "u%u", i);
+		register_node(world, uid);
+		run_for(world, 100);
+	}
+	assert_true(world->requests < 60);
 }
 
 static void test_taken_back(void **context)
@@ -738,6 +951,10 @@ int main(void)
 		TEST(test_a_sentence_is_not_written_at_once),
 		TEST(test_removed_by_others_is_put_back),
 		TEST(test_an_opponent_is_not_fought),
+		TEST(test_the_watch_has_it_put_back_at_once),
+		TEST(test_old_news_is_none),
+		TEST(test_two_writers_make_no_storm),
+		TEST(test_a_node_registered_anew),
 		TEST(test_taken_back),
 		TEST(test_nothing_to_say_yet),
 		TEST(test_trouble_backs_off),

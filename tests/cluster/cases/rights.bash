@@ -34,8 +34,10 @@ case_token() {
 	done < <(grep -v '^#' "$here/cases/token")
 	[ $count -gt 20 ] || { echo "only $count rows were read"; exit 1; }
 	note "$count requests by the pods' own tokens"
-	is "the policy's type checker" "[]" "$(kube get validatingadmissionpolicy kontaind-own-node -o json |
-		jq -c '.status.typeChecking.expressionWarnings // []')"
+	for name in kontaind-own-node kontaind-own-events; do
+		is "the type checker of policy $name" "[]" "$(kube get validatingadmissionpolicy "$name" -o json |
+			jq -c '.status.typeChecking.expressionWarnings // []')"
+	done
 	return $wrong
 }
 

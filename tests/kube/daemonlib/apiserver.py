@@ -37,6 +37,7 @@ class Server:
 	def __init__(self, folder, answer, certificate="good", tls=True, old_tls=False, address="127.0.0.1"):
 		self.answer, self.requests, self.connections, self.is_over = answer, [], 0, False
 		self.tokens = None  # None: any is good
+		self.watch, self.watches = honest_watch, []  # watch(server, connection, request); those that were asked for
 		self.node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": NODE, "labels": {"team": "blue"}},
 			"spec": {}, "status": {"conditions": []}}
 		self.context = None
@@ -66,6 +67,10 @@ class Server:
 			if self.context:
 				connection = self.context.wrap_socket(connection, server_side=True)
 			while request := read_request(connection):
+				if "?watch=1&" in request["line"]:
+					self.watches.append(time.monotonic())
+					self.watch(self, connection, request)
+					break
 				self.requests.append(request)
 				if self.answer(self, connection, request) is False:
 					break
@@ -73,6 +78,18 @@ class Server:
 			pass
 		finally:
 			connection.close()
+
+	def count_revision(self):
+		metadata = self.node["metadata"]
+		metadata["resourceVersion"] = str(int(metadata.get("resourceVersion", 1)) + 1)
+
+	def change(self, **labels):
+		"""What somebody else does to the node; None takes a label away."""
+		merge(self.node, {"metadata": {"labels": labels}})
+		self.count_revision()
+
+	def label(self):
+		return self.node["metadata"]["labels"].get("kontain.app/km")
 
 	def close(self):
 		self.is_over = True
@@ -116,11 +133,120 @@ def honest(server, connection, request):
 		return reply(connection, 401, json.dumps({"kind": "Status", "message": "Unauthorized"}))
 	if request["type"] == "application/merge-patch+json":
 		merge(server.node, json.loads(request["body"]))
+		server.count_revision()
 	elif request["type"] == "application/strategic-merge-patch+json":
 		for change in json.loads(request["body"])["status"]["conditions"]:
 			rest = [c for c in server.node["status"]["conditions"] if c["type"] != change["type"]]
 			server.node["status"]["conditions"] = rest + ([] if "$patch" in change else [change])
+		server.count_revision()
 	return reply(connection, 200, json.dumps(server.node))
+
+
+# ---- watches ----
+
+def begin_watch(connection):
+	connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+
+def send_chunk(connection, body):
+	connection.sendall(b"%x\r\n%s\r\n" % (len(body), body))
+
+
+def send_event(server, connection, kind, node=None):
+	send_chunk(connection, json.dumps({"type": kind, "object": node or server.node}).encode() + b"\n")
+
+
+def honest_watch(server, connection, request):
+	if server.tokens is not None and request["token"] not in server.tokens:
+		return reply(connection, 401, json.dumps({"kind": "Status", "message": "Unauthorized"}))
+	begin_watch(connection)
+	send_event(server, connection, "ADDED")
+	last = json.dumps(server.node)
+	while not server.is_over:
+		time.sleep(0.02)
+		now = json.dumps(server.node)
+		if now != last:
+			send_event(server, connection, "MODIFIED", json.loads(now))
+			last = now
+
+
+def watch_410(server, connection, request):
+	begin_watch(connection)
+	send_event(server, connection, "ADDED")
+	send_event(server, connection, "ERROR", {"kind": "Status", "code": 410, "message": "too old resource version"})
+	connection.sendall(b"0\r\n\r\n")
+
+
+def watch_http_410(server, connection, request):
+	reply(connection, 410, json.dumps({"kind": "Status", "code": 410, "message": "too old resource version"}))
+
+
+def watch_line(server, connection, request):
+	begin_watch(connection)
+	send_event(server, connection, "ADDED")
+	for _ in range(16384):  # 1 GiB, were it read
+		send_chunk(connection, b"x" * 65536)
+
+
+def watch_large_nodes(server, connection, request):
+	"""Each event is a whole Node that is larger than what is taken."""
+	begin_watch(connection)
+	large = dict(server.node, metadata=dict(server.node["metadata"], annotations={"big": "y" * (3 << 20)}))
+	while not server.is_over:
+		send_event(server, connection, "MODIFIED", large)
+
+
+def watch_garbage(server, connection, request):
+	begin_watch(connection)
+	send_chunk(connection, bytes(range(256)) * 64)
+
+
+def watch_drop(server, connection, request):
+	begin_watch(connection)
+	send_event(server, connection, "ADDED")
+
+
+def watch_torn(server, connection, request):
+	begin_watch(connection)
+	send_chunk(connection, b'{"type":"ADDED","object":{"kind":"Node","metadata":{"name":"mi')
+
+
+def watch_silence(server, connection, request):
+	begin_watch(connection)
+	send_event(server, connection, "ADDED")
+	while not server.is_over:
+		time.sleep(0.1)
+
+
+def watch_no_head(server, connection, request):
+	while not server.is_over:
+		time.sleep(0.1)
+
+
+def watch_another(server, connection, request):
+	begin_watch(connection)
+	send_event(server, connection, "ADDED", dict(server.node, metadata={"name": "other", "labels": {}}))
+	time.sleep(1)
+
+
+def watch_lies(server, connection, request):
+	"""The node comes and goes and is stripped of its labels, thousands of times a second."""
+	begin_watch(connection)
+	for i in range(10**9):
+		metadata = {"name": NODE, "uid": f"u{i // 2}", "labels": {}, "resourceVersion": str(i)}
+		send_event(server, connection, "DELETED" if i % 2 else "ADDED", dict(server.node, metadata=metadata))
+
+
+def watch_429(server, connection, request):
+	return plain_429(server, connection, request)
+
+
+def watch_echo(server, connection, request):
+	return echo(server, connection, request)
+
+
+def watch_500(server, connection, request):
+	return html_500(server, connection, request)
 
 
 def flood(connection, first, more):

@@ -133,6 +133,83 @@ def heal(pods):
 		check(label == "true", f"liar: {name}: reports the truth", pod.server.node)
 
 
+# ---- watches that lie, of a server that is honest otherwise ----
+
+WATCH_S = 20
+WATCHES = (  # name, the watch's vice, a part of what the log says (None: nothing need be said), most watches in WATCH_S
+	("410 without end", apiserver.watch_410, "ends the watch with 410: too old resource version", 8),
+	("410 as an answer", apiserver.watch_http_410, "answers 410 to WATCH: too old resource version", 8),
+	("a line of 1 GiB", apiserver.watch_line, "is larger than 2 MiB", 8),
+	("large nodes", apiserver.watch_large_nodes, "is larger than 2 MiB", 8),
+	("garbage", apiserver.watch_garbage, "is not JSON", 8),
+	("drops", apiserver.watch_drop, "does not answer", 8),
+	("torn", apiserver.watch_torn, "does not answer", 8),
+	("silence", apiserver.watch_silence, None, 1),
+	("no head", apiserver.watch_no_head, None, 1),
+	("another node", apiserver.watch_another, "is not node mine", 8),
+	("429 in plain text", apiserver.watch_429, "answers 429 to WATCH: Too many requests", 12),
+	("500 in HTML", apiserver.watch_500, "answers 500 to WATCH: <html>?[2J", 8),
+	("the token said back", apiserver.watch_echo, "answers 403 to WATCH: no right for ****", 1),
+	("a node that comes and goes", apiserver.watch_lies, "has more than 600 events a minute", 8),
+)
+
+
+def test_watches(folder):
+	"""A watch that lies costs little, is told, stops no report, and an honest one after it is found by itself."""
+	put_secret("token", TOKENS[0])
+	pods = []
+	for name, vice, text, most in WATCHES:
+		server = apiserver.Server(folder, apiserver.honest)
+		server.watch = vice
+		pods.append((name, text, most, Pod(server, folder)))
+	for name, text, most, pod in pods:
+		pod.daemon.serving()
+	for name, text, most, pod in pods:
+		name, server, one = f"watch: {name}", pod.server, pod.daemon
+		check(one.wait_for("/readyz/km", 200)[0], f"{name}: serves")
+		check(k.until(lambda: server.label() == "true"), f"{name}: reports", server.node)
+		check(k.until(lambda: server.watches), f"{name}: is asked for a watch")
+		if text:
+			check(one.wait_for_line("not watching the node: what others change is found at the heartbeat", err=text),
+				f"{name}: is told", one.text())
+	for name, text, most, pod in pods:
+		rest = pod.server.watches[0] + WATCH_S - time.monotonic()
+		time.sleep(max(0, rest))
+		watches = [at for at in pod.server.watches if at <= pod.server.watches[0] + WATCH_S]
+		check(len(watches) <= most, f"watch: {name}: no storm of watches", len(watches))
+		check(len(pod.server.requests) <= 60, f"watch: {name}: no storm of requests", len(pod.server.requests))
+		told = [line for line in pod.daemon.lines() if line["msg"].startswith("not watching")]
+		check(len(told) <= 2, f"watch: {name}: told once a cause", told)
+		memory = pod.daemon.memory_kib()
+		check(memory < 400 * 1024, f"watch: {name}: memory has an end", f"{memory} KiB")
+		print(f"watch: {name}: {len(watches)} watches, {len(pod.server.requests)} requests, {memory} KiB", flush=True)
+		bodies = pod.daemon.ask("/readyz?verbose").body + pod.daemon.ask("/metrics").body + pod.daemon.text()
+		check(not any(token in bodies for token in TOKENS), f"watch: {name}: the token is not served", bodies)
+		k.write(pod.daemon.state_path, k.state(node=UNFIT))
+	for name, text, most, pod in pods:
+		if pod.server.watch is apiserver.watch_lies:  # held back as one that does not keep what is written
+			continue
+		check(k.until(lambda: pod.server.label() == "false"), f"watch: {name}: stops no report", pod.server.node)
+	heal_watches([row for row in pods if row[3].server.watch not in (apiserver.watch_silence, apiserver.watch_no_head,
+		apiserver.watch_echo, apiserver.watch_lies)])
+	for name, text, most, pod in pods:
+		end(pod.daemon, f"watch: {name}")
+		pod.server.close()
+
+
+def heal_watches(pods):
+	for name, text, most, pod in pods:
+		pod.server.watch = apiserver.honest_watch
+	for name, text, most, pod in pods:
+		# After a line that is too long the pause grows to a heartbeat.
+		good, last = pod.daemon.wait_for("/metrics", 200, "kontaind_watch_up 1", seconds=k.HEAL_S)
+		check(good, f"watch: {name}: heals", last)
+		pod.server.change(**{"kontain.app/km": None})
+		start = time.monotonic()
+		check(k.until(lambda: pod.server.label() == "false"), f"watch: {name}: puts back what is removed")
+		check(time.monotonic() - start < 1, f"watch: {name}: within a second", time.monotonic() - start)
+
+
 def speaks_old_tls(port):
 	try:
 		warnings.simplefilter("ignore", DeprecationWarning)  # it is old on purpose

@@ -125,7 +125,29 @@ def test_memory(folder):
 				end(one, f"memory: {name}, {code}")
 			server.close()
 			group.remove()
+	test_watch(program, size, folder)
 	test_state(program, size)
+
+
+def test_watch(program, size, folder):
+	"""Events of a watch, beside a server that answers honestly otherwise."""
+	values = '{"type":"MODIFIED","object":{"kind":"Node","x":[' + '{"":{}},' * 24900 + "0]}}"
+	for name, line in (("as many values as are taken", values), ("one long string", '{"x":"' + "x" * BODY)):
+		def watch(server, connection, request):
+			apiserver.begin_watch(connection)
+			apiserver.send_event(server, connection, "ADDED")
+			apiserver.send_chunk(connection, (line + " " * (BODY - len(line)) + "\n").encode())
+		group = Group(size)
+		server = apiserver.Server(folder, apiserver.honest)
+		server.watch = watch
+		one = pod(program, server, folder, group)
+		k.until(lambda: len(server.watches) >= 3 or one.process.poll() is not None, 30)
+		check(one.process.poll() is None, f"memory: lives with a watch of {name}", f"ended in {size >> 20} MiB")
+		if one.process.poll() is None:
+			print(f"memory: a watch of {name}: at most {group.most() >> 20} of {size >> 20} MiB", flush=True)
+			end(one, f"memory: a watch of {name}")
+		server.close()
+		group.remove()
 
 
 def test_state(program, size):

@@ -3,6 +3,7 @@
 def is_plugin: .metadata.labels["app.kubernetes.io/name"] == "kontain-device-plugin";
 def of($kind): map(select(.kind == $kind and (is_plugin | not)));
 def one($kind): of($kind) | if length == 1 then .[0] else error("\(length) of \($kind)") end;
+def named($kind; $name): map(select(.kind == $kind and .metadata.name == $name)) | one($kind);
 def pod: one("DaemonSet").spec.template.spec;
 def container($name): pod.containers[] | select(.name == $name);
 # Names of the containers that mount the volume.
