@@ -232,6 +232,8 @@ int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_in
 
 	if (r == 0)
 		r = kt_set_list(store, sets_visit, &inventory);
+	if (r == -ENOTDIR || r == -ELOOP) /* a file or a link in the place of sets/: told with the current set */
+		r = 0;
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	inventory.is_ours = claim == KT_CLAIM_OURS;
