@@ -84,6 +84,15 @@ struct kt_inventory {
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
+/* Any set, as an inventory looks at the current one; but of what nothing was noted of nothing is read. */
+struct kt_look {
+	bool is_whole;
+	bool is_old; /* in the layout of an earlier kontain-installer: whole as far as names tell */
+	char damage[256];
+	enum kt_reason damage_reason;
+};
+void kt_store_look(const struct kt_store *store, const char *version, struct kt_look *ret_look);
+
 /* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be
  * NULL) is called with what is being copied (a component's name; "" before the first) and bytes done and to do.
  * After it the set is complete, synced, and not yet seen by anyone.
