@@ -181,7 +181,8 @@ struct kt_prune {
 	void *context;
 };
 /* Removes sets, then the versions of components that no set names. What is pinned or used stays (ProcMissing when
- * nobody can be asked). Lock held. */
+ * nobody can be asked). NoVersion, and nothing is removed, when `current` names no set that is there, where one served
+ * before. Lock held. */
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
 /* Removes what we made, then the root if it is empty; lock held. InUse while anybody uses a version, or has the root
  * or a part of it mounted, and then nothing is removed. is_forced: whoever uses it, and a folder that somebody has
