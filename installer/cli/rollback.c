@@ -36,7 +36,7 @@ static int switch_and_hold(const struct kt_installer *installer, struct kt_store
 static int check_whole(const struct kt_installer *installer, const struct kt_store *store, const char *version,
 		       struct kt_error *err)
 {
-	struct kt_verify how = {.version = version, .is_noted = !installer->options.dry_run};
+	struct kt_verify how = {.version = version, .is_switch_next = true, .is_noted = !installer->options.dry_run};
 
 	return kt_store_verify(store, &how, err) == 0 ?
 		       0 :

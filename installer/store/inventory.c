@@ -144,24 +144,6 @@ static void manifest_look(const struct kt_store *store, struct kt_inventory *inv
 	damage(inventory, KT_REASON_STORE_FILE_CHANGED, text);
 }
 
-/* The five links, as they lead to the current set. A dangling one is as good as any. */
-static void folders_check(const struct kt_store *store, struct kt_inventory *inventory)
-{
-	struct look look = {inventory, ""};
-
-	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
-		const char *folder = kt_component_folder(kt_component_names[i]);
-		char wanted[KT_PLACE_MAX], target[KT_PLACE_MAX], text[KT_PLACE_MAX + 32];
-
-		(void)snprintf(wanted, sizeof(wanted), KT_STORE_CURRENT "/%s", folder);
-		if (kt_fs_read_link(store->dir, folder, target, sizeof(target)) == 0 && strcmp(target, wanted) == 0)
-			continue;
-		(void)snprintf(text, sizeof(text), "%s does not lead to the current set", folder);
-		damage(inventory, KT_REASON_STORE_DAMAGED, text);
-	}
-	(void)kt_folders_check(store, difference_visit, &look);
-}
-
 static int km_visit(void *context, const char *component, const char *version)
 {
 	struct kt_inventory *inventory = context;
@@ -214,10 +196,8 @@ static void current_look(const struct kt_store *store, struct kt_inventory *inve
 {
 	struct kt_error err = {.code = 0};
 
-	inventory->is_whole = true;
 	inventory->verified_at = INT64_MAX;
 	(void)kt_set_each_link(store, inventory->current, km_visit, inventory);
-	folders_check(store, inventory);
 	if (!set_look(store, inventory, KT_DEPTH_CHANGED, &err) && !kt_old_set_look(store, inventory))
 		damage(inventory, KT_REASON_STORE_DAMAGED,
 		       err.reason == KT_REASON_NO_VERSION ? "the current set is missing, or has no manifest" :
@@ -225,48 +205,36 @@ static void current_look(const struct kt_store *store, struct kt_inventory *inve
 	inventory->verified_at = inventory->verified_at == INT64_MAX ? 0 : inventory->verified_at;
 }
 
-/* A real bin/ or runtime/ is another's, whoever made the root; so is a folder where we have a pointer. */
-static void foreign_look(const struct kt_store *store, const char *first_foreign, struct kt_inventory *inventory)
+/* What lies in the root beside it. Without a current set only what is another's counts. */
+static void root_visit(void *context, enum kt_reason reason, const char *text)
 {
-	static const char *const pointers[] = {KT_STORE_CURRENT, KT_STORE_PREVIOUS};
-	char name[256];
-	struct stat info;
+	struct kt_inventory *inventory = context;
 
-	(void)snprintf(name, sizeof(name), "%s", first_foreign);
-	for (size_t i = 0; !name[0] && i < KT_COMPONENT_LINKED + 2; i++) {
-		const char *folder = i < 2 ? pointers[i] : kt_component_folder(kt_component_names[i - 2]);
-
-		if (fstatat(store->dir, folder, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(info.st_mode) &&
-		    !kt_is_skeleton(store->dir, folder))
-			(void)snprintf(name, sizeof(name), "%s", folder);
-	}
-	if (!name[0])
-		return;
-	inventory->is_foreign = true;
-	inventory->is_whole = false;
-	inventory->damage_reason = KT_REASON_FOREIGN_INSTALLATION;
-	(void)snprintf(inventory->damage, sizeof(inventory->damage),
-		       "%.100s is there and was not made by kontain-installer", name);
+	if (reason == KT_REASON_FOREIGN_INSTALLATION)
+		inventory->is_foreign = true;
+	if (inventory->is_foreign || inventory->current[0])
+		damage(inventory, reason, text);
 }
 
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err)
 {
 	struct kt_inventory inventory = {.is_whole = false};
 	enum kt_claim claim;
-	char foreign[256];
-	int r = kt_store_claim(store, &claim, foreign);
+	int r;
 
+	(void)kt_place_read_pointer(store->dir, KT_STORE_PREVIOUS, inventory.previous);
+	(void)kt_place_read_pointer(store->dir, KT_STORE_CURRENT, inventory.current);
+	inventory.is_whole = inventory.current[0] != '\0';
+	r = kt_root_check(store, true, &claim, root_visit, &inventory);
 	if (r == 0)
 		r = kt_set_list(store, sets_visit, &inventory);
-	if (r == -ENOTDIR || r == -ELOOP) /* a file or a link in the place of sets/: told with the current set */
+	if (r == -ENOTDIR || r == -ELOOP) /* a file or a link in the place of sets/: the root's check says so */
 		r = 0;
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	inventory.is_ours = claim == KT_CLAIM_OURS;
-	(void)kt_place_read_pointer(store->dir, KT_STORE_PREVIOUS, inventory.previous);
-	if (kt_place_read_pointer(store->dir, KT_STORE_CURRENT, inventory.current) == 0)
+	if (inventory.current[0])
 		current_look(store, &inventory);
-	foreign_look(store, foreign, &inventory);
 	r = inventory.is_foreign ? kt_store_is_adoptable(store, claim) : 0;
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);

@@ -125,12 +125,25 @@ static void set_verify(struct deep *deep, const char *version)
 			      "%s/" KT_MANIFEST_NAME " differs in content from the installed version", place);
 }
 
-/* What lies in the root itself. It is first, as it says why what lies below is not there. */
-static void root_verify(struct deep *deep)
+static void root_visit(void *context, enum kt_reason reason, const char *text)
 {
-	struct look look = {deep, deep->store->root};
+	struct deep *deep = context;
 
-	(void)kt_folders_check(deep->store, difference_visit, &look);
+	(void)kt_fail(fault_of(deep), EUCLEAN, reason, "%s", text);
+}
+
+/* What lies in the root itself. It is first, as it says why what lies below is not there. */
+static int root_verify(struct deep *deep, bool asks_links, struct kt_error *err)
+{
+	enum kt_claim claim;
+	int r = kt_root_check(deep->store, asks_links, &claim, root_visit, deep);
+
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", deep->store->root) : 0;
+}
+
+static int fault_return(const struct deep *deep, struct kt_error *err)
+{
+	return kt_fail(err, deep->fault.code, deep->fault.reason, "%s", deep->fault.text);
 }
 
 /* A cache, so no trouble with it is worth a word: the next tick asks for another reading. */
@@ -166,7 +179,7 @@ static int contract_verify(struct deep *deep, const struct kt_verify *how, struc
 	int r;
 
 	if (deep->fault.code != 0)
-		return kt_fail(err, deep->fault.code, deep->fault.reason, "%s", deep->fault.text);
+		return fault_return(deep, err);
 	r = kt_elf_check(manifest, deep->fds, how->is_strict, how->found, how->context, err);
 	if (r == 0 && kt_elf_surroundings(manifest, deep->contract) < 0)
 		deep->contract[0] = '\0';
@@ -182,19 +195,23 @@ int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, s
 
 	for (size_t i = 0; i < KT_COMPONENT_MAX; i++)
 		deep.fds[i] = -1;
+	r = root_verify(&deep, !how->is_switch_next, err);
+	if (r < 0)
+		return r;
 	if (!version) {
 		if (kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) < 0)
-			return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "no version is current in %s", store->root);
+			return deep.fault.reason == KT_REASON_FOREIGN_INSTALLATION ?
+				       fault_return(&deep, err) :
+				       kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "no version is current in %s",
+					       store->root);
 		version = current;
 	}
 	r = kt_store_take_over_if_old(store, version, err);
 	if (r < 0)
 		return r;
-	root_verify(&deep);
 	r = kt_set_load(store, version, &deep.set, err);
 	if (r < 0)
-		return deep.fault.code == 0 ? r :
-					      kt_fail(err, deep.fault.code, deep.fault.reason, "%s", deep.fault.text);
+		return deep.fault.code == 0 ? r : fault_return(&deep, err);
 	set_verify(&deep, version);
 	for (size_t i = 0; i < deep.set.manifest.component_count; i++)
 		component_verify(&deep, i);

@@ -211,11 +211,13 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 typedef void kt_store_visit_folder(void *context, const char *place);
 void kt_store_each_folder(const struct kt_store *store, kt_store_visit_folder *visit, void *context);
 
-/* Reads every byte of a set: digests, links, modes, the ELF contract. StoreFileLost, StoreFileChanged, StoreDamaged,
+/* Reads every byte of a set: digests, links, modes, the ELF contract; and sees of the root what an inventory sees.
+ * ForeignInstallation, StoreFileLost, StoreFileChanged, StoreDamaged,
  * ElfInvalid ... name the first thing that is not as landed; all of it is read all the same. */
 struct kt_verify {
 	const char *version; /* NULL: the current one */
 	bool is_strict;      /* findings are errors */
+	bool is_switch_next; /* links that are missing in the root do not count: kt_store_activate makes them */
 	/* What was read is noted in the store, so that inventories see a later edit by stat(2) alone, and the next landing
 	 * writes anew what was found wrong. Takes the lock for a moment; where that cannot be had nothing is noted. */
 	bool is_noted;
