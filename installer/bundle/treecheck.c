@@ -411,9 +411,12 @@ bool kt_tree_is_as_seen(int dir, struct kt_seen *seen)
 
 enum kt_reason kt_difference_reason(const struct kt_difference *difference)
 {
+	bool is_no_folder = difference->flaw == KT_FLAW_TYPE && difference->is_folder;
+
 	if (difference->flaw == KT_FLAW_MISSING)
 		return KT_REASON_STORE_FILE_LOST;
-	return difference->flaw == KT_FLAW_UNREADABLE ? KT_REASON_STORE_DAMAGED : KT_REASON_STORE_FILE_CHANGED;
+	return difference->flaw == KT_FLAW_UNREADABLE || is_no_folder ? KT_REASON_STORE_DAMAGED :
+									KT_REASON_STORE_FILE_CHANGED;
 }
 
 void kt_difference_print(const struct kt_difference *difference, const char *where, char *ret_text, size_t size)
@@ -437,6 +440,12 @@ void kt_difference_print(const struct kt_difference *difference, const char *whe
 	else if (difference->flaw == KT_FLAW_OWNER)
 		(void)snprintf(ret_text, size, "%s%s%s belongs to user %u, expected root", where, slash, path,
 			       difference->found);
+	else if (difference->flaw == KT_FLAW_TYPE && difference->is_folder)
+		(void)snprintf(ret_text, size,
+			       "%s%s%s is a %s, expected a directory: put the directory back in its place, or move the "
+			       "%s away",
+			       where, slash, path, S_ISLNK(difference->found) ? "symbolic link" : "file",
+			       S_ISLNK(difference->found) ? "link" : "file");
 	else if (difference->flaw == KT_FLAW_UNREADABLE)
 		(void)snprintf(ret_text, size, "%s%s%s cannot be read: %s", where, slash, path,
 			       strerror(difference->code));

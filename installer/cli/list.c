@@ -27,12 +27,15 @@ static void print_set(const struct kt_store *store, const struct kt_inventory *i
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	struct kt_look look;
 
 	printf("%-24s %-9s%s", version, role_of(inventory, version), is_pinned(pins, version) ? " pinned" : "");
-	if (kt_store_read_set(store, version, &manifest, &err) != 0)
-		printf(" %s", err.text);
+	kt_store_look(store, version, &look);
+	(void)kt_store_read_set(store, version, &manifest, &err);
 	for (size_t i = 0; i < manifest.component_count; i++)
 		printf(" %s=%s", manifest.components[i].name, manifest.components[i].version);
+	if (!look.is_whole)
+		printf(" %s: %s", kt_reason_name(look.damage_reason), look.damage);
 	putchar('\n');
 }
 
@@ -54,6 +57,7 @@ static void add_set(struct kt_document *document, const struct kt_store *store, 
 {
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
 	struct kt_error err = {.reason = KT_REASON_NONE};
+	struct kt_look look;
 
 	kt_document_item(document, "items");
 	kt_document_text(document, "version", version);
@@ -61,6 +65,11 @@ static void add_set(struct kt_document *document, const struct kt_store *store, 
 	kt_document_bool(document, "pinned", is_pinned(pins, version));
 	if (kt_store_read_set(store, version, &manifest, &err) != 0)
 		kt_document_text(document, "error", err.text);
+	kt_store_look(store, version, &look);
+	if (!look.is_whole) {
+		kt_document_text(document, "reason", kt_reason_name(look.damage_reason));
+		kt_document_text(document, "damage", look.damage);
+	}
 	for (size_t i = 0; i < manifest.component_count; i++)
 		kt_document_pair(document, "components", manifest.components[i].name, manifest.components[i].version);
 }

@@ -1,4 +1,5 @@
-/* Back to a version that lies here: links move, nothing is copied. It is proven like any other before it serves. */
+/* Back to a version that lies here: links move, nothing is copied. It is verified to its last byte, as nobody looked at it
+ * while another was current, and then proven like any other before it serves. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,17 @@ static int switch_and_hold(const struct kt_installer *installer, struct kt_store
 	return failed;
 }
 
+/* What is damaged here stays as it is until its bundle is installed again: the agent has another. */
+static int check_whole(const struct kt_installer *installer, const struct kt_store *store, const char *version,
+		       struct kt_error *err)
+{
+	struct kt_verify how = {.version = version, .is_switch_next = true, .is_noted = !installer->options.dry_run};
+
+	return kt_store_verify(store, &how, err) == 0 ?
+		       0 :
+		       kt_fail_prefix(err, "version %s cannot be made current", version);
+}
+
 static int roll_back(const struct kt_installer *installer, const char **ret_version, bool *ret_done,
 		     struct kt_error *err)
 {
@@ -55,8 +67,11 @@ static int roll_back(const struct kt_installer *installer, const char **ret_vers
 		return failed;
 	*ret_version = version;
 	*ret_done = strcmp(version, inventory.current) == 0;
-	if (*ret_done || installer->options.dry_run)
+	if (*ret_done)
 		return 0;
+	failed = check_whole(installer, &store, version, err);
+	if (failed || installer->options.dry_run)
+		return failed;
 	return switch_and_hold(installer, &store, &inventory, version, err);
 }
 

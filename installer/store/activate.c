@@ -27,26 +27,25 @@ static int root_sync(const struct kt_store *store, struct kt_error *err)
 /* One of the five. A skeleton in its place is what a runtime made for a pod's hostPath before anything was landed. */
 static int folder_link(const struct kt_store *store, const char *folder, struct kt_error *err)
 {
-	char wanted[KT_PLACE_MAX], target[KT_PLACE_MAX];
+	enum kt_entry entry;
+	char wanted[KT_PLACE_MAX];
+	int r = kt_root_entry(store, folder, &entry);
 
-	(void)snprintf(wanted, sizeof(wanted), KT_STORE_CURRENT "/%s", folder);
-
-	int r = kt_fs_read_link(store->dir, folder, target, sizeof(target));
-
-	if (r == 0 && strcmp(target, wanted) == 0)
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
+	if (entry == KT_ENTRY_OURS)
 		return 0;
-	if (r == -EINVAL && kt_is_skeleton(store->dir, folder)) {
+	if (entry == KT_ENTRY_FOREIGN)
+		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us",
+			       store->root, folder);
+	if (entry == KT_ENTRY_SKELETON) {
 		r = kt_store_retire(store, folder, false, err);
 		if (r < 0)
 			return r;
 		/* what a pod has mounted stays, until a later start finds it free */
 		(void)kt_store_clear(store, NULL, KT_ERROR_IGNORED);
-	} else if (r < 0 && r != -ENOENT && r != -EINVAL && r != -ENAMETOOLONG) {
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
-	} else if (r != -ENOENT) {
-		return kt_fail(err, EEXIST, KT_REASON_FOREIGN_INSTALLATION, "%s/%s is there and was not made by us",
-			       store->root, folder);
 	}
+	(void)snprintf(wanted, sizeof(wanted), KT_STORE_CURRENT "/%s", folder);
 	return kt_fs_replace_link(store->dir, folder, wanted, err);
 }
 

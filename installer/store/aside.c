@@ -13,6 +13,7 @@
 #include "layout.h"
 
 struct aside {
+	const struct kt_store *store;
 	int to; /* borrowed */
 	enum kt_claim claim;
 	char unmovable[256];
@@ -21,15 +22,16 @@ struct aside {
 /* Nothing can be renamed to it, as it is not empty. */
 #define PROBE KT_STORE_PARTIAL "probe"
 
-/* In a root of ours only a real bin/, runtime/ ... in a link's place is another's. */
-static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
+/* In a root of ours only what lies in the place of a link or a pointer is another's. */
+static bool is_in_the_way(const struct aside *aside, const char *name)
 {
-	struct stat info;
+	bool is_place = kt_is_linked_folder(name) || strcmp(name, KT_STORE_CURRENT) == 0 ||
+			strcmp(name, KT_STORE_PREVIOUS) == 0;
+	enum kt_entry entry;
 
-	if (claim == KT_CLAIM_FOREIGN)
+	if (aside->claim == KT_CLAIM_FOREIGN)
 		return strcmp(name, "lost+found") != 0 && strcmp(name, KT_STORE_OLD_LOCK) != 0;
-	return kt_component_of_folder(name) && fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       !S_ISLNK(info.st_mode);
+	return is_place && kt_root_entry(aside->store, name, &entry) == 0 && entry == KT_ENTRY_FOREIGN;
 }
 
 /* Before the first is moved: could each? The root may be a filesystem of its own, or lie in an overlay's lower
@@ -37,7 +39,7 @@ static bool is_in_the_way(enum kt_claim claim, int dir, const char *name)
 static int movable_visit(void *context, int dir, const char *name)
 {
 	struct aside *aside = context;
-	int r = is_in_the_way(aside->claim, dir, name) ? kt_fs_can_move(dir, name, aside->to, PROBE) : 0;
+	int r = is_in_the_way(aside, name) ? kt_fs_can_move(dir, name, aside->to, PROBE) : 0;
 
 	if (r == -EXDEV)
 		(void)snprintf(aside->unmovable, sizeof(aside->unmovable), "%s", name);
@@ -58,7 +60,7 @@ static int aside_visit(void *context, int dir, const char *name)
 {
 	struct aside *aside = context;
 
-	if (!is_in_the_way(aside->claim, dir, name))
+	if (!is_in_the_way(aside, name))
 		return 0;
 	return renameat(dir, name, aside->to, name) < 0 ? kt_negative_errno() : 0;
 }
@@ -68,7 +70,7 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 	const char *base = strrchr(store->root, '/') + 1;
 	KT_OWN(kt_close_fd) int parent = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	KT_OWN(kt_close_fd) int to = -1;
-	struct aside aside = {.unmovable = ""};
+	struct aside aside = {.store = store, .unmovable = ""};
 	time_t now = time(NULL);
 	struct tm parts;
 	char stamp[32], name[256], foreign[256];

@@ -97,8 +97,21 @@ int kt_folders_check(const struct kt_store *store, kt_difference_visit *visit, v
 		struct kt_difference difference = {.path = name, .is_folder = true};
 		struct stat info;
 
-		if (fstatat(store->dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(info.st_mode))
-			continue; /* what is missing below it says so */
+		if (fstatat(store->dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+			/* of a component's folder the version that is missing below it says so; and a set need not have
+			 * that component */
+			difference.flaw = errno == ENOENT ? KT_FLAW_MISSING : KT_FLAW_UNREADABLE;
+			difference.code = errno;
+			if (i < 2)
+				r = visit(context, &difference);
+			continue;
+		}
+		if (!S_ISDIR(info.st_mode)) {
+			difference.flaw = KT_FLAW_TYPE;
+			difference.found = info.st_mode;
+			r = visit(context, &difference);
+			continue;
+		}
 		difference.flaw = info.st_uid != 0 ? KT_FLAW_OWNER : KT_FLAW_MODE;
 		difference.found = info.st_uid != 0 ? info.st_uid : info.st_mode & 07777;
 		if (info.st_uid != 0 || (info.st_mode & 07777) != 0755)
@@ -162,8 +175,11 @@ static int folder_mend(void *context, const struct kt_difference *difference)
 {
 	struct folders_mending *mending = context;
 	const struct kt_tree tree = {.dir = mending->store->dir};
-	int r = kt_tree_mend(&tree, difference);
+	int r;
 
+	if (difference->flaw == KT_FLAW_MISSING || difference->flaw == KT_FLAW_TYPE)
+		return 0; /* a landing makes it */
+	r = kt_tree_mend(&tree, difference);
 	if (r < 0)
 		return kt_fail_errno(mending->err, -r, KT_REASON_IO_ERROR, "cannot set owner and mode of %s/%s",
 				     mending->store->root, difference->path);

@@ -78,17 +78,16 @@ static bool component_is_as_seen(const struct kt_store *store, struct kt_invento
 	return true;
 }
 
-/* Something is not as it was seen, or nothing was ever seen: the list says what is meant to be there. */
+/* Something is not as it was seen, or nothing was ever seen: the list says what is meant to be there. unseen: how much is
+ * looked at of what nothing was noted of. */
 static void component_check(const struct kt_store *store, struct kt_inventory *inventory,
-			    const struct kt_component *component, int dir, const char *place)
+			    const struct kt_component *component, int dir, const char *place, enum kt_depth unseen)
 {
 	KT_OWN(kt_filelist_done) struct kt_filelist list = {.text = NULL};
 	KT_OWN(kt_seen_done) struct kt_seen seen = {.text = NULL};
 	struct look look = {inventory, place};
-	struct kt_tree_check check = {.depth = KT_DEPTH_CHANGED,
-				      .read_max_bytes = READ_MAX_BYTES,
-				      .visit = difference_visit,
-				      .context = &look};
+	struct kt_tree_check check = {
+		.depth = unseen, .read_max_bytes = READ_MAX_BYTES, .visit = difference_visit, .context = &look};
 	struct kt_error err = {.code = 0};
 	struct kt_version_tree tree;
 	const struct kt_file *km;
@@ -105,8 +104,10 @@ static void component_check(const struct kt_store *store, struct kt_inventory *i
 		return;
 	}
 	if (kt_seen_read(store, component->name, component->version, &seen) == 0 &&
-	    strcmp(seen.digest, component->digest) == 0)
+	    strcmp(seen.digest, component->digest) == 0) {
 		check.seen = &seen;
+		check.depth = KT_DEPTH_CHANGED;
+	}
 	kt_version_tree(dir, component->name, &list, &tree);
 	if (kt_tree_check(&tree.tree, &check) < 0)
 		damage(inventory, KT_REASON_OUT_OF_MEMORY, "out of memory");
@@ -118,14 +119,14 @@ static void component_check(const struct kt_store *store, struct kt_inventory *i
 }
 
 static void component_look(const struct kt_store *store, struct kt_inventory *inventory,
-			   const struct kt_component *component)
+			   const struct kt_component *component, enum kt_depth unseen)
 {
 	KT_OWN(kt_close_fd) int dir = kt_version_open(store, component->name, component->version);
 	char place[KT_PLACE_MAX];
 
 	kt_place_version(component->name, component->version, place);
 	if (!component_is_as_seen(store, inventory, component, dir))
-		component_check(store, inventory, component, dir, place);
+		component_check(store, inventory, component, dir, place, unseen);
 }
 
 /* Nothing beside it says what a manifest should be, but what it was when it was landed. */
@@ -143,24 +144,6 @@ static void manifest_look(const struct kt_store *store, struct kt_inventory *inv
 	damage(inventory, KT_REASON_STORE_FILE_CHANGED, text);
 }
 
-/* The five links, as they lead to the current set. A dangling one is as good as any. */
-static void folders_check(const struct kt_store *store, struct kt_inventory *inventory)
-{
-	struct look look = {inventory, ""};
-
-	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
-		const char *folder = kt_component_folder(kt_component_names[i]);
-		char wanted[KT_PLACE_MAX], target[KT_PLACE_MAX], text[KT_PLACE_MAX + 32];
-
-		(void)snprintf(wanted, sizeof(wanted), KT_STORE_CURRENT "/%s", folder);
-		if (kt_fs_read_link(store->dir, folder, target, sizeof(target)) == 0 && strcmp(target, wanted) == 0)
-			continue;
-		(void)snprintf(text, sizeof(text), "%s does not lead to the current set", folder);
-		damage(inventory, KT_REASON_STORE_DAMAGED, text);
-	}
-	(void)kt_folders_check(store, difference_visit, &look);
-}
-
 static int km_visit(void *context, const char *component, const char *version)
 {
 	struct kt_inventory *inventory = context;
@@ -170,75 +153,88 @@ static int km_visit(void *context, const char *component, const char *version)
 	return 0;
 }
 
-static void current_look(const struct kt_store *store, struct kt_inventory *inventory)
+/* Returns false when the set cannot be read as one (*err). */
+static bool set_look(const struct kt_store *store, struct kt_inventory *inventory, enum kt_depth unseen,
+		     struct kt_error *err)
 {
 	KT_OWN(kt_set_done) struct kt_set set = {.dir = -1};
-	struct kt_error err = {.code = 0};
 	char place[KT_PLACE_MAX];
 	struct look look = {inventory, place};
 	struct kt_tree_check check = {.depth = KT_DEPTH_STAT, .visit = difference_visit, .context = &look};
 	struct kt_set_tree tree;
 
+	if (kt_set_load(store, inventory->current, &set, err) < 0)
+		return false;
 	kt_place_set(inventory->current, place);
-	inventory->is_whole = true;
+	manifest_look(store, inventory, &set);
+	kt_set_tree(&set, &tree);
+	if (kt_tree_check(&tree.tree, &check) < 0)
+		damage(inventory, KT_REASON_OUT_OF_MEMORY, "out of memory");
+	for (size_t i = 0; i < set.manifest.component_count; i++)
+		component_look(store, inventory, &set.manifest.components[i], unseen);
+	return true;
+}
+
+void kt_store_look(const struct kt_store *store, const char *version, struct kt_look *ret_look)
+{
+	struct kt_inventory inventory = {.is_whole = true}; /* what it would be if this were the current set */
+	struct kt_error err = {.code = 0};
+
+	*ret_look = (struct kt_look){.is_old = false};
+	(void)snprintf(inventory.current, sizeof(inventory.current), "%.*s", KT_VERSION_MAX - 1, version);
+	if (!set_look(store, &inventory, KT_DEPTH_STAT, &err)) {
+		ret_look->is_old = kt_old_set_look(store, &inventory);
+		if (!ret_look->is_old)
+			damage(&inventory, err.reason, err.text);
+	}
+	ret_look->is_whole = inventory.is_whole;
+	ret_look->damage_reason = inventory.damage_reason;
+	memcpy(ret_look->damage, inventory.damage, sizeof(inventory.damage));
+}
+
+static void current_look(const struct kt_store *store, struct kt_inventory *inventory)
+{
+	struct kt_error err = {.code = 0};
+
 	inventory->verified_at = INT64_MAX;
 	(void)kt_set_each_link(store, inventory->current, km_visit, inventory);
-	folders_check(store, inventory);
-	if (kt_set_load(store, inventory->current, &set, &err) == 0) {
-		manifest_look(store, inventory, &set);
-		kt_set_tree(&set, &tree);
-		if (kt_tree_check(&tree.tree, &check) < 0)
-			damage(inventory, KT_REASON_OUT_OF_MEMORY, "out of memory");
-		for (size_t i = 0; i < set.manifest.component_count; i++)
-			component_look(store, inventory, &set.manifest.components[i]);
-	} else if (!kt_old_set_look(store, inventory)) {
+	if (!set_look(store, inventory, KT_DEPTH_CHANGED, &err) && !kt_old_set_look(store, inventory))
 		damage(inventory, KT_REASON_STORE_DAMAGED,
 		       err.reason == KT_REASON_NO_VERSION ? "the current set is missing, or has no manifest" :
 							    err.text);
-	}
 	inventory->verified_at = inventory->verified_at == INT64_MAX ? 0 : inventory->verified_at;
 }
 
-/* A real bin/ or runtime/ is another's, whoever made the root; so is a folder where we have a pointer. */
-static void foreign_look(const struct kt_store *store, const char *first_foreign, struct kt_inventory *inventory)
+/* What lies in the root beside it. Without a current set only what is another's counts. */
+static void root_visit(void *context, enum kt_reason reason, const char *text)
 {
-	static const char *const pointers[] = {KT_STORE_CURRENT, KT_STORE_PREVIOUS};
-	char name[256];
-	struct stat info;
+	struct kt_inventory *inventory = context;
 
-	(void)snprintf(name, sizeof(name), "%s", first_foreign);
-	for (size_t i = 0; !name[0] && i < KT_COMPONENT_LINKED + 2; i++) {
-		const char *folder = i < 2 ? pointers[i] : kt_component_folder(kt_component_names[i - 2]);
-
-		if (fstatat(store->dir, folder, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(info.st_mode) &&
-		    !kt_is_skeleton(store->dir, folder))
-			(void)snprintf(name, sizeof(name), "%s", folder);
-	}
-	if (!name[0])
-		return;
-	inventory->is_foreign = true;
-	inventory->is_whole = false;
-	inventory->damage_reason = KT_REASON_FOREIGN_INSTALLATION;
-	(void)snprintf(inventory->damage, sizeof(inventory->damage),
-		       "%.100s is there and was not made by kontain-installer", name);
+	if (reason == KT_REASON_FOREIGN_INSTALLATION)
+		inventory->is_foreign = true;
+	if (inventory->is_foreign || inventory->current[0])
+		damage(inventory, reason, text);
 }
 
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err)
 {
 	struct kt_inventory inventory = {.is_whole = false};
 	enum kt_claim claim;
-	char foreign[256];
-	int r = kt_store_claim(store, &claim, foreign);
+	int r;
 
+	(void)kt_place_read_pointer(store->dir, KT_STORE_PREVIOUS, inventory.previous);
+	(void)kt_place_read_pointer(store->dir, KT_STORE_CURRENT, inventory.current);
+	inventory.is_whole = inventory.current[0] != '\0';
+	r = kt_root_check(store, true, &claim, root_visit, &inventory);
 	if (r == 0)
 		r = kt_set_list(store, sets_visit, &inventory);
+	if (r == -ENOTDIR || r == -ELOOP) /* a file or a link in the place of sets/: the root's check says so */
+		r = 0;
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	inventory.is_ours = claim == KT_CLAIM_OURS;
-	(void)kt_place_read_pointer(store->dir, KT_STORE_PREVIOUS, inventory.previous);
-	if (kt_place_read_pointer(store->dir, KT_STORE_CURRENT, inventory.current) == 0)
+	if (inventory.current[0])
 		current_look(store, &inventory);
-	foreign_look(store, foreign, &inventory);
 	r = inventory.is_foreign ? kt_store_is_adoptable(store, claim) : 0;
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);

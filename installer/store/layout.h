@@ -66,6 +66,22 @@ int kt_store_sweep(const struct kt_store *store, struct kt_error *err);
 enum kt_claim { KT_CLAIM_OURS, KT_CLAIM_EMPTY, KT_CLAIM_FOREIGN };
 int kt_store_claim(const struct kt_store *store, enum kt_claim *ret_claim, char ret_name[256]);
 
+/* What lies in the place of one of the five links, or of `current` or `previous`. */
+enum kt_entry {
+	KT_ENTRY_OURS,
+	KT_ENTRY_MISSING,
+	KT_ENTRY_SKELETON, /* what a container runtime made: a landing replaces it */
+	KT_ENTRY_FOREIGN,
+};
+/* 0 or -errno. */
+int kt_root_entry(const struct kt_store *store, const char *name, enum kt_entry *ret_entry);
+/* All that is not as it must be in the root itself: what another made (ForeignInstallation, which comes first and once),
+ * links that are missing (asks_links), and the folders on the way (kt_folders_check). Texts name places below the root.
+ * 0 or -errno. */
+typedef void kt_root_visit(void *context, enum kt_reason reason, const char *text);
+int kt_root_check(const struct kt_store *store, bool asks_links, enum kt_claim *ret_claim, kt_root_visit *visit,
+		  void *context);
+
 /* The five links into current, each made where nothing is, or a skeleton; another's folder is an error, or with
  * keeps_folders left for later. Synced. */
 int kt_store_make_links(const struct kt_store *store, bool keeps_folders, struct kt_error *err);

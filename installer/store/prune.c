@@ -2,7 +2,7 @@
  *
  * A set vanishes by a rename before its content goes (door.c), so it is there whole or not at all; a component goes
  * only when no set that is left names it, read from the links themselves. A component that a crash left without a set
- * is found by the next prune. What somebody holds stays where it is (inuse.c says who), and so does a set without
+ * is found by the next prune. Where it is not known which version is current, nothing goes. What somebody holds stays where it is (inuse.c says who), and so does a set without
  * which the held component could not be reached again. Nobody is asked before there is something to remove: on most
  * nodes and days there is not. */
 #include <errno.h>
@@ -373,6 +373,64 @@ static int read_pointed(struct keep *keep)
 	return r;
 }
 
+static int any_visit(void *context, int dir, const char *name)
+{
+	(void)context;
+	(void)dir;
+	return kt_version_is_valid(name);
+}
+
+/* Is there what a prune could take? 1, 0, or -errno. */
+static int has_versions(const struct kt_store *store)
+{
+	int r = kt_each_entry(store->dir, KT_STORE_SETS, any_visit, NULL);
+
+	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
+		char folder[KT_PLACE_MAX];
+
+		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);
+		r = kt_each_entry(store->dir, folder, any_visit, NULL);
+	}
+	return r;
+}
+
+/* The links of the root come with the first activation: without one of them no version ever served. */
+static bool has_links(const struct kt_store *store)
+{
+	struct stat info;
+
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++)
+		if (fstatat(store->dir, kt_component_folder(kt_component_names[i]), &info, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	return false;
+}
+
+/* What serves must be known before anything may be called old: where `current` was removed, or names what is not there,
+ * the version that pods run is one among the others. */
+static int current_require(const struct kt_store *store, struct kt_error *err)
+{
+	char current[KT_VERSION_MAX] = "";
+	int r = kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current);
+	int exists = r == 0 ? kt_set_exists(store, current) : 0;
+
+	if (exists < 0 || (r < 0 && r != -ENOENT))
+		return kt_fail_errno(err, exists < 0 ? -exists : -r, KT_REASON_IO_ERROR,
+				     "cannot read what is current in %s", store->root);
+	if (exists > 0 || !has_links(store))
+		return 0;
+	r = has_versions(store);
+	if (r < 0)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read the versions in %s", store->root);
+	if (r == 0)
+		return 0;
+	return kt_fail(err, ENOENT, KT_REASON_NO_VERSION,
+		       "nothing is pruned: %s/" KT_STORE_CURRENT
+		       " %s%s, so which version serves is not known. Make one "
+		       "current by rollback --to VERSION or install, then prune again",
+		       store->root, *current ? "names a version that is not there: " : "is missing or names no version",
+		       current);
+}
+
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err)
 {
 	struct kt_error mine = {.code = 0};
@@ -388,7 +446,9 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
-	r = kt_store_read_pins(store, &keep.pins, err);
+	r = current_require(store, err);
+	if (r == 0)
+		r = kt_store_read_pins(store, &keep.pins, err);
 	if (r == 0 && !prune->is_dry_run)
 		r = kt_store_sweep(store, err);
 	if (r < 0)

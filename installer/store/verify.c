@@ -33,6 +33,7 @@ struct deep {
 	struct part parts[KT_COMPONENT_MAX];
 	char contract[KT_DIGEST_HEX];
 	struct kt_error fault; /* the first; code 0: none */
+	struct kt_error other; /* one behind it */
 };
 
 static void deep_done(struct deep *deep)
@@ -44,28 +45,33 @@ static void deep_done(struct deep *deep)
 	kt_set_done(&deep->set);
 }
 
-/* Where a fault goes: the first is kept, the rest only counts as one. */
+/* Where a fault goes: the first is kept. */
 static struct kt_error *fault_of(struct deep *deep)
 {
-	return deep->fault.code == 0 ? &deep->fault : NULL;
+	return deep->fault.code == 0 ? &deep->fault : &deep->other;
 }
+
+/* A tree of the set is looked at. */
+struct look {
+	struct deep *deep;
+	const char *where;
+};
 
 static int difference_visit(void *context, const struct kt_difference *difference)
 {
-	struct kt_first *first = context;
-	struct kt_error ignored = {.code = 0};
-	struct kt_first other = {.where = first->where, .err = first->err->code == 0 ? first->err : &ignored};
+	const struct look *look = context;
+	struct kt_first first = {.where = look->where, .err = fault_of(look->deep)};
 
-	return kt_first_visit(&other, difference);
+	return kt_first_visit(&first, difference);
 }
 
 /* Reads all of it, and keeps what is to be noted. */
 static void tree_verify(struct deep *deep, const struct kt_tree *tree, const char *place, struct part *part)
 {
-	struct kt_first first = {.where = place, .err = &deep->fault};
+	struct look look = {deep, place};
 	FILE *notes = open_memstream(&part->body, &part->body_size);
 	struct kt_tree_check check = {
-		.depth = KT_DEPTH_ALL, .visit = difference_visit, .context = &first, .notes = notes};
+		.depth = KT_DEPTH_ALL, .visit = difference_visit, .context = &look, .notes = notes};
 	int r = notes ? kt_tree_check(tree, &check) : -ENOMEM;
 
 	part->head.count = check.note_count;
@@ -106,19 +112,38 @@ static void set_verify(struct deep *deep, const char *version)
 {
 	KT_OWN(kt_seen_done) struct kt_seen before = {.text = NULL};
 	char place[KT_PLACE_MAX];
-	struct kt_first first = {.where = place, .err = &deep->fault};
-	struct kt_tree_check check = {.depth = KT_DEPTH_STAT, .visit = difference_visit, .context = &first};
+	struct look look = {deep, place};
+	struct kt_tree_check check = {.depth = KT_DEPTH_STAT, .visit = difference_visit, .context = &look};
 	struct kt_set_tree tree;
 
 	kt_place_set(version, place);
 	kt_set_tree(&deep->set, &tree);
 	(void)kt_tree_check(&tree.tree, &check);
-	first.where = deep->store->root;
-	(void)kt_folders_check(deep->store, difference_visit, &first);
 	if (kt_seen_read(deep->store, KT_SEEN_SET, version, &before) == 0 &&
 	    strcmp(before.digest, deep->set.sha256) != 0)
 		(void)kt_fail(fault_of(deep), EUCLEAN, KT_REASON_STORE_FILE_CHANGED,
 			      "%s/" KT_MANIFEST_NAME " differs in content from the installed version", place);
+}
+
+static void root_visit(void *context, enum kt_reason reason, const char *text)
+{
+	struct deep *deep = context;
+
+	(void)kt_fail(fault_of(deep), EUCLEAN, reason, "%s", text);
+}
+
+/* What lies in the root itself. It is first, as it says why what lies below is not there. */
+static int root_verify(struct deep *deep, bool asks_links, struct kt_error *err)
+{
+	enum kt_claim claim;
+	int r = kt_root_check(deep->store, asks_links, &claim, root_visit, deep);
+
+	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", deep->store->root) : 0;
+}
+
+static int fault_return(const struct deep *deep, struct kt_error *err)
+{
+	return kt_fail(err, deep->fault.code, deep->fault.reason, "%s", deep->fault.text);
 }
 
 /* A cache, so no trouble with it is worth a word: the next tick asks for another reading. */
@@ -154,7 +179,7 @@ static int contract_verify(struct deep *deep, const struct kt_verify *how, struc
 	int r;
 
 	if (deep->fault.code != 0)
-		return kt_fail(err, deep->fault.code, deep->fault.reason, "%s", deep->fault.text);
+		return fault_return(deep, err);
 	r = kt_elf_check(manifest, deep->fds, how->is_strict, how->found, how->context, err);
 	if (r == 0 && kt_elf_surroundings(manifest, deep->contract) < 0)
 		deep->contract[0] = '\0';
@@ -170,16 +195,23 @@ int kt_store_verify(const struct kt_store *store, const struct kt_verify *how, s
 
 	for (size_t i = 0; i < KT_COMPONENT_MAX; i++)
 		deep.fds[i] = -1;
+	r = root_verify(&deep, !how->is_switch_next, err);
+	if (r < 0)
+		return r;
 	if (!version) {
 		if (kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) < 0)
-			return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "no version is current in %s", store->root);
+			return deep.fault.reason == KT_REASON_FOREIGN_INSTALLATION ?
+				       fault_return(&deep, err) :
+				       kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "no version is current in %s",
+					       store->root);
 		version = current;
 	}
 	r = kt_store_take_over_if_old(store, version, err);
-	if (r == 0)
-		r = kt_set_load(store, version, &deep.set, err);
 	if (r < 0)
 		return r;
+	r = kt_set_load(store, version, &deep.set, err);
+	if (r < 0)
+		return deep.fault.code == 0 ? r : fault_return(&deep, err);
 	set_verify(&deep, version);
 	for (size_t i = 0; i < deep.set.manifest.component_count; i++)
 		component_verify(&deep, i);

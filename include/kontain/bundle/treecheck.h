@@ -116,9 +116,9 @@ enum kt_flaw {
 struct kt_difference {
 	const char *path; /* below the tree; borrowed. "" for the tree itself */
 	enum kt_flaw flaw;
-	bool is_folder;             /* of MODE and OWNER: a directory's, which is 0755 */
+	bool is_folder;             /* of MODE and OWNER: a directory's, which is 0755; of TYPE: one is expected */
 	const struct kt_file *file; /* NULL for directories and names */
-	unsigned found;             /* mode or user ID, for texts */
+	unsigned found;             /* mode (of a folder's TYPE: with its kind) or user ID, for texts */
 	int code;                   /* errno of UNREADABLE */
 };
 /* StoreFileLost, StoreFileChanged or StoreDamaged. */

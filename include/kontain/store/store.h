@@ -84,6 +84,15 @@ struct kt_inventory {
 };
 int kt_store_inventory(const struct kt_store *store, struct kt_inventory *ret_inventory, struct kt_error *err);
 
+/* Any set, as an inventory looks at the current one; but of what nothing was noted of nothing is read. */
+struct kt_look {
+	bool is_whole;
+	bool is_old; /* in the layout of an earlier kontain-installer: whole as far as names tell */
+	char damage[256];
+	enum kt_reason damage_reason;
+};
+void kt_store_look(const struct kt_store *store, const char *version, struct kt_look *ret_look);
+
 /* Copies and verifies the missing components and writes the set; lock held. Sweeps partials first. `progress` (may be
  * NULL) is called with what is being copied (a component's name; "" before the first) and bytes done and to do.
  * After it the set is complete, synced, and not yet seen by anyone.
@@ -172,7 +181,8 @@ struct kt_prune {
 	void *context;
 };
 /* Removes sets, then the versions of components that no set names. What is pinned or used stays (ProcMissing when
- * nobody can be asked). Lock held. */
+ * nobody can be asked). NoVersion, and nothing is removed, when `current` names no set that is there, where one served
+ * before. Lock held. */
 int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t *ret_removed, struct kt_error *err);
 /* Removes what we made, then the root if it is empty; lock held. InUse while anybody uses a version, or has the root
  * or a part of it mounted, and then nothing is removed. is_forced: whoever uses it, and a folder that somebody has
@@ -201,11 +211,13 @@ int kt_store_set_aside(struct kt_store *store, char *ret_place, size_t place_siz
 typedef void kt_store_visit_folder(void *context, const char *place);
 void kt_store_each_folder(const struct kt_store *store, kt_store_visit_folder *visit, void *context);
 
-/* Reads every byte of a set: digests, links, modes, the ELF contract. StoreFileLost, StoreFileChanged, StoreDamaged,
+/* Reads every byte of a set: digests, links, modes, the ELF contract; and sees of the root what an inventory sees.
+ * ForeignInstallation, StoreFileLost, StoreFileChanged, StoreDamaged,
  * ElfInvalid ... name the first thing that is not as landed; all of it is read all the same. */
 struct kt_verify {
 	const char *version; /* NULL: the current one */
 	bool is_strict;      /* findings are errors */
+	bool is_switch_next; /* links that are missing in the root do not count: kt_store_activate makes them */
 	/* What was read is noted in the store, so that inventories see a later edit by stat(2) alone, and the next landing
 	 * writes anew what was found wrong. Takes the lock for a moment; where that cannot be had nothing is noted. */
 	bool is_noted;
