@@ -219,6 +219,21 @@ static int view_seen(struct scan *scan, int process)
 	return 0;
 }
 
+struct layers {
+	struct scan *scan;
+	int process;
+	const char *pid;
+};
+
+static int layer_visit(void *context, const char *place)
+{
+	const struct layers *layers = context;
+
+	return user_add(layers->scan, layers->process, layers->pid, place,
+			strcmp(place, KT_PLACE_ANY) == 0 ? "has an overlay over a link to" :
+							   "has an overlay over a part of");
+}
+
 /* Every process of a namespace, and with the same root, has the same mounts: the first one found stands for all. */
 static int look_mounts(struct scan *scan, int process, const char *pid)
 {
@@ -238,6 +253,9 @@ static int look_mounts(struct scan *scan, int process, const char *pid)
 		if (place)
 			r = user_add(scan, process, pid, place,
 				     strcmp(place, ".") == 0 ? "has mounted" : "has mounted a part of");
+		if (r == 0 && mounts.lines[i].overlay)
+			r = kt_places_each_layer(&scan->places, &mounts, i, layer_visit,
+						 &(struct layers){scan, process, pid});
 	}
 	return r;
 }
