@@ -30,6 +30,21 @@ static void users_recall(const struct kt_state_kept *last, struct kt_state_kept 
 				memcpy(kept->list[i].user, last->list[j].user, sizeof kept->list[i].user);
 }
 
+/* Said once for each, as it stays until a person does something. */
+static void obstacles_log(const struct kt_state_kept *last, const struct kt_state_kept *kept)
+{
+	for (size_t i = 0; i < kept->count && i < KT_STATE_KEPT_MAX; i++) {
+		const struct kt_state_kept_tree *tree = &kept->list[i];
+		bool is_known = strncmp(tree->user, KT_KEPT_OBSTACLE, strlen(KT_KEPT_OBSTACLE)) != 0;
+
+		for (size_t j = 0; !is_known && j < last->count && j < KT_STATE_KEPT_MAX; j++)
+			is_known = strcmp(tree->name, last->list[j].name) == 0 &&
+				   strcmp(tree->user, last->list[j].user) == 0;
+		if (!is_known)
+			kt_log(KT_LOG_WARN, "what is kept aside stays", "path", tree->name, "err", tree->user, NULL);
+	}
+}
+
 void kt_keeper_tend(struct kt_keeper *keeper, const struct kt_installer *installer, struct kt_state_kept *kept,
 		    int64_t now_ms)
 {
@@ -50,6 +65,7 @@ void kt_keeper_tend(struct kt_keeper *keeper, const struct kt_installer *install
 		users_recall(&keeper->last, kept);
 		return;
 	}
+	obstacles_log(&keeper->last, &answer);
 	*kept = answer;
 	keeper->last = answer;
 }

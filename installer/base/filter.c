@@ -21,6 +21,7 @@ static const struct kt_filter_rule plain[] = {
 	{.call = SYS_fstatfs},	     {.call = SYS_access},	    {.call = SYS_faccessat},
 	{.call = SYS_faccessat2},    {.call = SYS_readlink},	    {.call = SYS_readlinkat},
 	{.call = SYS_getdents64},    {.call = SYS_fadvise64},	    {.call = SYS_getcwd},
+	{.call = SYS_fgetxattr},
 	{.call = SYS_ioctl, .when = {KT_FILTER_IS(1, TCGETS)}}, /* isatty(3) */
 	{.call = SYS_ioctl, .when = {KT_FILTER_IS(1, FIONREAD)}},
 	{.call = SYS_ioctl, .when = {KT_FILTER_IS(1, FIONBIO)}},

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "kontain/base/fs.h"
@@ -79,6 +80,12 @@ int kt_fs_open_file(int dir, const char *path, struct stat *ret_info)
 	if (fstat(fd, ret_info) < 0)
 		return kt_negative_errno();
 	return ret_info->st_ino == info.st_ino && ret_info->st_dev == info.st_dev ? kt_take_fd(&fd) : -EINVAL;
+}
+
+bool kt_fs_has_capabilities(int fd)
+{
+	/* all else, such as EOVERFLOW for those of another user namespace, says that there are some */
+	return fgetxattr(fd, "security.capability", NULL, 0) >= 0 || (errno != ENODATA && errno != EOPNOTSUPP);
 }
 
 int kt_fs_open_parent(int dir, const char *path, const char **ret_name)

@@ -170,6 +170,9 @@ static int difference_visit(void *context, const struct kt_difference *differenc
 	case KT_FLAW_MODE:
 		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has mode %04o, its list says %04o",
 			       shown, difference->found, difference->file->mode);
+	case KT_FLAW_CAPABILITIES:
+		return kt_fail(check->err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s has capabilities: no bundle has that",
+			       shown);
 	case KT_FLAW_SIZE:
 		return kt_fail(check->err, EBADMSG, KT_REASON_DIGEST_MISMATCH, "%s has another size than its list says",
 			       shown);

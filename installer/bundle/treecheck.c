@@ -257,6 +257,14 @@ static int stat_check(struct walk *walk, int parent, const char *name, const str
 	return 1;
 }
 
+static bool has_capabilities(int parent, const char *name)
+{
+	struct stat info;
+	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(parent, name, &info);
+
+	return fd >= 0 && kt_fs_has_capabilities(fd);
+}
+
 /* Reads it, and notes what it found. */
 static int content_check(struct walk *walk, int parent, const char *name, const struct kt_file *file,
 			 const struct stat *info)
@@ -277,6 +285,10 @@ static int content_check(struct walk *walk, int parent, const char *name, const 
 		note(walk, kt_stamp(info), true, false); /* wrong is wrong, however young: a landing looks again */
 		return differ(walk, (struct kt_difference){.flaw = KT_FLAW_CONTENT, .file = file});
 	}
+	if (reading.has_capabilities) {
+		note(walk, kt_stamp(info), true, false);
+		return differ(walk, (struct kt_difference){.flaw = KT_FLAW_CAPABILITIES, .file = file});
+	}
 	stamp = is_settled && reading.is_steady ? stamp_make(walk, &reading.info) : KT_STAMP_NONE;
 	note(walk, stamp, false, false);
 	return 0;
@@ -292,9 +304,12 @@ static int depth_check(struct walk *walk, int parent, const char *name, const st
 	if (check->depth == KT_DEPTH_STAT || (check->depth == KT_DEPTH_CHANGED && is_known)) {
 		note(walk, is_known ? known : KT_STAMP_NONE, is_known && is_wrong, false);
 		check->is_unread = check->is_unread || !is_known;
-		return is_known && is_wrong ?
-			       differ(walk, (struct kt_difference){.flaw = KT_FLAW_CONTENT, .file = file}) :
-			       0;
+		if (!is_known || !is_wrong)
+			return 0;
+		return differ(walk,
+			      (struct kt_difference){.flaw = has_capabilities(parent, name) ? KT_FLAW_CAPABILITIES :
+											      KT_FLAW_CONTENT,
+						     .file = file});
 	}
 	check->is_unread = true; /* whatever it says: the next look would have to read it again */
 	if (file->link) {
@@ -305,7 +320,9 @@ static int depth_check(struct walk *walk, int parent, const char *name, const st
 	}
 	if (check->depth == KT_DEPTH_CHANGED && file->size_bytes > walk->left_bytes) {
 		note(walk, KT_STAMP_NONE, false, false);
-		return 0;
+		return has_capabilities(parent, name) ?
+			       differ(walk, (struct kt_difference){.flaw = KT_FLAW_CAPABILITIES, .file = file}) :
+			       0;
 	}
 	walk->left_bytes -= check->depth == KT_DEPTH_CHANGED ? file->size_bytes : 0;
 	return content_check(walk, parent, name, file, info);
@@ -427,6 +444,7 @@ void kt_difference_print(const struct kt_difference *difference, const char *whe
 		[KT_FLAW_SIZE] = "differs in size from the installed version",
 		[KT_FLAW_CONTENT] = "differs in content from the installed version",
 		[KT_FLAW_LINK] = "differs in its target from the installed version",
+		[KT_FLAW_CAPABILITIES] = "has capabilities (getcap), which no landed file has",
 		[KT_FLAW_EXTRA] = "is there and was not landed",
 		[KT_FLAW_SKELETON] =
 			"is an empty folder that was not landed: a container runtime makes them for a hostPath",
@@ -466,15 +484,16 @@ int kt_tree_mend(const struct kt_tree *tree, const struct kt_difference *differe
 		return parent;
 	if (difference->flaw == KT_FLAW_SKELETON && !is_tree)
 		return kt_skeleton_remove(parent, name);
-	if (difference->flaw != KT_FLAW_MODE && difference->flaw != KT_FLAW_OWNER)
+	if (difference->flaw != KT_FLAW_MODE && difference->flaw != KT_FLAW_OWNER &&
+	    difference->flaw != KT_FLAW_CAPABILITIES)
 		return -EINVAL;
 	fd = kt_fs_open_beneath(is_tree ? tree->dir : parent, name,
 				O_RDONLY | O_NOFOLLOW | O_NONBLOCK | (difference->is_folder ? O_DIRECTORY : 0), 0);
 	if (fd < 0)
 		return fd;
-	/* in this order: chown(2) takes the set-user-ID bits away, and a mode may give some back */
+	/* in this order: chown(2) takes capabilities and the set-user-ID bits away, and a mode may give some back */
 	if (fchown(fd, 0, 0) < 0 ||
 	    fchmod(fd, difference->is_folder ? FOLDER_MODE : (mode_t)difference->file->mode) < 0)
 		return kt_negative_errno();
-	return 0;
+	return difference->flaw == KT_FLAW_CAPABILITIES && kt_fs_has_capabilities(fd) ? -EPERM : 0;
 }

@@ -1,5 +1,5 @@
-/* Back to a version that lies here: links move, nothing is copied. It is verified to its last byte, as nobody looked at it
- * while another was current, and then proven like any other before it serves. */
+/* Back to a version that lies here: links move, nothing is copied. It is verified to its last byte, as nobody looked
+ * at it while another was current, and then proven like any other before it serves. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

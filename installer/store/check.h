@@ -28,9 +28,9 @@ struct kt_first {
 };
 int kt_first_visit(void *context, const struct kt_difference *difference);
 
-/* The folders on the way to a set and its versions: sets/, versions/, versions/<component>. They are directories, root's
- * and 0755, or who owns one could put something else there. Visits a difference of each that is not, and of the first
- * two where they are missing. */
+/* The folders on the way to a set and its versions: sets/, versions/, versions/<component>. They are directories,
+ * root's and 0755, or who owns one could put something else there. Visits a difference of each that is not, and of
+ * the first two where they are missing. */
 int kt_folders_check(const struct kt_store *store, kt_difference_visit *visit, void *context);
 /* 1: the tree is whole, or was made whole (a mode, an owner, an empty folder put right) and is on the disk; 0: it is
  * damaged; IoError: what was put right may not be on the disk. component: what may be known of it by its stamps and

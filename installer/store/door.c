@@ -289,16 +289,67 @@ int kt_store_exchange_link(const struct kt_store *store, const char *name, const
 
 /* ---- out of the store ---- */
 
-struct clearing {
-	const struct kt_store *store;
-	const struct kt_users *users; /* NULL: nobody counts */
-	bool only_looks;
-	struct kt_state_kept *kept;
-	struct kt_error *err;
+enum look {
+	LOOK_REMOVES, /* what nobody uses */
+	LOOK_ASKS,    /* who uses it, or what keeps it from being removed */
+	LOOK_LISTS,
 };
 
-static void kept_add(struct kt_state_kept *kept, const char *name, const struct kt_user *user)
+struct clearing {
+	const struct kt_users *users; /* NULL: nobody counts */
+	enum look look;
+	struct kt_state_kept *kept;
+};
+
+/* What in a tree cannot be removed by anybody, as the filesystem marks it. */
+struct obstacle {
+	char path[256];        /* with the tree's own name before it */
+	const char *attribute; /* NULL: none has one */
+};
+
+static int obstacle_visit(void *context, int dir, const char *name)
 {
+	struct obstacle *obstacle = context;
+	size_t length = strlen(obstacle->path);
+	struct statx info;
+
+	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &info) < 0)
+		return 0;
+	(void)snprintf(obstacle->path + length, sizeof(obstacle->path) - length, "%s%s", length ? "/" : "", name);
+	if (info.stx_attributes & STATX_ATTR_IMMUTABLE)
+		obstacle->attribute = "immutable";
+	else if (info.stx_attributes & STATX_ATTR_APPEND)
+		obstacle->attribute = "append-only";
+	else if (S_ISDIR(info.stx_mode) && !(info.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		(void)kt_each_entry(dir, name, obstacle_visit, obstacle);
+	if (obstacle->attribute)
+		return 1;
+	obstacle->path[length] = '\0';
+	return 0;
+}
+
+/* code: what its removal failed of; 0 when that was not tried, and then only what is found is told. */
+static void obstacle_print(int dir, const char *name, int code, char *ret_text, size_t size)
+{
+	struct obstacle obstacle = {.path = ""};
+	const char *cause = code == EXDEV || code == EBUSY ? "something is mounted there" :
+			    code                           ? strerror(code) :
+							     strerror(EPERM);
+
+	(void)obstacle_visit(&obstacle, dir, name);
+	if (obstacle.attribute) {
+		bool is_inside = strlen(obstacle.path) > strlen(name);
+
+		(void)snprintf(ret_text, size, KT_KEPT_OBSTACLE "%s (%.60s is %s)", cause,
+			       is_inside ? obstacle.path + strlen(name) + 1 : "it", obstacle.attribute);
+	} else if (code)
+		(void)snprintf(ret_text, size, KT_KEPT_OBSTACLE "%s", cause);
+}
+
+/* user NULL: nobody, and code is what its removal failed of. */
+static void kept_add(const struct clearing *clearing, int dir, const char *name, const struct kt_user *user, int code)
+{
+	struct kt_state_kept *kept = clearing->kept;
 	struct kt_state_kept_tree *tree = kept->count < KT_STATE_KEPT_MAX ? &kept->list[kept->count] : NULL;
 
 	kept->count++;
@@ -308,22 +359,24 @@ static void kept_add(struct kt_state_kept *kept, const char *name, const struct 
 	if (user)
 		(void)snprintf(tree->user, sizeof(tree->user), "process %d (%s) %s it", (int)user->pid, user->program,
 			       user->how);
+	else if (clearing->look != LOOK_LISTS)
+		obstacle_print(dir, name, code, tree->user, sizeof(tree->user));
 }
 
+/* A tree that cannot be removed stays, and keeps no other, and no landing, from going on. */
 static int clear_visit(void *context, int dir, const char *name)
 {
-	struct clearing *clearing = context;
+	const struct clearing *clearing = context;
+	struct kt_error failure = {.code = 0};
 	const struct kt_user *user;
 
 	/* ours are shorter: another's is not known by place, so whether it is used is not known */
 	if (!kt_store_is_kept(name) || strlen(name) >= KT_PLACE_MAX)
 		return 0;
 	user = kt_users_find(clearing->users, name);
-	if (user || clearing->only_looks) {
-		kept_add(clearing->kept, name, user);
-		return 0;
-	}
-	return kt_fs_remove_tree(dir, name, clearing->err);
+	if (user || clearing->look != LOOK_REMOVES || kt_fs_remove_tree(dir, name, &failure) < 0)
+		kept_add(clearing, dir, name, user, failure.code);
+	return 0;
 }
 
 static int any_visit(void *context, int dir, const char *name)
@@ -334,16 +387,13 @@ static int any_visit(void *context, int dir, const char *name)
 }
 
 /* users NULL: nobody counts. */
-static int each_kept(const struct kt_store *store, const struct kt_users *users, bool only_looks,
+static int each_kept(const struct kt_store *store, const struct kt_users *users, enum look look,
 		     struct kt_state_kept *ret_kept, struct kt_error *err)
 {
 	struct kt_state_kept kept = {.count = 0};
-	struct kt_error mine = {.code = 0};
-	struct clearing clearing = {store, users, only_looks, &kept, &mine};
+	struct clearing clearing = {users, look, &kept};
 	int r = kt_each_entry(store->dir, ".", clear_visit, &clearing);
 
-	if (r < 0 && mine.code != 0)
-		return kt_fail(err, mine.code, mine.reason, "%s: %s", store->root, mine.text);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s", store->root);
 	if (ret_kept)
@@ -364,7 +414,7 @@ static int find_if_any(const struct kt_store *store, struct kt_users *ret_users,
 int kt_store_clear_unused(const struct kt_store *store, const struct kt_users *users, struct kt_state_kept *ret_kept,
 			  struct kt_error *err)
 {
-	return each_kept(store, users, false, ret_kept, err);
+	return each_kept(store, users, LOOK_REMOVES, ret_kept, err);
 }
 
 int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err)
@@ -372,7 +422,7 @@ int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept,
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
 	int r = find_if_any(store, &users, err);
 
-	return r < 0 ? r : each_kept(store, &users, false, ret_kept, err);
+	return r < 0 ? r : each_kept(store, &users, LOOK_REMOVES, ret_kept, err);
 }
 
 int kt_store_clear_kept(struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err)
@@ -390,10 +440,18 @@ struct sweep {
 static int sweep_visit(void *context, int dir, const char *name)
 {
 	struct sweep *sweep = context;
+	char kept[KT_PLACE_MAX];
+	int r = 0;
 
 	if (strncmp(name, KT_STORE_PARTIAL, strlen(KT_STORE_PARTIAL)) != 0)
 		return 0;
-	return kt_fs_remove_tree(dir, name, sweep->err);
+	if (kt_fs_remove_tree(dir, name, sweep->err) == 0)
+		return 0;
+	/* its name is to be free for the next that is written: what stays of it is kept aside, like a tree */
+	r = name_find(sweep->store, name + 1, kept);
+	if (r == 0)
+		r = kt_fs_rename_new(dir, name, dir, kept);
+	return r < 0 ? -sweep->err->code : 0;
 }
 
 int kt_store_sweep(const struct kt_store *store, struct kt_error *err)
@@ -418,5 +476,5 @@ int kt_store_list_kept(const struct kt_store *store, bool asks, struct kt_state_
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
 	int r = asks ? find_if_any(store, &users, err) : 0;
 
-	return r < 0 ? r : each_kept(store, &users, true, ret_kept, err);
+	return r < 0 ? r : each_kept(store, &users, asks ? LOOK_ASKS : LOOK_LISTS, ret_kept, err);
 }

@@ -25,7 +25,7 @@ int kt_store_exchange_link(const struct kt_store *store, const char *name, const
 int kt_store_can_exchange(const struct kt_store *store, const char *name, struct kt_error *err);
 
 /* Removes what was taken out of its place and is used by nobody. What stays, and by whom, is reported (ret_kept may be
- * NULL). Lock held. */
+ * NULL); so is what cannot be removed, and that is no failure. Lock held. */
 int kt_store_clear(const struct kt_store *store, struct kt_state_kept *ret_kept, struct kt_error *err);
 /* The same by users that were found just now; NULL: whoever uses it. */
 int kt_store_clear_unused(const struct kt_store *store, const struct kt_users *users, struct kt_state_kept *ret_kept,

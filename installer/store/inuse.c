@@ -1,7 +1,8 @@
 /* Who holds what lies in the store, in one walk of /proc.
  *
  * A process holds a version by its program, its root, its working directory, a mapped or an open file, or because its
- * mount namespace has a part of the version mounted. Processes come and go while we look: one that vanishes holds
+ * mount namespace has a part of the version mounted; each of its threads may have root, folder, files and mounts of its
+ * own. Processes come and go while we look: one that vanishes holds
  * nothing. One that we may not look into is believed to hold everything when it is called km, and is not counted
  * otherwise: it could be any of the host's. The kernel is asked not to go to a server or a FUSE daemon for what it
  * reports an open file (AT_STATX_DONT_SYNC): a dead NFS must not hang a prune.
@@ -218,6 +219,21 @@ static int view_seen(struct scan *scan, int process)
 	return 0;
 }
 
+struct layers {
+	struct scan *scan;
+	int process;
+	const char *pid;
+};
+
+static int layer_visit(void *context, const char *place)
+{
+	const struct layers *layers = context;
+
+	return user_add(layers->scan, layers->process, layers->pid, place,
+			strcmp(place, KT_PLACE_ANY) == 0 ? "has an overlay over a link to" :
+							   "has an overlay over a part of");
+}
+
 /* Every process of a namespace, and with the same root, has the same mounts: the first one found stands for all. */
 static int look_mounts(struct scan *scan, int process, const char *pid)
 {
@@ -237,6 +253,9 @@ static int look_mounts(struct scan *scan, int process, const char *pid)
 		if (place)
 			r = user_add(scan, process, pid, place,
 				     strcmp(place, ".") == 0 ? "has mounted" : "has mounted a part of");
+		if (r == 0 && mounts.lines[i].overlay)
+			r = kt_places_each_layer(&scan->places, &mounts, i, layer_visit,
+						 &(struct layers){scan, process, pid});
 	}
 	return r;
 }
@@ -256,39 +275,71 @@ static int look_below(struct scan *scan)
 	return r;
 }
 
-static int look_task(struct scan *scan, int task, const char *pid)
+/* How many files it has open; 0 where the kernel does not tell (it does since Linux 6.2). */
+static uint64_t count_descriptors(int task)
 {
-	static const struct {
-		const char *name, *how;
-	} links[] = {{"exe", "runs from"}, {"root", "has its root in"}, {"cwd", "works in"}};
-	int r = 0;
+	struct statx info;
 
-	for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++)
-		r = look_link(scan, task, pid, task, links[i].name, links[i].how);
+	return statx(task, "fd", AT_STATX_DONT_SYNC, STATX_SIZE, &info) == 0 ? info.stx_size : 0;
+}
+
+/* What unshare(2) gives a thread of its own: root and folder, open files, mounts. first: of its process, or -1. Each
+ * file of each thread would be thousands; one that has as many open as the first is believed to share them. */
+static int look_thread(struct scan *scan, int task, int first, const char *pid)
+{
+	uint64_t count = first < 0 ? 0 : count_descriptors(task);
+	int r = look_link(scan, task, pid, task, "root", "has its root in");
+
 	if (r == 0)
-		r = look_mappings(scan, task, pid);
-	if (r == 0)
+		r = look_link(scan, task, pid, task, "cwd", "works in");
+	if (r == 0 && (count == 0 || count != count_descriptors(first)))
 		r = look_descriptors(scan, task, pid);
 	return r == 0 ? look_mounts(scan, task, pid) : r;
+}
+
+/* And what all threads of a process share: its memory, and so its program. */
+static int look_task(struct scan *scan, int task, const char *pid)
+{
+	int r = look_link(scan, task, pid, task, "exe", "runs from");
+
+	if (r == 0)
+		r = look_mappings(scan, task, pid);
+	return r == 0 ? look_thread(scan, task, -1, pid) : r;
 }
 
 struct tasks {
 	struct scan *scan;
 	const char *pid;
+	int first; /* borrowed: the process, asked already, whose threads the others are; -1: nobody was asked */
 };
 
 static int task_visit(void *context, int dir, const char *name)
 {
-	struct tasks *tasks = context;
+	const struct tasks *tasks = context;
+
+	if (tasks->first >= 0 && strcmp(name, tasks->pid) == 0)
+		return 0;
+
 	KT_OWN(kt_close_fd) int task = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return task < 0 ? 0 : look_task(tasks->scan, task, tasks->pid);
+	if (task < 0)
+		return 0;
+	return tasks->first >= 0 ? look_thread(tasks->scan, task, tasks->first, tasks->pid) :
+				   look_task(tasks->scan, task, tasks->pid);
+}
+
+/* The kernel counts a process's threads as the folders in its task/ (2 and one each). */
+static bool has_threads(int process)
+{
+	struct statx info;
+
+	return statx(process, "task", AT_STATX_DONT_SYNC, STATX_NLINK, &info) == 0 && info.stx_nlink > 3;
 }
 
 static int process_visit(void *context, int dir, const char *pid)
 {
 	struct scan *scan = context;
-	struct tasks tasks = {.scan = scan, .pid = pid};
+	struct tasks tasks = {.scan = scan, .pid = pid, .first = -1};
 	struct kt_process its;
 	struct statx info;
 	int r;
@@ -301,10 +352,11 @@ static int process_visit(void *context, int dir, const char *pid)
 	if (process < 0)
 		return 0;
 	/* A first thread that has ended shows nothing of a process that lives on in its others. */
-	if (statx(process, "exe", AT_STATX_DONT_SYNC, STATX_INO, &info) < 0 && errno == ENOENT)
+	if (statx(process, "exe", AT_STATX_DONT_SYNC, STATX_INO, &info) == 0 || errno != ENOENT)
+		tasks.first = process;
+	r = tasks.first >= 0 ? look_task(scan, process, pid) : 0;
+	if (r == 0 && (tasks.first < 0 || has_threads(process)))
 		r = kt_each_entry(process, "task", task_visit, &tasks);
-	else
-		r = look_task(scan, process, pid);
 	if (r != -EACCES)
 		return r == -ENOMEM ? r : 0; /* all else: it has gone */
 	scan->users.unseen++;

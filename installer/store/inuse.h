@@ -22,12 +22,14 @@ struct kt_places {
 	char above[4096];
 	uint64_t mount;  /* that the root lies on: what is mounted below it is not the store's */
 	char path[4096]; /* of the root, as this process reaches it */
+	char named[256]; /* and as the host names it */
 };
 
 /* A mount table, proc_pid_mountinfo(5). */
 struct kt_mount_line {
 	unsigned long long id, parent;
 	const char *device, *root, *point;
+	char *overlay; /* an overlay's options, as the line has them, which name its layers; NULL for what is none */
 };
 struct kt_mounts {
 	char *text;                  /* owned; the lines point into it */
@@ -51,6 +53,14 @@ const char *kt_places_find(const struct kt_places *places, const char *device, u
  * or a component's folder there holds that folder: ".", "sets", "versions", "versions/km"; of anything else below the
  * root, ".". What was removed is in the store no more. */
 const char *kt_places_of_mount(const struct kt_places *places, const struct kt_mounts *mounts, size_t index);
+#define KT_PLACE_ANY "" /* which one is not known */
+/* Calls visit with each place that a layer of an overlay, the index-th of its table, may lie in. A layer is a path as
+ * its mounter wrote it then: what was taken out of that place since is held as well as what lies there now, and what
+ * was reached by a link may be anything (KT_PLACE_ANY). A relative path says nothing. The line is cut in place.
+ * Stops at what is not 0. */
+typedef int kt_layer_visit(void *context, const char *place);
+int kt_places_each_layer(const struct kt_places *places, const struct kt_mounts *mounts, size_t index,
+			 kt_layer_visit *visit, void *context);
 /* The place below which this process's mount table has something mounted at `point`; NULL for none. */
 const char *kt_places_below(const struct kt_places *places, const char *point);
 

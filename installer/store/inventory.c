@@ -78,8 +78,8 @@ static bool component_is_as_seen(const struct kt_store *store, struct kt_invento
 	return true;
 }
 
-/* Something is not as it was seen, or nothing was ever seen: the list says what is meant to be there. unseen: how much is
- * looked at of what nothing was noted of. */
+/* Something is not as it was seen, or nothing was ever seen: the list says what is meant to be there. unseen: how
+ * much is looked at of what nothing was noted of. */
 static void component_check(const struct kt_store *store, struct kt_inventory *inventory,
 			    const struct kt_component *component, int dir, const char *place, enum kt_depth unseen)
 {

@@ -75,9 +75,9 @@ enum kt_entry {
 };
 /* 0 or -errno. */
 int kt_root_entry(const struct kt_store *store, const char *name, enum kt_entry *ret_entry);
-/* All that is not as it must be in the root itself: what another made (ForeignInstallation, which comes first and once),
- * links that are missing (asks_links), and the folders on the way (kt_folders_check). Texts name places below the root.
- * 0 or -errno. */
+/* All that is not as it must be in the root itself: what another made (ForeignInstallation, which comes first and
+ * once), links that are missing (asks_links), and the folders on the way (kt_folders_check). Texts name places below
+ * the root. 0 or -errno. */
 typedef void kt_root_visit(void *context, enum kt_reason reason, const char *text);
 int kt_root_check(const struct kt_store *store, bool asks_links, enum kt_claim *ret_claim, kt_root_visit *visit,
 		  void *context);

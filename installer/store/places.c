@@ -131,6 +131,15 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+/* " - overlay overlay rw,lowerdir=..." behind the first fields: its options, or NULL. */
+static char *overlay_options(char *rest)
+{
+	static const char type[] = " - overlay ";
+	char *found = strstr(rest, type), *options = found ? strchr(found + strlen(type), ' ') : NULL;
+
+	return options ? options + 1 : NULL;
+}
+
 bool kt_mount_line_parse(char *line, struct kt_mount_line *ret_mount)
 {
 	char *rest = line, *fields[5];
@@ -146,7 +155,8 @@ bool kt_mount_line_parse(char *line, struct kt_mount_line *ret_mount)
 					    .parent = strtoull(fields[1], NULL, 10),
 					    .device = fields[2],
 					    .root = fields[3],
-					    .point = fields[4]};
+					    .point = fields[4],
+					    .overlay = overlay_options(rest)};
 	return true;
 }
 
@@ -236,6 +246,7 @@ static int find_root(const struct kt_store *store, int proc, struct kt_places *p
 		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot find the mount that %s lies on",
 				     store->root);
 	places->path[length] = '\0';
+	(void)snprintf(places->named, sizeof(places->named), "%s", store->root);
 	places->mount = info.stx_mnt_id;
 	for (size_t i = 0; i < mounts.count; i++) {
 		const struct kt_mount_line *mount = &mounts.lines[i];
@@ -369,4 +380,150 @@ const char *kt_places_below(const struct kt_places *places, const char *point)
 	if (strncmp(point, places->path, length) != 0 || point[length] != '/')
 		return NULL;
 	return place_above(places, point + length + 1);
+}
+
+/* ---- overlays ---- */
+
+/* What a layer's path means in the namespace of its table, below the store's root; NULL for what is not there. The path
+ * as the host names it counts too: a container's own table does not show what its overlay was made of. */
+static const char *layer_below(const struct kt_places *places, const struct kt_mounts *mounts, const char *path,
+			       char *joined, size_t size)
+{
+	const char *const roots[] = {places->path, places->named};
+	const struct kt_mount_line *on = NULL;
+	size_t length = strlen(places->fs_root);
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct kt_mount_line *mount = &mounts->lines[i];
+
+		if ((!on || strlen(mount->point) >= strlen(on->point)) &&
+		    join_below(mount->root, mount->point, path, joined, size))
+			on = mount;
+	}
+	if (on && strcmp(on->device, places->device) == 0 && join_below(on->root, on->point, path, joined, size) &&
+	    strncmp(joined, places->fs_root, length) == 0 && (joined[length] == '\0' || joined[length] == '/'))
+		return joined + length + (joined[length] == '/');
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+		if (*roots[i] && join_below("/", roots[i], path, joined, size))
+			return joined + (*joined == '/');
+	return NULL;
+}
+
+/* Was it taken out of this place? ".kept-3-versions-km-1.0" of "versions/km/1.0" (door.c) */
+static bool is_kept_of(const char *name, const char *place)
+{
+	size_t i = strlen(KT_STORE_KEPT);
+
+	if (!kt_store_is_kept(name))
+		return false;
+	i += strspn(name + i, "0123456789");
+	if (name[i++] != '-')
+		return false;
+	for (; *place && (name[i] == *place || (*place == '/' && name[i] == '-')); place++)
+		i++;
+	return *place == '\0' && name[i] == '\0';
+}
+
+struct holding {
+	const struct kt_places *places;
+	kt_layer_visit *visit;
+	void *context;
+};
+
+/* below: "versions/km/1.0/bin"; count: how many names of it make a place */
+static int place_hold(const struct holding *holding, const char *below, size_t count)
+{
+	char place[KT_PLACE_MAX];
+	const char *end = below;
+	int r = 0;
+
+	for (size_t i = 0; i < count; i++)
+		end += strcspn(end, "/") + (i + 1 < count);
+	(void)snprintf(place, sizeof(place), "%.*s", (int)(end - below), below);
+	for (size_t i = 0; r == 0 && i < holding->places->name_count; i++) {
+		const char *name = holding->places->names[i];
+
+		if (strcmp(name, place) == 0 || is_kept_of(name, place))
+			r = holding->visit(holding->context, name);
+	}
+	return r;
+}
+
+static bool is_root_link(const char *below)
+{
+	char name[KT_PLACE_MAX];
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(below, "/"), below);
+	return strcmp(name, KT_STORE_CURRENT) == 0 || strcmp(name, KT_STORE_PREVIOUS) == 0 ||
+	       kt_component_of_folder(name);
+}
+
+static int layer_hold(const struct holding *holding, const char *below)
+{
+	size_t slashes = 0;
+	const char *place;
+
+	for (const char *c = below; *c; c++)
+		slashes += *c == '/';
+	if (is_folder(below))
+		return holding->visit(holding->context, below);
+	if (strncmp(below, KT_STORE_VERSIONS "/", strlen(KT_STORE_VERSIONS "/")) == 0 && slashes >= 2)
+		return place_hold(holding, below, 3);
+	if (strncmp(below, KT_STORE_SETS "/", strlen(KT_STORE_SETS "/")) == 0 && slashes == 1)
+		return place_hold(holding, below, 2);
+	if (strncmp(below, KT_STORE_SETS "/", strlen(KT_STORE_SETS "/")) == 0 || is_root_link(below))
+		return holding->visit(holding->context, KT_PLACE_ANY);
+	place = place_above(holding->places, below);
+	return holding->visit(holding->context, place ? place : ".");
+}
+
+/* Takes the next layer off a list; a colon in a name has a backslash before it. */
+static char *layer_take(char **list)
+{
+	char *layer = *list, *to = layer;
+
+	if (!layer)
+		return NULL;
+	for (char *from = layer;; from++) {
+		bool is_end = *from == ':' || *from == '\0';
+
+		if (*from == '\\' && from[1] != '\0')
+			from++;
+		*to = *from;
+		if (is_end) {
+			*list = *from ? from + 1 : NULL;
+			*to = '\0';
+			return layer;
+		}
+		to++;
+	}
+}
+
+int kt_places_each_layer(const struct kt_places *places, const struct kt_mounts *mounts, size_t index,
+			 kt_layer_visit *visit, void *context)
+{
+	static const char *const keys[] = {"lowerdir=", "lowerdir+=", "datadir+=", "upperdir="};
+	const struct holding holding = {places, visit, context};
+	char *options = mounts->lines[index].overlay, *option, joined[2 * sizeof(places->path)];
+	int r = 0;
+
+	while (r == 0 && (option = strsep(&options, ","))) {
+		size_t i = 0;
+
+		while (i < sizeof(keys) / sizeof(keys[0]) && strncmp(option, keys[i], strlen(keys[i])) != 0)
+			i++;
+		if (i == sizeof(keys) / sizeof(keys[0]))
+			continue;
+
+		char *list = option + strlen(keys[i]), *layer;
+
+		unescape(list);
+		while (r == 0 && (layer = layer_take(&list))) {
+			const char *below =
+				*layer == '/' ? layer_below(places, mounts, layer, joined, sizeof(joined)) : NULL;
+
+			r = below ? layer_hold(&holding, below) : 0;
+		}
+	}
+	return r;
 }

@@ -2,9 +2,9 @@
  *
  * A set vanishes by a rename before its content goes (door.c), so it is there whole or not at all; a component goes
  * only when no set that is left names it, read from the links themselves. A component that a crash left without a set
- * is found by the next prune. Where it is not known which version is current, nothing goes. What somebody holds stays where it is (inuse.c says who), and so does a set without
- * which the held component could not be reached again. Nobody is asked before there is something to remove: on most
- * nodes and days there is not. */
+ * is found by the next prune. Where it is not known which version is current, nothing goes. What somebody holds
+ * stays where it is (inuse.c says who), and so does a set without which the held component could not be reached
+ * again. Nobody is asked before there is something to remove: on most nodes and days there is not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -41,81 +41,100 @@ static int links_remove(const struct kt_store *store, struct kt_error *err)
 	return r;
 }
 
+/* What cannot be removed keeps nothing else from going; the first of it is told at the end. */
 struct removal {
 	const struct kt_store *store;
 	const char *folder; /* below the root */
 	bool is_forced;
-	struct kt_error *err;
+	struct kt_error *rest; /* borrowed */
 };
+
+static void rest_keep(struct kt_error *rest, const struct kt_error *failure)
+{
+	if (rest->code == 0)
+		*rest = *failure;
+}
 
 static int version_visit(void *context, int dir, const char *name)
 {
 	struct removal *removal = context;
+	struct kt_error failure = {.code = 0};
 	char path[KT_PLACE_MAX];
 
 	(void)dir;
 	if (!kt_version_is_valid(name))
 		return 0;
 	(void)snprintf(path, sizeof(path), "%s/%s", removal->folder, name);
-	return kt_store_retire(removal->store, path, removal->is_forced, removal->err);
-}
-
-/* Everything of ours in a folder. */
-static int folder_empty(const struct kt_store *store, const char *folder, bool is_forced, struct kt_error *err)
-{
-	struct kt_error mine = {.code = 0};
-	struct removal removal = {store, folder, is_forced, &mine};
-	int r = kt_each_entry(store->dir, folder, version_visit, &removal);
-
-	if (r < 0 && mine.code != 0)
-		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
-	if (r < 0 && r != -ENOTDIR && r != -ELOOP)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", store->root, folder);
+	if (kt_store_retire(removal->store, path, removal->is_forced, &failure) < 0)
+		rest_keep(removal->rest, &failure);
 	return 0;
 }
 
-static int versions_remove(const struct kt_store *store, bool is_forced, struct kt_error *err)
+/* Everything of ours in a folder. */
+static int folder_empty(struct removal *removal, const char *folder, struct kt_error *err)
 {
-	int r = folder_empty(store, KT_STORE_SETS, is_forced, err);
+	int r;
+
+	removal->folder = folder;
+	r = kt_each_entry(removal->store->dir, folder, version_visit, removal);
+	if (r < 0 && r != -ENOTDIR && r != -ELOOP)
+		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/%s", removal->store->root, folder);
+	return 0;
+}
+
+static int versions_remove(struct removal *removal, struct kt_error *err)
+{
+	int r = folder_empty(removal, KT_STORE_SETS, err);
 
 	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
 		char folder[KT_PLACE_MAX];
 
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);
-		r = folder_empty(store, folder, is_forced, err);
+		r = folder_empty(removal, folder, err);
 	}
 	if (r < 0)
 		return r;
-	r = kt_seen_sweep(store);
+	r = kt_seen_sweep(removal->store);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot remove what was noted of files in %s",
-				     store->root) :
+				     removal->store->root) :
 		       0;
 }
 
 /* Empty folders in our places: a runtime made them for some pod's hostPath. */
-static int skeletons_remove(const struct kt_store *store, bool is_forced, struct kt_error *err)
+static void skeletons_remove(struct removal *removal)
 {
-	int r = 0;
+	const struct kt_store *store = removal->store;
 
-	for (size_t i = 0; r == 0 && i < KT_COMPONENT_LINKED; i++)
-		if (kt_is_skeleton(store->dir, kt_component_folder(kt_component_names[i])))
-			r = kt_store_retire(store, kt_component_folder(kt_component_names[i]), is_forced, err);
-	return r;
+	for (size_t i = 0; i < KT_COMPONENT_LINKED; i++) {
+		const char *folder = kt_component_folder(kt_component_names[i]);
+		struct kt_error failure = {.code = 0};
+
+		if (kt_is_skeleton(store->dir, folder) &&
+		    kt_store_retire(store, folder, removal->is_forced, &failure) < 0)
+			rest_keep(removal->rest, &failure);
+	}
 }
 
 /* What was taken out of its place just now, and before. ret_users: who is there now that nobody finds anything any
  * more; by force it is removed all the same, and where nobody can be asked. */
-static int all_clear(const struct kt_store *store, bool is_forced, struct kt_users *ret_users, struct kt_error *err)
+static int all_clear(const struct removal *removal, struct kt_users *ret_users, struct kt_error *err)
 {
+	const struct kt_store *store = removal->store;
 	struct kt_state_kept kept = {.count = 0};
+	struct kt_error failure = {.code = 0};
 	int r = kt_store_find_kept_users(store, ret_users, err);
+	const char *user = kept.list[0].user;
 
-	if (r == 0 || is_forced)
-		r = kt_store_clear_unused(store, is_forced ? NULL : ret_users, &kept, err);
+	if (r == 0 || removal->is_forced)
+		r = kt_store_clear_unused(store, removal->is_forced ? NULL : ret_users, &kept, err);
 	if (r < 0 || kept.count == 0)
 		return r;
-	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s is in use: %s", store->root, kept.list[0].name,
-		       kept.list[0].user);
+	if (strncmp(user, KT_KEPT_OBSTACLE, strlen(KT_KEPT_OBSTACLE)) != 0)
+		return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s is in use: %s", store->root, kept.list[0].name,
+			       user);
+	(void)kt_fail(&failure, EPERM, KT_REASON_ACCESS_DENIED, "%s/%s %s", store->root, kept.list[0].name, user);
+	rest_keep(removal->rest, &failure);
+	return 0;
 }
 
 /* The folder, or one in it. */
@@ -219,6 +238,8 @@ int kt_store_refuse_used(const struct kt_store *store, struct kt_error *err)
 int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_kept, struct kt_error *err)
 {
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
+	struct kt_error rest = {.code = 0};
+	struct removal removal = {.store = store, .is_forced = is_forced, .rest = &rest};
 	enum kt_claim claim;
 	char foreign[256] = "";
 	int r = kt_store_claim(store, &claim, foreign);
@@ -233,11 +254,11 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 	if (r == 0)
 		r = links_remove(store, err);
 	if (r == 0)
-		r = versions_remove(store, is_forced, err);
+		r = versions_remove(&removal, err);
 	if (r == 0)
-		r = skeletons_remove(store, is_forced, err);
+		skeletons_remove(&removal);
 	if (r == 0)
-		r = all_clear(store, is_forced, &users, err);
+		r = all_clear(&removal, &users, err);
 	if (r == 0)
 		r = kt_store_sweep(store, err);
 	if (r == 0)
@@ -253,5 +274,7 @@ int kt_store_uninstall(struct kt_store *store, bool is_forced, bool *ret_root_ke
 		return r;
 	(void)unlinkat(store->dir, KT_STORE_PINNED, 0); /* one that stays is named below */
 	folders_remove(store, &users);
+	if (rest.code) /* the marks stay, so that a second run takes it for ours */
+		return kt_fail(err, rest.code, rest.reason, "%s; all else is removed", rest.text);
 	return marks_remove(store, &users, ret_root_kept, err);
 }

@@ -100,14 +100,14 @@ static void test_mounts_of_a_root_of_its_own(void **state)
 	static const struct kt_places places = {
 		.names = names, .name_count = 3, .device = "8:2", .fs_root = "", .above = "8:1 /opt/kontain"};
 	static struct kt_mount_line lines[] = {
-		{1, 0, "8:1", "/", "/"},
-		{2, 1, "8:2", "/", "/opt/kontain"},      /* the store's own */
-		{3, 9, "0:40", "/", "/"},                /* a pod's root */
-		{4, 3, "8:1", "/", "/host"},             /* the host's root below it, */
-		{5, 4, "8:2", "/", "/host/opt/kontain"}, /* and with it the store's mount */
-		{6, 3, "8:2", "/", "/opt/kontain"},      /* the pod's own */
-		{7, 3, "8:2", "/sets", "/s"},
-		{8, 99, "8:2", "/", "/opt/kontain"}, /* on what this process does not see */
+		{1, 0, "8:1", "/", "/", NULL},
+		{2, 1, "8:2", "/", "/opt/kontain", NULL},      /* the store's own */
+		{3, 9, "0:40", "/", "/", NULL},                /* a pod's root */
+		{4, 3, "8:1", "/", "/host", NULL},             /* the host's root below it, */
+		{5, 4, "8:2", "/", "/host/opt/kontain", NULL}, /* and with it the store's mount */
+		{6, 3, "8:2", "/", "/opt/kontain", NULL},      /* the pod's own */
+		{7, 3, "8:2", "/sets", "/s", NULL},
+		{8, 99, "8:2", "/", "/opt/kontain", NULL}, /* on what this process does not see */
 	};
 	static const char *const wanted[] = {NULL, NULL, NULL, NULL, NULL, ".", "sets", "."};
 	struct kt_mounts mounts = {.lines = lines, .count = sizeof(lines) / sizeof(lines[0])};
@@ -135,6 +135,62 @@ static void test_mounts_below_a_place(void **state)
 	assert_null(kt_places_below(&places, "/host/opt/kontain2/sets/0.10.3"));
 }
 
+static int layers_visit(void *context, const char *place)
+{
+	char *seen = context;
+
+	strcat(seen, *place ? place : "any");
+	strcat(seen, " ");
+	return 0;
+}
+
+static void test_layers_of_overlays(void **state)
+{
+	static char kept[][KT_PLACE_MAX] = {"versions/km/0.10.3", "sets/0.10.3", ".kept-12-versions-km-0.10.3",
+					    ".kept-1-versions-km-0.10.30", ".kept-1-sets-0.10.3"};
+	static const struct kt_places places = {.names = kept,
+						.name_count = 5,
+						.device = "8:1",
+						.fs_root = "/opt/kontain",
+						.path = "/host/opt/kontain",
+						.named = "/opt/kontain"};
+	static const struct {
+		const char *options, *seen;
+	} rows[] = {
+		{"rw,lowerdir=/s/versions/km/0.10.3/bin:/s/versions/runtime/1,upperdir=/s/sets/0.10.3",
+		 "versions/km/0.10.3 .kept-12-versions-km-0.10.3 sets/0.10.3 .kept-1-sets-0.10.3 "},
+		{"rw,lowerdir+=/s/.kept-1-sets-0.10.3,datadir+=/s/versions/km", ".kept-1-sets-0.10.3 versions/km "},
+		{"rw,lowerdir=/s/bin", "any "},
+		{"rw,lowerdir=/s/current/bin:/s/sets/0.10.3/bin", "any any "},
+		{"rw,lowerdir=/s:/s/versions", ". versions "},
+		/* the host's own name for it, which this table does not have */
+		{"ro,lowerdir=/opt/kontain/versions/km/0.10.3:/other",
+		 "versions/km/0.10.3 .kept-12-versions-km-0.10.3 "},
+		{"ro,lowerdir=/a\\134:/s/sets/0.10.3:/b", ""}, /* one name, with a colon in it */
+		{"ro,lowerdir=/a:/s/set\\163/0.10.3::", "sets/0.10.3 .kept-1-sets-0.10.3 "},
+		{"ro,lowerdir=s/bin:../versions/km/0.10.3,workdir=/s/sets/0.10.3", ""},
+		{"ro,lowerdir=/t/versions/km/0.10.3:/", ""},
+		{"rw", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[256], seen[256] = "";
+		struct kt_mount_line table[4] = {
+			{.device = "8:1", .root = "/", .point = "/t"},
+			{.device = "8:1", .root = "/opt/kontain", .point = "/s"},
+			{.device = "8:2", .root = "/", .point = "/t/versions"},
+		};
+		struct kt_mounts mounts = {.lines = table, .count = 4};
+
+		snprintf(text, sizeof(text), "36 35 0:50 / /m rw - overlay none %s", rows[i].options);
+		assert_true(kt_mount_line_parse(text, &table[3]));
+		assert_non_null(table[3].overlay);
+		assert_int_equal(kt_places_each_layer(&places, &mounts, 3, layers_visit, seen), 0);
+		assert_string_equal(seen, rows[i].seen);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_places_of_mounts),
 		cmocka_unit_test(test_mounts_of_a_root_of_its_own),
 		cmocka_unit_test(test_mounts_below_a_place),
+		cmocka_unit_test(test_layers_of_overlays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

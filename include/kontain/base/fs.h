@@ -69,6 +69,9 @@ int kt_fs_make_dirs(int dir, const char *path);
  * is mounted in it. */
 int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err);
 
+/* Does this open file give who runs it capabilities (setcap(8))? A mode does not show it. */
+bool kt_fs_has_capabilities(int fd);
+
 bool kt_fs_exists(int dir, const char *path);
 
 /* What makes a name be there already in a folder that holds none so spelled: one that the file system takes for the

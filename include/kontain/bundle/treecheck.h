@@ -25,6 +25,7 @@ struct kt_reading {
 	uint64_t size_bytes; /* read; a file that is longer than it was at first is read to one buffer behind that */
 	struct stat info;    /* as it was before the first byte was read */
 	bool is_steady;      /* and still was after the last */
+	bool has_capabilities;
 };
 /* A regular file below parent, reached without a link. -errno: it could not be read to its end. */
 int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struct kt_reading *ret_reading);
@@ -107,9 +108,10 @@ enum kt_flaw {
 	KT_FLAW_CONTENT,
 	KT_FLAW_LINK, /* a link with another target */
 	KT_FLAW_MODE,
-	KT_FLAW_OWNER,    /* not root's: only who may write counts, so the group does not */
-	KT_FLAW_EXTRA,    /* a name that is not in the list */
-	KT_FLAW_SKELETON, /* likewise, and nothing but directories: a container runtime makes them for a hostPath */
+	KT_FLAW_CAPABILITIES, /* which no landed file has; ctime shows that somebody gave it some */
+	KT_FLAW_OWNER,        /* not root's: only who may write counts, so the group does not */
+	KT_FLAW_EXTRA,        /* a name that is not in the list */
+	KT_FLAW_SKELETON,     /* likewise, and nothing but directories: a container runtime makes them for a hostPath */
 	KT_FLAW_UNREADABLE,
 };
 
@@ -146,8 +148,8 @@ struct kt_tree_check {
 /* 0, visit's answer, or -ENOMEM. */
 int kt_tree_check(const struct kt_tree *tree, struct kt_tree_check *check);
 
-/* Puts right on the descriptor what can be: a mode, an owner, a skeleton. -EINVAL: not that kind; it is landed anew.
- * The caller syncs. */
+/* Puts right on the descriptor what can be: a mode, an owner, capabilities, a skeleton. -EINVAL: not that kind; it
+ * is landed anew. The caller syncs. */
 int kt_tree_mend(const struct kt_tree *tree, const struct kt_difference *difference);
 
 /* ---- making a list ---- */

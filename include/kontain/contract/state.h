@@ -85,9 +85,11 @@ struct kt_state_proof {
 
 /* What was replaced or removed while somebody used it: its bytes stay until nobody does. */
 #define KT_STATE_KEPT_MAX 8
+#define KT_KEPT_OBSTACLE  "cannot be removed: " /* and why */
 struct kt_state_kept_tree {
 	char name[128]; /* in the root: ".kept-1-versions-km-0.10.3" */
-	char user[128]; /* "process 123 (km) runs from it"; "" when nobody was asked yet */
+	/* "process 123 (km) runs from it"; KT_KEPT_OBSTACLE "..." when nobody does; "" when nobody was asked yet */
+	char user[128];
 };
 struct kt_state_kept {
 	size_t count; /* of all; the list has the first of them */

@@ -13,8 +13,12 @@
 #define FS_ROOT "/opt/kontain"
 
 static char names[][KT_PLACE_MAX] = {"versions/km/0.10.3", "versions/runtime/sha-5f2c81d04a1e", "sets/0.10.3"};
-static const struct kt_places places = {
-	.names = names, .name_count = sizeof(names) / sizeof(names[0]), .device = DEVICE, .fs_root = FS_ROOT};
+static const struct kt_places places = {.names = names,
+					.name_count = sizeof(names) / sizeof(names[0]),
+					.device = DEVICE,
+					.fs_root = FS_ROOT,
+					.path = "/host" FS_ROOT,
+					.named = FS_ROOT};
 
 static bool is_in(const char *text, const char *line, size_t size)
 {
@@ -82,6 +86,13 @@ static void place_check(const struct kt_mount_line *mount)
 	FUZZ_REQUIRE(!place || is_one || strcmp(place, ".") == 0 || is_in(place, mount->root, length + 1));
 }
 
+static int layer_visit(void *context, const char *place)
+{
+	(void)context;
+	FUZZ_REQUIRE(strlen(place) < KT_PLACE_MAX);
+	return 0;
+}
+
 /* One line, in a buffer that ends with it. */
 static void line_take(const char *text, size_t size)
 {
@@ -98,6 +109,11 @@ static void line_take(const char *text, size_t size)
 	FUZZ_REQUIRE(mount.device < mount.root && mount.root < mount.point);
 	round_trip(&mount);
 	place_check(&mount);
+
+	struct kt_mounts mounts = {.lines = &mount, .count = 1};
+
+	FUZZ_REQUIRE(!mount.overlay || is_in(mount.overlay, line, room));
+	FUZZ_REQUIRE(kt_places_each_layer(&places, &mounts, 0, layer_visit, NULL) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -147,7 +147,7 @@ WATCHES = (  # name, the watch's vice, a part of what the log says (None: nothin
 	("silence", apiserver.watch_silence, None, 1),
 	("no head", apiserver.watch_no_head, None, 1),
 	("another node", apiserver.watch_another, "is not node mine", 8),
-	("429 in plain text", apiserver.watch_429, "answers 429 to WATCH: Too many requests", 12),
+	("429 in plain text", apiserver.watch_429, "answers 429 to WATCH: Too many requests", 20),
 	("500 in HTML", apiserver.watch_500, "answers 500 to WATCH: <html>?[2J", 8),
 	("the token said back", apiserver.watch_echo, "answers 403 to WATCH: no right for ****", 1),
 	("a node that comes and goes", apiserver.watch_lies, "has more than 600 events a minute", 8),

@@ -47,13 +47,13 @@ def test_wall_clock():
 		check(one.ask("/readyz").code == 200, f"wall clock: {seconds:+} s: and with a new state", one.ask("/readyz"))
 		age = float(one.ask("/metrics").body.split("\nkontaind_state_age_seconds ")[1].split()[0])
 		check(age < 60, f"wall clock: {seconds:+} s: its age is by the other clock", age)
-	stamps = [line["time"][:13] for line in one.lines()]
+	stamps = [line["ts"][:13] for line in one.lines()]
 	check("node unknown" not in one.text(), "wall clock: nothing is told", one.text()[-500:])
 	# The library did what it is here for: a line that is logged now has the time of the jump.
 	jump[:] = struct.pack("qq", 10 * 365 * 24 * 3600, 0)
 	os.unlink(one.state_path)
 	one.wait_for("/readyz", 503)
-	later = [line["time"][:13] for line in one.lines()]
+	later = [line["ts"][:13] for line in one.lines()]
 	check(later[-1][:4] > stamps[-1][:4], "wall clock: it did jump", later)
 	end(one, "wall clock")
 
