@@ -23,7 +23,10 @@ static void tell_item(struct kt_document *document, const char *version, enum kt
 	kt_document_item(document, "items");
 	kt_document_text(document, "name", version);
 	kt_document_text(document, "outcome", outcomes[fate]);
-	if (fate == KT_FATE_IN_USE) {
+	if (fate == KT_FATE_IN_USE && user->mount[0] != '\0') {
+		kt_document_text(document, "mount", user->mount);
+		kt_document_text(document, "place", user->place);
+	} else if (fate == KT_FATE_IN_USE) {
 		kt_document_number(document, "pid", (size_t)user->pid);
 		kt_document_text(document, "program", user->program);
 		kt_document_text(document, "place", user->place);
@@ -46,6 +49,10 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 		printf("%s version %s\n", options->dry_run ? "would remove" : "removing", version);
 		break;
 	case KT_FATE_IN_USE:
+		if (user->mount[0] != '\0') {
+			printf("kept version %s: %s %s\n", version, user->how, user->mount);
+			break;
+		}
 		printf("kept version %s: process %d %s %s %s\n", version, (int)user->pid, user->program, user->how,
 		       user->place[0] != '\0' ? user->place : "any version");
 		break;

@@ -58,6 +58,7 @@ static int refuse_used(const struct kt_store *store, const char *path, struct kt
 {
 	KT_OWN(kt_users_done) struct kt_users users = {.list = NULL};
 	const struct kt_user *user;
+	char text[256];
 	int r = kt_store_find_users(store, &users, err);
 
 	if (r < 0)
@@ -65,8 +66,9 @@ static int refuse_used(const struct kt_store *store, const char *path, struct kt
 	user = kt_users_find(&users, path);
 	if (!user)
 		return 0;
-	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved aside on %s and process %d (%s) %s it",
-		       store->root, path, store->filesystem, (int)user->pid, user->program, user->how);
+	kt_user_print(user, text, sizeof(text));
+	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s/%s cannot be moved aside on %s and %s", store->root, path,
+		       store->filesystem, text);
 }
 
 /* What makes a set or a component be there goes first: a crash leaves something that is not there. */
@@ -357,8 +359,7 @@ static void kept_add(const struct clearing *clearing, int dir, const char *name,
 		return;
 	(void)snprintf(tree->name, sizeof(tree->name), "%s", name);
 	if (user)
-		(void)snprintf(tree->user, sizeof(tree->user), "process %d (%s) %s it", (int)user->pid, user->program,
-			       user->how);
+		kt_user_print(user, tree->user, sizeof(tree->user));
 	else if (clearing->look != LOOK_LISTS)
 		obstacle_print(dir, name, code, tree->user, sizeof(tree->user));
 }

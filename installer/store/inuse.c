@@ -39,7 +39,9 @@ struct view {
 struct scan {
 	struct kt_places places;
 	struct kt_users users;
-	struct view *views; /* owned: those that were read */
+	struct kt_users mounts; /* of the host's namespace, behind the processes in the end */
+	uint64_t namespaces[2]; /* the host's own: ours, and the first process's; 0 for what is not known */
+	struct view *views;     /* owned: those that were read */
 	size_t view_count;
 	int proc; /* borrowed */
 	char self[32];
@@ -57,6 +59,7 @@ static void scan_done(struct scan *scan)
 {
 	kt_places_done(&scan->places);
 	kt_users_done(&scan->users);
+	kt_users_done(&scan->mounts);
 	free(scan->views);
 }
 
@@ -106,31 +109,57 @@ static bool is_ours(const struct scan *scan, int process)
 	return false;
 }
 
-static int user_put(struct scan *scan, int process, const char *pid, const char *place, const char *how)
+static bool has_row(const struct kt_users *users, pid_t pid, const char *place)
 {
-	struct kt_users *users = &scan->users;
-	struct kt_user user = {.pid = (pid_t)strtol(pid, NULL, 10), .how = how};
-	struct kt_process its;
-
-	for (size_t i = users->count; i > 0 && users->list[i - 1].pid == user.pid; i--)
+	for (size_t i = users->count; i > 0 && users->list[i - 1].pid == pid; i--)
 		if (strcmp(users->list[i - 1].place, place) == 0)
-			return 0;
+			return true;
+	return false;
+}
 
+static int row_put(struct kt_users *users, const struct kt_user *user)
+{
 	struct kt_user *grown = realloc(users->list, (users->count + 1) * sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
-	(void)snprintf(user.place, sizeof(user.place), "%s", place);
-	if (kt_process_read(process, "stat", &its))
-		memcpy(user.program, its.program, sizeof(user.program));
 	users->list = grown;
-	users->list[users->count++] = user;
+	users->list[users->count++] = *user;
 	return 0;
 }
 
 static int user_add(struct scan *scan, int process, const char *pid, const char *place, const char *how)
 {
-	return is_ours(scan, process) ? 0 : user_put(scan, process, pid, place, how);
+	struct kt_user user = {.pid = (pid_t)strtol(pid, NULL, 10), .how = how};
+	struct kt_process its;
+
+	if (has_row(&scan->users, user.pid, place) || is_ours(scan, process))
+		return 0;
+	if (kt_process_read(process, "stat", &its))
+		memcpy(user.program, its.program, sizeof(user.program));
+	(void)snprintf(user.place, sizeof(user.place), "%s", place);
+	return row_put(&scan->users, &user);
+}
+
+static int mount_add(struct scan *scan, const char *point, const char *place, const char *how)
+{
+	struct kt_user user = {.how = how};
+
+	if (has_row(&scan->mounts, 0, place))
+		return 0;
+	(void)snprintf(user.mount, sizeof(user.mount), "%s", point);
+	(void)snprintf(user.place, sizeof(user.place), "%s", place);
+	return row_put(&scan->mounts, &user);
+}
+
+/* At the end, as the first that is found of a place is named, and a process can be asked what it does. */
+static int mounts_append(struct scan *scan)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < scan->mounts.count; i++)
+		r = row_put(&scan->users, &scan->mounts.list[i]);
+	return r;
 }
 
 /* 0 also for what has gone; -EACCES for what we may not see. */
@@ -194,8 +223,8 @@ static int look_mappings(struct scan *scan, int process, const char *pid)
 	return r;
 }
 
-/* 1 when it was read already. */
-static int view_seen(struct scan *scan, int process)
+/* 1 when it was read already. *ret_is_host: of the host's own namespace. */
+static int view_seen(struct scan *scan, int process, bool *ret_is_host)
 {
 	struct statx namespace, root;
 	struct view view;
@@ -204,6 +233,7 @@ static int view_seen(struct scan *scan, int process)
 	    statx(process, "root", AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &root) < 0)
 		return errno == EACCES || errno == EPERM ? -EACCES : 1;
 	view = (struct view){namespace.stx_ino, root.stx_ino, root.stx_mnt_id};
+	*ret_is_host = view.namespace == scan->namespaces[0] || view.namespace == scan->namespaces[1];
 	for (size_t i = 0; i < scan->view_count; i++)
 		if (memcmp(&scan->views[i], &view, sizeof(view)) == 0)
 			return 1;
@@ -219,26 +249,45 @@ static int view_seen(struct scan *scan, int process)
 	return 0;
 }
 
-struct layers {
+/* A mount table's owner, and the line that is looked at. */
+struct table {
 	struct scan *scan;
 	int process;
 	const char *pid;
+	bool is_host;
+	const char *point;
 };
+
+enum hold { HOLD_ROOT, HOLD_PART, HOLD_LAYER, HOLD_LINK };
+
+/* Who has mounted it in the host's own namespace is not known, and where it is can be seen. */
+static int mount_hold(const struct table *table, const char *place, enum hold hold)
+{
+	static const struct {
+		const char *process, *host;
+	} words[] = {
+		[HOLD_ROOT] = {"has mounted", "it is mounted at"},
+		[HOLD_PART] = {"has mounted a part of", "a part of it is mounted at"},
+		[HOLD_LAYER] = {"has an overlay over a part of", "an overlay over a part of it is mounted at"},
+		[HOLD_LINK] = {"has an overlay over a link to", "an overlay over a link to it is mounted at"},
+	};
+
+	if (table->is_host)
+		return mount_add(table->scan, table->point, place, words[hold].host);
+	return user_add(table->scan, table->process, table->pid, place, words[hold].process);
+}
 
 static int layer_visit(void *context, const char *place)
 {
-	const struct layers *layers = context;
-
-	return user_add(layers->scan, layers->process, layers->pid, place,
-			strcmp(place, KT_PLACE_ANY) == 0 ? "has an overlay over a link to" :
-							   "has an overlay over a part of");
+	return mount_hold(context, place, strcmp(place, KT_PLACE_ANY) == 0 ? HOLD_LINK : HOLD_LAYER);
 }
 
 /* Every process of a namespace, and with the same root, has the same mounts: the first one found stands for all. */
 static int look_mounts(struct scan *scan, int process, const char *pid)
 {
 	KT_OWN(kt_mounts_done) struct kt_mounts mounts = {.text = NULL};
-	int r = view_seen(scan, process);
+	struct table table = {.scan = scan, .process = process, .pid = pid};
+	int r = view_seen(scan, process, &table.is_host);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -250,12 +299,11 @@ static int look_mounts(struct scan *scan, int process, const char *pid)
 	for (size_t i = 0; r == 0 && i < mounts.count; i++) {
 		const char *place = kt_places_of_mount(&scan->places, &mounts, i);
 
+		table.point = mounts.lines[i].point;
 		if (place)
-			r = user_add(scan, process, pid, place,
-				     strcmp(place, ".") == 0 ? "has mounted" : "has mounted a part of");
+			r = mount_hold(&table, place, strcmp(place, ".") == 0 ? HOLD_ROOT : HOLD_PART);
 		if (r == 0 && mounts.lines[i].overlay)
-			r = kt_places_each_layer(&scan->places, &mounts, i, layer_visit,
-						 &(struct layers){scan, process, pid});
+			r = kt_places_each_layer(&scan->places, &mounts, i, layer_visit, &table);
 	}
 	return r;
 }
@@ -270,7 +318,7 @@ static int look_below(struct scan *scan)
 	for (size_t i = 0; r == 0 && i < mounts.count; i++) {
 		const char *place = kt_places_below(&scan->places, mounts.lines[i].point);
 
-		r = place ? user_put(scan, self, scan->self, place, "has something mounted below") : 0;
+		r = place ? mount_add(scan, mounts.lines[i].point, place, "something is mounted at") : 0;
 	}
 	return r;
 }
@@ -378,6 +426,13 @@ static int open_proc(const char *host_prefix, struct kt_error *err)
 	return fd;
 }
 
+static uint64_t namespace_of(int proc, const char *path)
+{
+	struct statx info;
+
+	return statx(proc, path, AT_STATX_DONT_SYNC, STATX_INO, &info) == 0 ? info.stx_ino : 0;
+}
+
 static int find_users(const struct kt_store *store, enum kt_scope scope, struct kt_users *ret_users,
 		      struct kt_error *err)
 {
@@ -397,12 +452,16 @@ static int find_users(const struct kt_store *store, enum kt_scope scope, struct 
 	ssize_t length = readlinkat(proc, "self", scan.self, sizeof(scan.self) - 1);
 
 	scan.self[length > 0 ? length : 0] = '\0';
+	scan.namespaces[0] = namespace_of(proc, "self/ns/mnt");
+	scan.namespaces[1] = namespace_of(proc, "1/ns/mnt");
 	r = kt_places_build(store, proc, scope, &scan.places, err);
 	if (r < 0)
 		return r;
 	r = kt_each_entry(proc, ".", process_visit, &scan);
 	if (r == 0)
 		r = look_below(&scan);
+	if (r == 0)
+		r = mounts_append(&scan);
 	if (r < 0)
 		return kt_fail_errno(err, -r, KT_REASON_PROC_MISSING, "cannot read %s/proc", host);
 	*ret_users = scan.users;
@@ -428,13 +487,26 @@ const struct kt_user *kt_users_find(const struct kt_users *users, const char *pl
 	return NULL;
 }
 
+void kt_user_print(const struct kt_user *user, char *ret_text, size_t size)
+{
+	if (user->mount[0])
+		(void)snprintf(ret_text, size, "%s %s", user->how, user->mount);
+	else
+		(void)snprintf(ret_text, size, "process %d (%s) %s it", (int)user->pid, user->program, user->how);
+}
+
 int kt_users_refuse(const struct kt_users *users, const char *root, struct kt_error *err)
 {
 	enum { SHOWN_MAX = 8 };
-	char text[320] = "";
+	char text[320] = "", mount[256] = "";
 	size_t used = 0, shown = 0, more = 0;
 
 	for (size_t i = 0; i < users->count; i++) {
+		if (users->list[i].mount[0]) {
+			if (!mount[0])
+				kt_user_print(&users->list[i], mount, sizeof(mount));
+			continue;
+		}
 		if (i > 0 && users->list[i].pid == users->list[i - 1].pid)
 			continue; /* another place of the same process */
 		if (shown == SHOWN_MAX) {
@@ -444,9 +516,12 @@ int kt_users_refuse(const struct kt_users *users, const char *root, struct kt_er
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s", shown++ ? ", " : "",
 					 (int)users->list[i].pid, users->list[i].program);
 	}
-	if (shown == 0)
+	if (shown == 0 && !mount[0])
 		return 0;
+	if (shown == 0)
+		return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s is in use: %s", root, mount);
 	if (more > 0)
 		(void)snprintf(text + used, sizeof(text) - used, " and %zu more", more);
-	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s is in use by process %s", root, text);
+	return kt_fail(err, EBUSY, KT_REASON_IN_USE, "%s is in use by process %s%s%s", root, text,
+		       mount[0] ? ", and " : "", mount);
 }

@@ -157,7 +157,8 @@ static int verb_users(struct kt_store *store, char **args, struct kt_error *err)
 
 	(void)args;
 	for (size_t i = 0; r == 0 && i < users.count; i++)
-		(void)printf("%d %s %s %s\n", (int)users.list[i].pid, users.list[i].program, users.list[i].how,
+		(void)printf("%d %s %s %s\n", (int)users.list[i].pid,
+			     users.list[i].mount[0] ? users.list[i].mount : users.list[i].program, users.list[i].how,
 			     users.list[i].place);
 	if (r == 0)
 		(void)printf("unseen=%zu\n", users.unseen);

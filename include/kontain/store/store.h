@@ -118,15 +118,16 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
 int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged,
 			 struct kt_error *err);
 
-/* Who holds what lies in the store: one row for each process and place. Our own program, and what it started, holds
- * nothing. */
+/* Who holds what lies in the store: one row for each process and place, and for each place one of the host's own mounts,
+ * which are nobody's. Our own program, and what it started, holds nothing. */
 struct kt_user {
-	pid_t pid;                            /* as the proc filesystem that was read counts */
+	pid_t pid;                            /* as the proc filesystem that was read counts; 0 for a mount */
 	char program[KT_PROCESS_PROGRAM_MAX]; /* printable */
 	/* "versions/km/0.10.3", "sets/0.10.3", ".kept-1-sets-0.10.3"; for a mount also "." (the root), "sets", "versions",
 	 * "versions/km"; "" for any: it may not be looked into */
 	char place[160];
-	const char *how; /* static: the words between program and place */
+	const char *how; /* static: the words between program and place; for a mount those before its point */
+	char mount[128]; /* where; "" for a process */
 };
 struct kt_users {
 	struct kt_user *list; /* owned; the rows of a process follow each other */
@@ -138,6 +139,8 @@ int kt_store_find_users(const struct kt_store *store, struct kt_users *ret_users
 /* The same of what is kept aside alone. */
 int kt_store_find_kept_users(const struct kt_store *store, struct kt_users *ret_users, struct kt_error *err);
 void kt_users_done(struct kt_users *users); /* for KT_OWN */
+/* "process 12 (km) runs from it", "something is mounted at /opt/kontain/sets/0.10.3" */
+void kt_user_print(const struct kt_user *user, char *ret_text, size_t size);
 /* The first that holds this place, NULL for none; users may be NULL. Borrowed. */
 const struct kt_user *kt_users_find(const struct kt_users *users, const char *place);
 /* InUse, naming at most eight processes; 0 when there are none. */
