@@ -38,9 +38,11 @@ static int check_whole(const struct kt_installer *installer, const struct kt_sto
 {
 	struct kt_verify how = {.version = version, .is_switch_next = true, .is_noted = !installer->options.dry_run};
 
-	return kt_store_verify(store, &how, err) == 0 ?
-		       0 :
-		       kt_fail_prefix(err, "version %s cannot be made current", version);
+	int failed = kt_store_verify(store, &how, err);
+
+	if (failed == 0 || err->reason == KT_REASON_NO_VERSION)
+		return failed;
+	return kt_fail_prefix(err, "version %s cannot be made current", version);
 }
 
 static int roll_back(const struct kt_installer *installer, const char **ret_version, bool *ret_done,
@@ -62,13 +64,10 @@ static int roll_back(const struct kt_installer *installer, const char **ret_vers
 		version = inventory.previous;
 	if (version[0] == '\0')
 		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "there is no previous version in %s", store.root);
-	failed = kt_store_read_set(&store, version, &manifest, err);
-	if (failed)
-		return failed;
 	*ret_version = version;
 	*ret_done = strcmp(version, inventory.current) == 0;
 	if (*ret_done)
-		return 0;
+		return kt_store_read_set(&store, version, &manifest, err);
 	failed = check_whole(installer, &store, version, err);
 	if (failed || installer->options.dry_run)
 		return failed;

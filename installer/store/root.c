@@ -27,7 +27,8 @@ int kt_root_entry(const struct kt_store *store, const char *name, enum kt_entry 
 		*ret_entry = KT_ENTRY_MISSING;
 	else if (r == -EINVAL && kt_is_skeleton(store->dir, name))
 		*ret_entry = KT_ENTRY_SKELETON;
-	else if ((r == 0 || r == -ENAMETOOLONG) && !kt_is_linked_folder(name)) /* a pointer: what it names is replaced */
+	else if ((r == 0 || r == -ENAMETOOLONG) &&
+		 !kt_is_linked_folder(name)) /* a pointer: what it names is replaced */
 		*ret_entry = KT_ENTRY_OURS;
 	else if (r == 0 && strcmp(target, wanted) == 0)
 		*ret_entry = KT_ENTRY_OURS;
