@@ -7,6 +7,9 @@
 #include "kontain/contract/document.h"
 #include "print.h"
 
+static const char earlier_layout[] =
+	"is in the layout of an earlier kontain-installer: the next install, verify or rollback takes it over";
+
 static const char *role_of(const struct kt_inventory *inventory, const char *version)
 {
 	if (strcmp(version, inventory->current) == 0)
@@ -34,6 +37,8 @@ static void print_set(const struct kt_store *store, const struct kt_inventory *i
 	(void)kt_store_read_set(store, version, &manifest, &err);
 	for (size_t i = 0; i < manifest.component_count; i++)
 		printf(" %s=%s", manifest.components[i].name, manifest.components[i].version);
+	if (look.is_old)
+		printf(" %s", earlier_layout);
 	if (!look.is_whole)
 		printf(" %s: %s", kt_reason_name(look.damage_reason), look.damage);
 	putchar('\n');
@@ -63,9 +68,10 @@ static void add_set(struct kt_document *document, const struct kt_store *store, 
 	kt_document_text(document, "version", version);
 	kt_document_text(document, "role", role_of(inventory, version));
 	kt_document_bool(document, "pinned", is_pinned(pins, version));
-	if (kt_store_read_set(store, version, &manifest, &err) != 0)
-		kt_document_text(document, "error", err.text);
 	kt_store_look(store, version, &look);
+	if (kt_store_read_set(store, version, &manifest, &err) != 0)
+		kt_document_text(document, "error", look.is_old ? earlier_layout : err.text);
+	kt_document_bool(document, "earlierLayout", look.is_old);
 	if (!look.is_whole) {
 		kt_document_text(document, "reason", kt_reason_name(look.damage_reason));
 		kt_document_text(document, "damage", look.damage);

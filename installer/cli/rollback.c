@@ -38,9 +38,21 @@ static int check_whole(const struct kt_installer *installer, const struct kt_sto
 {
 	struct kt_verify how = {.version = version, .is_switch_next = true, .is_noted = !installer->options.dry_run};
 
-	return kt_store_verify(store, &how, err) == 0 ?
-		       0 :
-		       kt_fail_prefix(err, "version %s cannot be made current", version);
+	int failed = kt_store_verify(store, &how, err);
+
+	if (failed == 0 || err->reason == KT_REASON_NO_VERSION)
+		return failed;
+	return kt_fail_prefix(err, "version %s cannot be made current", version);
+}
+
+/* A dry run takes nothing over. */
+static int look_whole(const struct kt_installer *installer, const struct kt_store *store, const char *version,
+		      struct kt_error *err)
+{
+	struct kt_look look;
+
+	kt_store_look(store, version, &look);
+	return look.is_old ? 0 : check_whole(installer, store, version, err);
 }
 
 static int roll_back(const struct kt_installer *installer, const char **ret_version, bool *ret_done,
@@ -48,7 +60,8 @@ static int roll_back(const struct kt_installer *installer, const char **ret_vers
 {
 	KT_OWN(kt_store_done) struct kt_store store = {.dir = -1, .lock = -1};
 	KT_OWN(kt_manifest_done) struct kt_manifest manifest = {.component_count = 0};
-	static struct kt_inventory inventory; /* the version's name outlives the call */
+	struct kt_inventory inventory;
+	static char previous[KT_VERSION_MAX];
 	const char *version = installer->options.to;
 	int failed = kt_installer_open_store(installer, KT_STORE_WRITE, &store, err);
 
@@ -58,19 +71,21 @@ static int roll_back(const struct kt_installer *installer, const char **ret_vers
 		failed = kt_store_inventory(&store, &inventory, err);
 	if (failed)
 		return failed;
+	memcpy(previous, inventory.previous, sizeof previous); /* outlives the call */
 	if (version == NULL)
-		version = inventory.previous;
+		version = previous;
 	if (version[0] == '\0')
 		return kt_fail(err, ENOENT, KT_REASON_NO_VERSION, "there is no previous version in %s", store.root);
-	failed = kt_store_read_set(&store, version, &manifest, err);
-	if (failed)
-		return failed;
 	*ret_version = version;
 	*ret_done = strcmp(version, inventory.current) == 0;
 	if (*ret_done)
-		return 0;
+		return kt_store_read_set(&store, version, &manifest, err);
+	if (installer->options.dry_run)
+		return look_whole(installer, &store, version, err);
 	failed = check_whole(installer, &store, version, err);
-	if (failed || installer->options.dry_run)
+	if (failed == 0) /* as it is now: an earlier layout was taken over, and its current set has another manifest */
+		failed = kt_store_inventory(&store, &inventory, err);
+	if (failed)
 		return failed;
 	return switch_and_hold(installer, &store, &inventory, version, err);
 }

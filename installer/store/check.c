@@ -178,13 +178,31 @@ static int folder_mend(void *context, const struct kt_difference *difference)
 	int r;
 
 	if (difference->flaw == KT_FLAW_MISSING || difference->flaw == KT_FLAW_TYPE)
-		return 0; /* a landing makes it */
+		return 0; /* a landing makes the one, and refused the other before */
 	r = kt_tree_mend(&tree, difference);
 	if (r < 0)
 		return kt_fail_errno(mending->err, -r, KT_REASON_IO_ERROR, "cannot set owner and mode of %s/%s",
 				     mending->store->root, difference->path);
 	mending->mended++;
 	return 0;
+}
+
+static int folder_require(void *context, const struct kt_difference *difference)
+{
+	struct folders_mending *requiring = context;
+	char text[sizeof(requiring->err->text)];
+
+	if (difference->flaw != KT_FLAW_TYPE)
+		return 0;
+	kt_difference_print(difference, requiring->store->root, text, sizeof(text));
+	return kt_fail(requiring->err, ENOTDIR, kt_difference_reason(difference), "%s", text);
+}
+
+int kt_folders_require(const struct kt_store *store, struct kt_error *err)
+{
+	struct folders_mending requiring = {store, err, 0};
+
+	return kt_folders_check(store, folder_require, &requiring);
 }
 
 int kt_folders_mend(const struct kt_store *store, struct kt_error *err)

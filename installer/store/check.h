@@ -37,6 +37,9 @@ int kt_folders_check(const struct kt_store *store, kt_difference_visit *visit, v
  * need not be read; NULL for a tree that is not read, only looked at. Lock held. */
 int kt_tree_make_whole(const struct kt_store *store, const struct kt_tree *tree, const struct kt_component *component,
 		       struct kt_error *err);
+/* StoreDamaged where a file or a link lies in the place of a folder: somebody put it there, and what lies behind a link
+ * is not believed, so it is neither followed nor replaced. */
+int kt_folders_require(const struct kt_store *store, struct kt_error *err);
 /* Puts the folders right, synced. Lock held. */
 int kt_folders_mend(const struct kt_store *store, struct kt_error *err);
 

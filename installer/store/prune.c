@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "door.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
@@ -446,7 +447,9 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 
 	if (store->lock < 0)
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "%s is not locked", store->root);
-	r = current_require(store, err);
+	r = kt_folders_require(store, err);
+	if (r == 0)
+		r = current_require(store, err);
 	if (r == 0)
 		r = kt_store_read_pins(store, &keep.pins, err);
 	if (r == 0 && !prune->is_dry_run)

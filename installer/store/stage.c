@@ -430,8 +430,10 @@ static int landing_write(struct landing *landing, struct kt_error *err)
 
 static int landing_run(struct landing *landing, struct kt_error *err)
 {
-	int r = kt_store_sweep(landing->store, err);
+	int r = kt_folders_require(landing->store, err);
 
+	if (r == 0)
+		r = kt_store_sweep(landing->store, err);
 	if (r == 0)
 		r = kt_store_take_over(landing->store, err);
 	if (r == 0)
