@@ -78,10 +78,12 @@ start_server() {
 	start_apiserver
 }
 
-# ask TOKEN METHOD PATH [TYPE BODY]: the status to $code, the answer to the file answer
+# ask TOKEN METHOD PATH [TYPE BODY]: the status to $code, the answer to the file answer. The server takes the agent's
+# name for the field manager's where the path names none.
+agent=curl
 ask() {
-	code=$(curl -s --cacert ca.crt -o "$work/answer" -w '%{http_code}' -X "$2" -H "Authorization: Bearer $1" \
-		-H "Content-Type: ${4:-application/json}" ${5:+--data-binary "$5"} "$api$3")
+	code=$(curl -s -A "$agent/0" --cacert ca.crt -o "$work/answer" -w '%{http_code}' -X "$2" \
+		-H "Authorization: Bearer $1" -H "Content-Type: ${4:-application/json}" ${5:+--data-binary "$5"} "$api$3")
 }
 
 # must METHOD PATH BODY [TYPE]: as admin
