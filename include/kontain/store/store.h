@@ -118,8 +118,8 @@ int kt_store_restore(struct kt_store *store, const char *current, const char *pr
 int kt_store_drop_staged(struct kt_store *store, const char *version, const struct kt_staged *staged,
 			 struct kt_error *err);
 
-/* Who holds what lies in the store: one row for each process and place, and for each place one of the host's own mounts,
- * which are nobody's. Our own program, and what it started, holds nothing. */
+/* Who holds what lies in the store: one row for each process and place, and for each place one of the host's own
+ * mounts, which are nobody's. Our own program, and what it started, holds nothing. */
 struct kt_user {
 	pid_t pid;                            /* as the proc filesystem that was read counts; 0 for a mount */
 	char program[KT_PROCESS_PROGRAM_MAX]; /* printable */
