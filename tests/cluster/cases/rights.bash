@@ -12,8 +12,7 @@ token() {
 # request TOKEN METHOD PATH TYPE BODY: the code, then the server's answer in one line
 request() {
 	on_network a curl -s -A kontaind/0 --cacert "$lab/pki/ca.crt" -X "$2" -H "Authorization: Bearer $1" \
-		-H "Content-Type: $4" \
-		${5:+--data-binary "$5"} -w '\n%{http_code}' "https://${node_address[a]}:6443$3?dryRun=All" |
+		-H "Content-Type: $4" ${5:+--data-binary "$5"} -w '\n%{http_code}' "https://${node_address[a]}:6443$3?dryRun=All" |
 		awk '{ lines[NR] = $0 } END { printf "%s ", lines[NR]; for (i = 1; i < NR; i++) printf "%s", lines[i]; print "" }'
 }
 
