@@ -150,7 +150,7 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 			   "by hand."},
 	[KT_REASON_STORE_DAMAGED] =
 		{"StoreDamaged", RETRY, TRANSIENT,
-		 .remedy = "Find out what changed what the message names; the agent with its bundle, or install, lands it anew."},
+		 .remedy = "Find out what changed what the message names. What belongs to a version is landed anew, by the agent with its bundle or by install."},
 	[KT_REASON_STORE_FILE_LOST] =
 		{"StoreFileLost", RETRY, TRANSIENT,
 		 .remedy = "Find out what removed the file named in the message; the agent with its bundle, or install, lands "
