@@ -150,8 +150,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 			   "by hand."},
 	[KT_REASON_STORE_DAMAGED] =
 		{"StoreDamaged", RETRY, TRANSIENT,
-		 .remedy = "Find out what changed what the message names, and put it right where the message says how; the agent "
-			   "with its bundle, or install, lands it anew."},
+		 .remedy = "Find out what changed what the message names, and put it right where the message says how. What "
+			   "belongs to a version is landed anew, by the agent with its bundle or by install."},
 	[KT_REASON_STORE_FILE_LOST] =
 		{"StoreFileLost", RETRY, TRANSIENT,
 		 .remedy = "Find out what removed the file named in the message; the agent with its bundle, or install, lands "

@@ -1,6 +1,7 @@
 /* .held-<digest of the manifest>: a bundle that a person rolled back from. The agent, which may still be asked for it,
  * leaves what the person chose until it is asked for another, or a person lifts it. Unlike a failure it holds over a
- * reboot: it says nothing of kernel or boot. The file has one line for a person: the version. */
+ * reboot: it says nothing of kernel or boot. The file has one line for a person: the version,
+ * where there was room for it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,15 +21,30 @@ static bool name_set(const char *manifest_sha256, char ret_name[128])
 	return true;
 }
 
+/* On a full disk without its text, which takes a block where a name mostly takes none: the way back is not to wait for
+ * room, and the mark counts by its name. */
+static int empty_make(const struct kt_store *store, const char *name)
+{
+	int r = kt_fs_make_file(store->dir, name, "", 0, 0644);
+
+	if (r < 0 && r != -EEXIST)
+		return r;
+	return fsync(store->dir) < 0 ? kt_negative_errno() : 0;
+}
+
 int kt_store_hold(struct kt_store *store, const char *manifest_sha256, const char *version, struct kt_error *err)
 {
 	char name[128], text[KT_VERSION_MAX + 1];
+	struct kt_error mine = {.code = 0};
 
 	if (!name_set(manifest_sha256, name))
 		return kt_fail(err, EINVAL, KT_REASON_INTERNAL, "cannot tell which bundle version %s came from",
 			       version);
 	(void)snprintf(text, sizeof(text), "%s\n", version);
-	return kt_fs_replace_file(store->dir, name, text, strlen(text), 0644, err);
+	if (kt_fs_replace_file(store->dir, name, text, strlen(text), 0644, &mine) == 0 ||
+	    (mine.reason == KT_REASON_DISK_FULL && empty_make(store, name) == 0))
+		return 0;
+	return kt_fail(err, mine.code, mine.reason, "%s", mine.text);
 }
 
 bool kt_store_is_held(const struct kt_store *store, const char *manifest_sha256)

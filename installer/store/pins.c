@@ -47,10 +47,29 @@ static int line_take(const struct kt_store *store, const char *line, struct kt_p
 			       ": \"%.100s\" is neither VERSION nor COMPONENT/VERSION: correct or remove the line",
 			       store->root, line);
 	if (pins->count == KT_PINS_MAX)
-		return kt_fail(err, E2BIG, KT_REASON_STORE_DAMAGED, "%s/" KT_STORE_PINNED " has more than %d lines",
-			       store->root, KT_PINS_MAX);
+		return kt_fail(err, E2BIG, KT_REASON_STORE_DAMAGED,
+			       "%s/" KT_STORE_PINNED " has more than %d lines: remove some", store->root, KT_PINS_MAX);
 	(void)snprintf(pins->names[pins->count++], KT_PIN_MAX, "%s", line);
 	return 0;
+}
+
+/* Nothing that we write: what it is, and that it is to go. Else the disk's own word. */
+static int read_fail(const struct kt_store *store, int code, struct kt_error *err)
+{
+	struct stat info = {.st_mode = 0};
+	const char *what;
+
+	if (fstatat(store->dir, KT_STORE_PINNED, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (S_ISREG(info.st_mode) && code != EFBIG))
+		return kt_fail_errno(err, code, KT_REASON_IO_ERROR, "cannot read %s/" KT_STORE_PINNED, store->root);
+	what = S_ISREG(info.st_mode) ? "too long" :
+	       S_ISDIR(info.st_mode) ? "a folder" :
+	       S_ISLNK(info.st_mode) ? "a link" :
+				       "not a regular file";
+	return kt_fail(err, code, KT_REASON_STORE_DAMAGED,
+		       "%s/" KT_STORE_PINNED " is %s, and is to be the file that pin writes, a pinned version a line: "
+		       "remove it, then pin what is to stay",
+		       store->root, what);
 }
 
 int kt_store_read_pins(const struct kt_store *store, struct kt_pins *ret_pins, struct kt_error *err)
@@ -62,7 +81,7 @@ int kt_store_read_pins(const struct kt_store *store, struct kt_pins *ret_pins, s
 	int r = kt_fs_read_all(store->dir, KT_STORE_PINNED, KT_PINS_MAX * KT_PIN_MAX, &text, &size, &cause);
 
 	if (r < 0 && r != -ENOENT)
-		return kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot read %s/" KT_STORE_PINNED, store->root);
+		return read_fail(store, -r, err);
 	for (char *line = text; line;) {
 		char *end = strchr(line, '\n');
 
