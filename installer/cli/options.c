@@ -16,9 +16,17 @@
 
 static int set_root(struct kt_options *options, const char *value, struct kt_error *err)
 {
+	char path[KT_CONFIG_PATH_MAX];
+	const char *wrong;
+
 	if (value[0] != '/')
 		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\" requires an absolute path, not \"%s\"",
 			       value);
+	wrong = kt_config_root(value, path);
+	if (wrong == NULL && strstr(value, "//") != NULL)
+		wrong = "expected a path without //";
+	if (wrong != NULL && strlen(value) < KT_CONFIG_PATH_MAX)
+		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\" \"%s\": %s", value, wrong);
 	if (strlen(value) >= KT_CONFIG_PATH_MAX)
 		return kt_fail(err, EINVAL, KT_REASON_NONE, "option \"--root\": the path is longer than %d bytes",
 			       KT_CONFIG_PATH_MAX - 1);

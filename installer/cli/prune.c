@@ -18,11 +18,13 @@ static void tell_item(struct kt_document *document, const char *version, enum kt
 	static const char *const outcomes[] = {
 		[KT_FATE_REMOVED] = "removed", [KT_FATE_CURRENT] = "current", [KT_FATE_PREVIOUS] = "previous",
 		[KT_FATE_NEWEST] = "newest",   [KT_FATE_YOUNG] = "young",     [KT_FATE_IN_USE] = "in use",
-		[KT_FATE_PINNED] = "pinned",
+		[KT_FATE_PINNED] = "pinned",   [KT_FATE_REMNANT] = "removed",
 	};
 	kt_document_item(document, "items");
 	kt_document_text(document, "name", version);
 	kt_document_text(document, "outcome", outcomes[fate]);
+	if (fate == KT_FATE_REMNANT)
+		kt_document_text(document, "detail", "it has no manifest that can be read");
 	if (fate == KT_FATE_IN_USE && user->mount[0] != '\0') {
 		kt_document_text(document, "mount", user->mount);
 		kt_document_text(document, "place", user->place);
@@ -47,6 +49,10 @@ static void tell(void *context, const char *version, enum kt_fate fate, const st
 	switch (fate) {
 	case KT_FATE_REMOVED:
 		printf("%s version %s\n", options->dry_run ? "would remove" : "removing", version);
+		break;
+	case KT_FATE_REMNANT:
+		printf("%s version %s: it has no manifest that can be read\n",
+		       options->dry_run ? "would remove" : "removing", version);
 		break;
 	case KT_FATE_IN_USE:
 		if (user->mount[0] != '\0') {

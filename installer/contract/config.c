@@ -196,8 +196,7 @@ static void uint_take(struct reading *reading, const struct key *key, const yaml
 	problem_add(reading, line_of(node), "%s: expected an integer from %u to %u", key->name, key->min, key->max);
 }
 
-/* Writes an absolute path without "//", "." and a slash at its end. NULL, or what is wrong with it. */
-static const char *path_normalise(const char *text, char path[KT_CONFIG_PATH_MAX])
+const char *kt_config_root(const char *text, char path[KT_CONFIG_PATH_MAX])
 {
 	size_t used = 0;
 
@@ -228,7 +227,7 @@ static void root_take(struct reading *reading, const yaml_node_t *node)
 {
 	struct kt_config *config = &reading->config;
 	char path[KT_CONFIG_PATH_MAX] = "";
-	const char *wrong = path_normalise(scalar_text(node), path);
+	const char *wrong = kt_config_root(scalar_text(node), path);
 
 	for (size_t i = 0; !wrong && i < config->root_count; i++)
 		if (strcmp(config->roots[i], path) == 0)

@@ -309,8 +309,10 @@ static int manifest_write(struct kt_place *place, const struct kt_manifest *mani
 
 static void component_print(const struct kt_component *component)
 {
-	printf("%-10s %s, %zu files, %" PRIu64 " KiB\n", component->name, component->version, component->list.count,
-	       (component->list.total_bytes + 1023) / 1024);
+	size_t count = component->list.count;
+
+	printf("%-10s %s, %zu file%s, %" PRIu64 " KiB\n", component->name, component->version, count,
+	       count == 1 ? "" : "s", (component->list.total_bytes + 1023) / 1024);
 }
 
 static void left_out_print(const struct kt_place *place)

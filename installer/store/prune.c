@@ -339,6 +339,8 @@ static int keep_visit(void *context, int dir, const char *version)
 static int remnant_visit(void *context, int dir, const char *version)
 {
 	struct keep *keep = context;
+	const struct kt_user *user = NULL;
+	enum kt_fate fate = KT_FATE_REMNANT;
 	char place[KT_PLACE_MAX];
 	int r;
 
@@ -350,11 +352,20 @@ static int remnant_visit(void *context, int dir, const char *version)
 		return r < 0 ? r : 0;
 	r = is_pointed_at(keep->store, version);
 	kt_place_set(version, place);
-	if (r == 0 && !kt_pins_have(&keep->pins, place))
-		r = is_held(&keep->asked, place, NULL, keep->err);
-	else if (r == 0)
-		r = 1;
-	return r == 0 ? kt_store_retire(keep->store, place, false, keep->err) : r < 0 ? r : 0;
+	if (r == 0 && kt_pins_have(&keep->pins, place))
+		fate = KT_FATE_PINNED;
+	else if (r == 0 && (r = is_held(&keep->asked, place, &user, keep->err)) > 0)
+		fate = KT_FATE_IN_USE;
+	else if (r > 0)
+		return 0; /* current or previous */
+	if (r < 0)
+		return r;
+	if (keep->how->tell)
+		keep->how->tell(keep->how->context, version, fate, user);
+	if (fate != KT_FATE_REMNANT)
+		return 0;
+	keep->removed++;
+	return keep->how->is_dry_run ? 0 : kt_store_retire(keep->store, place, false, keep->err);
 }
 
 static int read_pointed(struct keep *keep)
@@ -459,7 +470,7 @@ int kt_store_prune(struct kt_store *store, const struct kt_prune *prune, size_t 
 	r = read_pointed(&keep);
 	if (r == 0)
 		r = kt_set_list(store, keep_visit, &keep);
-	if (r == 0 && !prune->is_dry_run)
+	if (r == 0)
 		r = kt_each_entry(store->dir, KT_STORE_SETS, remnant_visit, &keep);
 	if (r < 0 && mine.code != 0)
 		return kt_fail(err, mine.code, mine.reason, "%s", mine.text);

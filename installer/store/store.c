@@ -185,8 +185,10 @@ static int name_set(const char *host_prefix, const char *root, struct kt_store *
 		prefix--;
 	while (size > 1 && root[size - 1] == '/')
 		size--;
+	/* config and --root refuse these before (kt_config_root) */
 	if (root[0] != '/' || size < 2 || strstr(root, "/../") || strstr(root, "//"))
-		return kt_fail(err, EINVAL, KT_REASON_STORE_UNSAFE, "the store's root \"%s\" is not an absolute path",
+		return kt_fail(err, EINVAL, KT_REASON_STORE_UNSAFE,
+			       "the store's root \"%s\": expected an absolute path below / without \"..\" and \"//\"",
 			       root);
 	if (size >= sizeof(store->root) || prefix + size >= sizeof(store->path))
 		return kt_fail(err, ENAMETOOLONG, KT_REASON_STORE_UNSAFE, "the store's root is longer than %zu bytes",

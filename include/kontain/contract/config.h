@@ -58,4 +58,8 @@ int kt_config_take(const struct kt_config_sources *sources, struct kt_config *re
 /* Both at once. */
 int kt_config_load(const char *path, struct kt_config *ret_config, struct kt_error *err);
 
+/* A store's root as the config and --root take it: writes the absolute path without "//", "." and a slash at its end.
+ * NULL, or what is wrong with it. */
+const char *kt_config_root(const char *text, char path[KT_CONFIG_PATH_MAX]);
+
 #endif

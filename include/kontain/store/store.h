@@ -165,6 +165,7 @@ bool kt_pins_have(const struct kt_pins *pins, const char *place);
 /* What becomes of a set, and why. */
 enum kt_fate {
 	KT_FATE_REMOVED,
+	KT_FATE_REMNANT, /* removed too: a set without a manifest, which is not there */
 	KT_FATE_CURRENT,
 	KT_FATE_PREVIOUS,
 	KT_FATE_NEWEST,
