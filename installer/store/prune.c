@@ -342,9 +342,9 @@ static int remnant_visit(void *context, int dir, const char *version)
 	const struct kt_user *user = NULL;
 	enum kt_fate fate = KT_FATE_REMNANT;
 	char place[KT_PLACE_MAX];
+	bool is_skeleton;
 	int r;
 
-	(void)dir;
 	if (!kt_version_is_valid(version))
 		return 0;
 	r = kt_set_exists(keep->store, version);
@@ -360,11 +360,12 @@ static int remnant_visit(void *context, int dir, const char *version)
 		return 0; /* current or previous */
 	if (r < 0)
 		return r;
-	if (keep->how->tell)
+	is_skeleton = kt_is_skeleton(dir, version); /* it never was a version, and nobody is told of it */
+	if (keep->how->tell && !is_skeleton)
 		keep->how->tell(keep->how->context, version, fate, user);
 	if (fate != KT_FATE_REMNANT)
 		return 0;
-	keep->removed++;
+	keep->removed += is_skeleton ? 0 : 1;
 	return keep->how->is_dry_run ? 0 : kt_store_retire(keep->store, place, false, keep->err);
 }
 
