@@ -94,7 +94,7 @@ case_visitor() {
 }
 
 # What README prints for a payload, as it prints it. The payload is of integer code, as KVM emulates its guests here.
-readme_pod() { sed -n '/^```yaml$/,/^```$/{/^```/d;p}' "$top/README.md"; }
+readme_pod() { awk '/^```yaml$/ { on = 1; next } on && /^```$/ { exit } on' "$top/README.md"; }
 payload_is() {
 	kube get pod hello -o jsonpath='{.status.phase} {.status.containerStatuses[0].state.terminated.exitCode}'
 }
