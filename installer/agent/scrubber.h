@@ -1,4 +1,4 @@
-/* The deep verification in the background: when it is due, the process that does it, and what was found amiss. */
+/* The deep verification in the background: when it is due, the process that does it, and what was found wrong. */
 #ifndef KT_AGENT_SCRUBBER_H
 #define KT_AGENT_SCRUBBER_H
 

@@ -19,7 +19,8 @@ const struct kt_command kt_commands[] = {
 	 .run = kt_command_prune},
 	{"pin", "VERSION|COMPONENT/VERSION", "keep a version, or one of a component, from being pruned",
 	 .run = kt_command_pin},
-	{"unpin", "VERSION|COMPONENT/VERSION", "let it be pruned again", .run = kt_command_unpin},
+	{"unpin", "VERSION|COMPONENT/VERSION", "remove a pin, so that prune may remove the version",
+	 .run = kt_command_unpin},
 	{"uninstall", NULL, "remove what was installed, unless it is in use", .run = kt_command_uninstall},
 };
 

@@ -95,6 +95,11 @@ static int run_job(const struct kt_job *job, int argc, char *argv[])
 		failed = parse(argc, argv, &installer.options, &err);
 	if (failed)
 		return usage(&err);
+	if (!has_order && installer.options.help) {
+		printf("usage: kontain-installer %s [OPTION]...\n\nA job, which the agent starts by itself: it %s.\n",
+		       job->name, job->does);
+		return KT_EXIT_DONE;
+	}
 	begin_log(&installer.options);
 	failed = kt_rights_job(job, installer.options.dev, &err);
 	if (failed == 0 && !has_order)

@@ -122,12 +122,13 @@ const struct kt_option kt_options[] = {
 	{"dry-run", 0, NULL, " install rollback prune uninstall ", "print what would change, change nothing",
 	 set_dry_run},
 	{"force", 0, NULL, " install uninstall ",
-	 "install: first move an installation that is not ours to a folder beside it; uninstall: although it is in use",
+	 "install: move an installation made by another tool to a folder beside it first; uninstall: even if it is in "
+	 "use",
 	 set_force},
 	{"output", 'o', "text|json", " install check status list verify rollback prune pin unpin uninstall ",
 	 "output format (default: text)", set_output},
-	{"quiet", 'q', NULL, NULL, "quiet", set_quiet},
-	{"verbose", 'v', NULL, NULL, "verbose", set_verbose},
+	{"quiet", 'q', NULL, NULL, "log errors only", set_quiet},
+	{"verbose", 'v', NULL, NULL, "log debug messages too", set_verbose},
 	{"help", 'h', NULL, NULL, "print help and exit", set_help},
 };
 

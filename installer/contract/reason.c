@@ -67,7 +67,8 @@ static const struct kt_reason_info reasons[KT_REASON_COUNT] = {
 		 .remedy = "Look at the kernel log and /proc/PID/stack of that process; if it does not go, reboot the node."},
 	[KT_REASON_UNSTEADY] =
 		{"Unsteady", NODE, RETRY, TRANSIENT,
-		 .remedy = "Find out in the kernel log and the installer's log what comes and goes; it is Ready when it holds."},
+		 .remedy = "Check the kernel log and the installer's log for what fails again and again. The node becomes "
+			   "Ready once it has been stable."},
 	[KT_REASON_KKM_FAILED] =
 		{"KkmFailed", NODE, RETRY, TRANSIENT,
 		 .remedy = "Load a kkm.ko that fits this kernel and processor, or use a machine that has KVM."},

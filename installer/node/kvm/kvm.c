@@ -55,7 +55,7 @@ static const struct {
 	{KVM_CAP_SET_TSS_ADDR, 1, "KVM_CAP_SET_TSS_ADDR"}, /* real mode on Intel */
 };
 
-static void ladder_done(struct checker *checker)
+static void checker_done(struct checker *checker)
 {
 	kt_guest_done(&checker->guest);
 	kt_close_fd(&checker->kvm);
@@ -354,7 +354,7 @@ static bool kkm_serves(struct checker *checker, struct kt_error *err)
 void kt_kvm_check(struct kt_kvm_checking *checking)
 {
 	struct kt_state_kvm *state = &checking->probe->kvm;
-	KT_OWN(ladder_done)
+	KT_OWN(checker_done)
 	struct checker checker = {.paths = checking->paths,
 				  .load_modules = checking->load_modules,
 				  .checking = checking,
