@@ -81,8 +81,11 @@ int kt_root_check(const struct kt_store *store, bool asks_links, enum kt_claim *
 		  void *context)
 {
 	struct finding finding = {visit, context};
+	char current[KT_VERSION_MAX];
 	int r = foreign_find(store, ret_claim, &finding);
 
+	/* Without current nothing serves: a first landing or an uninstallation was interrupted, and links may be missing. */
+	asks_links = asks_links && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0;
 	for (size_t i = 0; r == 0 && asks_links && i < KT_COMPONENT_LINKED; i++) {
 		enum kt_entry entry;
 		char text[64];
