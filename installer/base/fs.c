@@ -82,10 +82,12 @@ int kt_fs_open_file(int dir, const char *path, struct stat *ret_info)
 	return ret_info->st_ino == info.st_ino && ret_info->st_dev == info.st_dev ? kt_take_fd(&fd) : -EINVAL;
 }
 
-bool kt_fs_has_capabilities(int fd)
+int kt_fs_has_capabilities(int fd)
 {
-	/* all else, such as EOVERFLOW for those of another user namespace, says that there are some */
-	return fgetxattr(fd, "security.capability", NULL, 0) >= 0 || (errno != ENODATA && errno != EOPNOTSUPP);
+	/* EOVERFLOW: those of another user namespace */
+	if (fgetxattr(fd, "security.capability", NULL, 0) >= 0 || errno == EOVERFLOW)
+		return 1;
+	return errno == ENODATA || errno == EOPNOTSUPP ? 0 : kt_negative_errno();
 }
 
 int kt_fs_open_parent(int dir, const char *path, const char **ret_name)

@@ -38,7 +38,12 @@ int kt_reader_read(struct kt_reader *reader, int parent, const char *name, struc
 		got = read(fd, reader->buffer, READ_BYTES);
 		/* one that grows under us is another than was looked at, and may have no end */
 	} while ((got > 0 && reading.size_bytes <= (uint64_t)reading.info.st_size) || (got < 0 && errno == EINTR));
-	reading.has_capabilities = got == 0 && kt_fs_has_capabilities(fd);
+	if (got == 0) {
+		int has = kt_fs_has_capabilities(fd);
+
+		reading.has_capabilities = has > 0;
+		got = has < 0 ? -1 : 0; /* and errno says why */
+	}
 	if (got < 0 || fstat(fd, &after) < 0) {
 		int code = errno;
 

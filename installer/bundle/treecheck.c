@@ -262,7 +262,7 @@ static bool has_capabilities(int parent, const char *name)
 	struct stat info;
 	KT_OWN(kt_close_fd) int fd = kt_fs_open_file(parent, name, &info);
 
-	return fd >= 0 && kt_fs_has_capabilities(fd);
+	return fd >= 0 && kt_fs_has_capabilities(fd) > 0;
 }
 
 /* Reads it, and notes what it found. */
@@ -495,5 +495,5 @@ int kt_tree_mend(const struct kt_tree *tree, const struct kt_difference *differe
 	if (fchown(fd, 0, 0) < 0 ||
 	    fchmod(fd, difference->is_folder ? FOLDER_MODE : (mode_t)difference->file->mode) < 0)
 		return kt_negative_errno();
-	return difference->flaw == KT_FLAW_CAPABILITIES && kt_fs_has_capabilities(fd) ? -EPERM : 0;
+	return difference->flaw == KT_FLAW_CAPABILITIES && kt_fs_has_capabilities(fd) > 0 ? -EPERM : 0;
 }

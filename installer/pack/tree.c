@@ -42,7 +42,7 @@ static int file_take(int dir, const char *name, const char *path, struct kt_plac
 		return kt_fail(err, EINVAL, KT_REASON_BUNDLE_INVALID, "%s is not a regular file, folder or link",
 			       kt_path_show(path, shown));
 	/* other attributes, as SELinux's label, belong to the machine and not to the tree */
-	if ((info.st_mode & (S_ISUID | S_ISGID | S_ISVTX)) || kt_fs_has_capabilities(fd))
+	if ((info.st_mode & (S_ISUID | S_ISGID | S_ISVTX)) || kt_fs_has_capabilities(fd) != 0)
 		return kt_fail(err, EPERM, KT_REASON_BUNDLE_INVALID,
 			       "%s is setuid, setgid, sticky or has capabilities: no bundle has that",
 			       kt_path_show(path, shown));

@@ -123,15 +123,18 @@ static int lock_open(int above, const char *name)
 	return kt_take_fd(&fd);
 }
 
-/* Is what was locked still what is there? The holder before may have removed it. */
-static bool is_there(int above, const char *name, int fd)
+/* Is what was locked still what is there? The holder before may have removed it. 1, 0, or -errno. */
+static int is_there(int above, const char *name, int fd)
 {
 	struct stat locked, there;
 
 	if (fstat(fd, &locked) < 0)
-		return false;
-	return S_ISDIR(locked.st_mode) || (fstatat(above, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-					   there.st_ino == locked.st_ino && there.st_dev == locked.st_dev);
+		return kt_negative_errno();
+	if (S_ISDIR(locked.st_mode))
+		return 1;
+	if (fstatat(above, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : kt_negative_errno();
+	return there.st_ino == locked.st_ino && there.st_dev == locked.st_dev;
 }
 
 /* 0, or why not: -EWOULDBLOCK while another holds it; *ret_fd is the lock, or what is held. */
@@ -143,7 +146,10 @@ static int lock_try(int above, const char *name, int *ret_fd)
 		return *ret_fd;
 	if (flock(*ret_fd, LOCK_EX | LOCK_NB) < 0)
 		return kt_negative_errno();
-	return is_there(above, name, *ret_fd) ? 0 : -EWOULDBLOCK;
+
+	int r = is_there(above, name, *ret_fd);
+
+	return r > 0 ? 0 : r < 0 ? r : -EWOULDBLOCK;
 }
 
 void kt_store_unlock_for_good(const struct kt_store *store, int above)
@@ -151,7 +157,7 @@ void kt_store_unlock_for_good(const struct kt_store *store, int above)
 	char name[LOCK_NAME_MAX];
 
 	lock_name(store, name);
-	if (is_there(above, name, store->lock))
+	if (is_there(above, name, store->lock) > 0)
 		(void)unlinkat(above, name, 0);
 }
 

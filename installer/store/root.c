@@ -38,6 +38,7 @@ int kt_root_entry(const struct kt_store *store, const char *name, enum kt_entry 
 struct finding {
 	kt_root_visit *visit;
 	void *context;
+	bool is_serving;
 };
 
 static int folder_visit(void *context, const struct kt_difference *difference)
@@ -45,6 +46,8 @@ static int folder_visit(void *context, const struct kt_difference *difference)
 	const struct finding *finding = context;
 	char text[256];
 
+	if (!finding->is_serving && difference->flaw == KT_FLAW_MISSING)
+		return 0;
 	kt_difference_print(difference, "", text, sizeof(text));
 	finding->visit(finding->context, kt_difference_reason(difference), text + (text[0] == '/'));
 	return 0;
@@ -80,12 +83,14 @@ static int foreign_find(const struct kt_store *store, enum kt_claim *ret_claim, 
 int kt_root_check(const struct kt_store *store, bool asks_links, enum kt_claim *ret_claim, kt_root_visit *visit,
 		  void *context)
 {
-	struct finding finding = {visit, context};
+	struct finding finding = {visit, context, false};
 	char current[KT_VERSION_MAX];
 	int r = foreign_find(store, ret_claim, &finding);
 
-	/* Without current nothing serves: a first landing or an uninstallation was interrupted, and links may be missing. */
-	asks_links = asks_links && kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0;
+	/* Without current nothing serves: a first landing or an uninstallation was interrupted, and links and folders may
+	 * be missing. */
+	finding.is_serving = kt_place_read_pointer(store->dir, KT_STORE_CURRENT, current) == 0;
+	asks_links = asks_links && finding.is_serving;
 	for (size_t i = 0; r == 0 && asks_links && i < KT_COMPONENT_LINKED; i++) {
 		enum kt_entry entry;
 		char text[64];

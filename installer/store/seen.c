@@ -50,6 +50,8 @@ int kt_seen_write(const struct kt_store *store, const char *part, const char *ve
 		r = kt_fs_make_file(store->dir, partial, text, size, 0644);
 	if (r == 0 && renameat(store->dir, partial, store->dir, name) < 0)
 		r = kt_negative_errno();
+	if (r < 0)
+		(void)unlinkat(store->dir, partial, 0);
 	return r < 0 ? kt_fail_errno(err, -r, KT_REASON_IO_ERROR, "cannot note what was read of %s %s", part, version) :
 		       0;
 }

@@ -85,8 +85,9 @@ static int folder_empty(struct removal *removal, const char *folder, struct kt_e
 static int versions_remove(struct removal *removal, struct kt_error *err)
 {
 	int r = folder_empty(removal, KT_STORE_SETS, err);
+	bool are_sets_gone = removal->rest->code == 0; /* what one that stays names stays, too */
 
-	for (size_t i = 0; r == 0 && kt_component_names[i]; i++) {
+	for (size_t i = 0; r == 0 && are_sets_gone && kt_component_names[i]; i++) {
 		char folder[KT_PLACE_MAX];
 
 		(void)snprintf(folder, sizeof(folder), KT_STORE_VERSIONS "/%s", kt_component_names[i]);

@@ -70,7 +70,7 @@ int kt_fs_make_dirs(int dir, const char *path);
 int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err);
 
 /* Does this open file give who runs it capabilities (setcap(8))? A mode does not show it. */
-bool kt_fs_has_capabilities(int fd);
+int kt_fs_has_capabilities(int fd);
 
 bool kt_fs_exists(int dir, const char *path);
 

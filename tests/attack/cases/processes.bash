@@ -173,7 +173,7 @@ case_15_leaked_descriptors() {
 		count=$((count + 1))
 		# what is declared: 0-2; pipes and pidfds to who was started; the head's own inotify and uevents; of who lands
 		# the bundle, the root and its lock
-		rest=$(descriptors "$one" | grep -vE "^[012] |^[0-9]+ (/dev/null|pipe|anon_inode:.*|$PWD/r|$PWD|$b)\$")
+		rest=$(descriptors "$one" | grep -vE "^[012] |^[0-9]+ (/dev/null|pipe|anon_inode:.*|$PWD/r|$PWD/\.r\.lock|$PWD|$b)\$")
 		[ "$(cat "/proc/$one/comm")" != kontain-agent ] || rest=$(grep -v ' socket$' <<<"$rest")
 		[ -z "$rest" ] || { say "$(tr '\0' ' ' <"/proc/$one/cmdline" | cut -c1-60): $rest"; ok=1; }
 	done
