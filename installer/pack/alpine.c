@@ -175,7 +175,7 @@ static int image_take(const char *output, const char *source, struct kt_place *p
 			r = kt_image_parse(bytes, size, &image, err);
 		for (size_t k = 0; r == 0 && image.is_layers && k < image.count; k++)
 			r = layer_take(archive.dir, image.paths[k], place, err);
-		if (r < 0 || image.is_layers)
+		if (r != 0 || image.is_layers)
 			return r;
 		(void)snprintf(document, sizeof(document), "%s", image.paths[0]);
 	}
