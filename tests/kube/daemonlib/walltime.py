@@ -14,15 +14,18 @@ from memory import plain_program
 JUMPS = (3600, -3600, 7 * 24 * 3600, -24 * 3600, 0)
 
 
-def test_wall_clock():
-	program, folder = plain_program(), tempfile.mkdtemp(prefix="wall-")
+def with_clock(name):
+	"""A kontaind that serves, and how far its clocks are off: jump[:] = two numbers, wall and boot clock. None: why is
+	told."""
+	program, folder = plain_program(), tempfile.mkdtemp(prefix="clock-")
 	if not program:
-		return skip("wall clock", "no kontaind without sanitizers: build the release")
+		return skip(name, "no kontaind without sanitizers: build the release")
 	library, path = f"{folder}/wallclock.so", f"{folder}/jump"
 	built = subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, f"{k.HERE}/wallclock.c"],
 		capture_output=True, text=True)
 	if built.returncode:
-		return check(False, "wall clock: the library builds", built.stderr)
+		check(False, f"{name}: the library builds", built.stderr)
+		return None
 	with open(path, "wb") as file:
 		file.write(struct.pack("qq", 0, 0))
 	with open(path, "r+b") as file:
@@ -31,6 +34,14 @@ def test_wall_clock():
 	logs.append(one)
 	k.write(one.state_path, k.state())
 	one.serving().wait_for("/readyz", 200)
+	return one, jump
+
+
+def test_wall_clock():
+	made = with_clock("wall clock")
+	if not made:
+		return
+	one, jump = made
 	for seconds in JUMPS:
 		jump[:] = struct.pack("qq", seconds, 0)
 		seen, until = set(), time.monotonic() + 2.5
@@ -60,22 +71,10 @@ def test_wall_clock():
 
 def test_suspend():
 	"""A machine that slept for an hour: the state of before is overdue at once, and the next is believed at once."""
-	program, folder = plain_program(), tempfile.mkdtemp(prefix="suspend-")
-	if not program:
-		return skip("suspend", "no kontaind without sanitizers: build the release")
-	library, path = f"{folder}/wallclock.so", f"{folder}/jump"
-	built = subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, f"{k.HERE}/wallclock.c"],
-		capture_output=True, text=True)
-	if built.returncode:
-		return check(False, "suspend: the library builds", built.stderr)
-	with open(path, "wb") as file:
-		file.write(struct.pack("qq", 0, 0))
-	with open(path, "r+b") as file:
-		jump = mmap.mmap(file.fileno(), 16)
-	one = k.Daemon(program, "--standalone", environment={"LD_PRELOAD": library, "TEST_WALL_CLOCK": path})
-	logs.append(one)
-	k.write(one.state_path, k.state())
-	one.serving().wait_for("/readyz", 200)
+	made = with_clock("suspend")
+	if not made:
+		return
+	one, jump = made
 	# What it waits on goes by the boot clock (7), so that it ends with the sleep; and it is set.
 	alarms = [text for text in (open(f"/proc/{one.process.pid}/fdinfo/{fd}").read()
 		for fd in os.listdir(f"/proc/{one.process.pid}/fdinfo")) if "clockid: 7" in text]
