@@ -4,7 +4,6 @@
  * write, so that of a folder could be held by any user of the node, and of anything below the root by a payload that
  * has it mounted. Either would keep the node from its upgrade. Where no file can be made it is the folder above. The
  * uninstallation removes the file while it holds it: whoever waited for it looks whether it is still there. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "kontain/base/clock.h"
+#include "kontain/base/dir.h"
 #include "kontain/base/error.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/own.h"
@@ -38,27 +38,31 @@ static int holder_of(const char *line, const struct stat *file)
 	return inode == file->st_ino && pid > 0 ? pid : 0;
 }
 
+struct open_file {
+	const struct stat *file;
+	bool is_open;
+};
+
+static int open_visit(void *context, int dir, const char *name)
+{
+	struct open_file *open_file = context;
+	struct stat info;
+
+	open_file->is_open = fstatat(dir, name, &info, 0) == 0 && info.st_ino == open_file->file->st_ino &&
+			     info.st_dev == open_file->file->st_dev;
+	return open_file->is_open;
+}
+
 /* The device in /proc/locks is another's where a filesystem has several (btrfs), and inodes alone are of any
  * filesystem: so has this process the file open? */
 static bool has_open(int proc, int pid, const struct stat *file)
 {
+	struct open_file open_file = {.file = file};
 	char path[32];
-	struct dirent *entry;
 
 	(void)snprintf(path, sizeof(path), "%d/fd", pid);
-
-	KT_OWN(kt_close_fd) int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	KT_OWN(kt_close_dir) DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-	struct stat info;
-
-	if (!entries)
-		return false;
-	(void)kt_take_fd(&fd); /* the stream's now */
-	while ((entry = readdir(entries)))
-		if (fstatat(dirfd(entries), entry->d_name, &info, 0) == 0 && info.st_ino == file->st_ino &&
-		    info.st_dev == file->st_dev)
-			return true;
-	return false;
+	(void)kt_each_entry(proc, path, open_visit, &open_file);
+	return open_file.is_open;
 }
 
 /* Who holds it, as far as this process can see: " (process 123, kontain-installer)", or "". */
