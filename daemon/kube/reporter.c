@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jitter.h"
 #include "kontain/base/own.h"
 #include "kontain/contract/jsonbound.h"
 
-#define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MOST_MS  30000
 #define CONFLICT_MS      200   /* the node moved under us: read again at once */
 #define TRIES            3     /* of one write */
@@ -22,26 +22,12 @@
 #define REPORT_GRACE_MS  60000
 #define ANSWERS_AT_ONCE  10 /* to what others do to the node; then one more a heartbeat */
 
-/* xorshift64*: spreads thousands of agents; nothing secret. */
-static uint64_t next_random(struct kt_reporter *reporter)
-{
-	reporter->random ^= reporter->random >> 12;
-	reporter->random ^= reporter->random << 25;
-	reporter->random ^= reporter->random >> 27;
-	return reporter->random * 2685821657736338717ULL >> 16;
-}
-
-static int64_t random_below(struct kt_reporter *reporter, int64_t bound)
-{
-	return bound > 0 ? (int64_t)(next_random(reporter) % (uint64_t)bound) : 0;
-}
-
 /* 90 to 110 percent of the heartbeat. */
 static int64_t beat_interval_ms(struct kt_reporter *reporter)
 {
 	int64_t interval_ms = (int64_t)reporter->heartbeat_s * 1000;
 
-	return interval_ms - interval_ms / 10 + random_below(reporter, interval_ms / 5 + 1);
+	return interval_ms - interval_ms / 10 + kt_jitter_below(&reporter->random, interval_ms / 5 + 1);
 }
 
 bool kt_node_name_is_valid(const char *name)
@@ -62,7 +48,7 @@ void kt_reporter_init(struct kt_reporter *reporter, const char *node_name, unsig
 	reporter->random = seed ? seed : 1;
 	reporter->node.taint_index = -1;
 	/* The read waits too: thousands of agents that start at once cost the server most by their first requests. */
-	reporter->not_before_ms = now_ms + random_below(reporter, (int64_t)start_delay_s * 1000);
+	reporter->not_before_ms = now_ms + kt_jitter_below(&reporter->random, (int64_t)start_delay_s * 1000);
 	reporter->beat_at_ms = INT64_MAX;
 	reporter->answers = ANSWERS_AT_ONCE;
 	reporter->answers_at_ms = now_ms;
@@ -147,17 +133,8 @@ static int find_step(const struct kt_reporter *reporter, int64_t now_ms, int64_t
 
 static void back_off(struct kt_reporter *reporter, int64_t now_ms, int64_t most_ms, unsigned retry_after_s)
 {
-	int64_t wait_ms = BACKOFF_FIRST_MS;
-	int64_t asked_ms = (int64_t)retry_after_s * 1000;
+	int64_t wait_ms = kt_jitter_pause_ms(&reporter->random, reporter->failures, most_ms, retry_after_s);
 
-	for (unsigned i = 0; i < reporter->failures && wait_ms < most_ms; i++)
-		wait_ms *= 2;
-	if (wait_ms > most_ms)
-		wait_ms = most_ms;
-	wait_ms = wait_ms / 2 + random_below(reporter, wait_ms / 2 + 1);
-	/* Asked to stay away for a time: not before it, and not all at once after it. */
-	if (asked_ms > 0)
-		wait_ms = asked_ms + random_below(reporter, asked_ms / 2 + 1000);
 	reporter->failures++;
 	reporter->not_before_ms = now_ms + wait_ms;
 }
@@ -415,7 +392,7 @@ void kt_reporter_take(struct kt_reporter *reporter, const struct kt_kube_reply *
 	/* 409: the node moved; 422: so did its taints, or a rule refuses. Others do not get better by trying again. */
 	if (reply->code != 409 && reply->code != 422)
 		reporter->tries[step] = TRIES;
-	reporter->not_before_ms = now_ms + CONFLICT_MS / 2 + random_below(reporter, CONFLICT_MS / 2);
+	reporter->not_before_ms = now_ms + CONFLICT_MS / 2 + kt_jitter_below(&reporter->random, CONFLICT_MS / 2);
 }
 
 int64_t kt_reporter_due_ms(const struct kt_reporter *reporter)

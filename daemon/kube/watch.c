@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jitter.h"
 #include "kontain/base/own.h"
 
-#define PAUSE_FIRST_MS 1000
-#define PAUSE_MOST_MS  30000
+#define PAUSE_MOST_MS 30000
 /* kube-apiserver sends a bookmark a minute; two that are missing are no accident. */
 #define SILENCE_MS 150000
 #define LASTED_MS  60000
@@ -22,15 +22,6 @@
 /* A node changes some times a minute; each event is parsed, whole. */
 #define EVENTS_A_MINUTE 600
 #define ROOM_KEPT       (64 * 1024)
-
-/* xorshift64*: spreads thousands of agents; nothing secret. */
-static int64_t random_below(struct kt_watch *watch, int64_t bound)
-{
-	watch->random ^= watch->random >> 12;
-	watch->random ^= watch->random << 25;
-	watch->random ^= watch->random >> 27;
-	return bound > 0 ? (int64_t)((watch->random * 2685821657736338717ULL >> 16) % (uint64_t)bound) : 0;
-}
 
 void kt_watch_init(struct kt_watch *watch, const char *node_name, struct kt_reporter *reporter, unsigned heartbeat_s,
 		   unsigned spread_s, uint64_t seed)
@@ -65,7 +56,7 @@ bool kt_watch_next(struct kt_watch *watch, int64_t now_ms, struct kt_kube_reques
 	snprintf(ret_request->path, sizeof(ret_request->path),
 		 "/api/v1/nodes?watch=1&fieldSelector=metadata.name%%3D%s&resourceVersion=0&allowWatchBookmarks=true"
 		 "&timeoutSeconds=%d",
-		 watch->node_name, WATCH_LEAST_S + (int)random_below(watch, WATCH_SPREAD_S));
+		 watch->node_name, WATCH_LEAST_S + (int)kt_jitter_below(&watch->random, WATCH_SPREAD_S));
 	watch->is_open = true;
 	watch->is_broken = watch->is_too_much = false;
 	watch->begun_ms = watch->heard_ms = now_ms;
@@ -163,20 +154,6 @@ bool kt_watch_feed(struct kt_watch *watch, const char *bytes, size_t size, int64
 	return !watch->is_broken;
 }
 
-/* Asked to stay away for a time: not before it, and not all at once after it. */
-static int64_t pause_of(struct kt_watch *watch, int64_t most_ms, unsigned retry_after_s)
-{
-	int64_t pause_ms = PAUSE_FIRST_MS, asked_ms = (int64_t)retry_after_s * 1000;
-
-	if (asked_ms > 0)
-		return asked_ms + random_below(watch, asked_ms / 2 + 1000);
-	for (unsigned i = 0; i < watch->failures && pause_ms < most_ms; i++)
-		pause_ms *= 2;
-	if (pause_ms > most_ms)
-		pause_ms = most_ms;
-	return pause_ms / 2 + random_below(watch, pause_ms / 2 + 1);
-}
-
 static bool has_lasted(const struct kt_watch *watch)
 {
 	return watch->is_up && watch->heard_ms - watch->begun_ms >= LASTED_MS;
@@ -195,10 +172,10 @@ static void close_watch(struct kt_watch *watch, int64_t most_ms, unsigned retry_
 	watch->is_open = watch->is_up = false;
 	if (was_long)
 		watch->failures = 0;
-	watch->not_before_ms = now_ms + pause_of(watch, most_ms, retry_after_s);
+	watch->not_before_ms = now_ms + kt_jitter_pause_ms(&watch->random, watch->failures, most_ms, retry_after_s);
 	/* A server that went took all its watches with it. */
 	if (was_long && watch->problem[0])
-		watch->not_before_ms += random_below(watch, (int64_t)watch->spread_s * 1000);
+		watch->not_before_ms += kt_jitter_below(&watch->random, (int64_t)watch->spread_s * 1000);
 	watch->failures++;
 }
 
