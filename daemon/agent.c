@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 #include "kontain/base/fs.h"
 #include "kontain/base/log.h"
 #include "kontain/base/own.h"
+#include "kontain/base/signals.h"
 #include "kontain/contract/statefile.h"
 #include "kube/events.h"
 #include "kube/guard.h"
@@ -418,14 +417,13 @@ static int pause_ms(const struct agent *agent)
 }
 
 /* True when it was told to end. */
-static bool take_signal(struct agent *agent)
+static bool take_signal(const struct agent *agent)
 {
-	struct signalfd_siginfo info;
+	const char *name = kt_signals_take(agent->signals);
 
-	if (read(agent->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return false;
-	kt_log(KT_LOG_INFO, "stopped", "reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
-	return true;
+	if (name)
+		kt_log(KT_LOG_INFO, "stopped", "reason", name, NULL);
+	return name;
 }
 
 static int loop(struct agent *agent, struct kt_error *err)
@@ -462,19 +460,6 @@ static int loop(struct agent *agent, struct kt_error *err)
 	}
 }
 
-static int open_signals(int *ret_fd, struct kt_error *err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot set signals");
-	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return *ret_fd < 0 ? kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot take signals") : 0;
-}
-
 static int open_all(struct agent *agent, struct kt_error *err)
 {
 	const struct kt_agent_settings *settings = agent->settings;
@@ -492,7 +477,7 @@ static int open_all(struct agent *agent, struct kt_error *err)
 	agent->alarm = kt_clock_alarm_open();
 	if (agent->alarm < 0)
 		return kt_fail_errno(err, -agent->alarm, KT_REASON_INTERNAL, "cannot create a timer");
-	r = open_signals(&agent->signals, err);
+	r = kt_signals_open(&agent->signals, err);
 	if (r == 0)
 		r = kt_http_open(&settings->listen, answer, agent, &agent->http, err);
 	if (r == 0)

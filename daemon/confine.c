@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -17,7 +16,9 @@
 #include <unistd.h>
 
 #include "kontain/base/filter.h"
+#include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/base/privileges.h"
 
 #define TYPE_MASK 0xf /* of socket(2)'s second argument; flags are above */
 #define NAMESPACES \
@@ -53,16 +54,10 @@ static const struct kt_filter_table networked_table = KT_FILTER_TABLE(networked)
 int kt_daemon_confine(struct kt_error *err)
 {
 	const struct kt_filter_table *const tables[] = {&kt_filter_plain, &networked_table, &kt_filter_sanitizer};
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	int r = kt_privileges_keep(0, err);
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot give up new privileges");
-	/* The bounding set takes CAP_SETPCAP; without it, and without new privileges, the set has nothing to bound. */
-	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-		prctl(PR_CAPBSET_DROP, capability);
-	if (syscall(SYS_capset, &header, none) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot drop capabilities");
+	if (r < 0)
+		return r;
 	return kt_filter_allow_only(tables, sizeof(tables) / sizeof(tables[0]), err);
 }
 
@@ -94,12 +89,10 @@ static bool is_address(const char *host)
 
 static int allow_files(struct kt_landlock *set, const struct kt_daemon_needs *needs, struct kt_error *err)
 {
-	const char *slash = strrchr(needs->state, '/');
 	char folder[PATH_MAX];
 	int r;
 
-	(void)snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - needs->state) + 1 : 1,
-		       slash ? needs->state : ".");
+	kt_fs_folder_of(needs->state, folder);
 	/* It may come later than we do. */
 	r = kt_landlock_allow_or_above(set, folder, KT_LANDLOCK_READ, err);
 	if (r == 0 && needs->credentials)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kontain/base/arguments.h"
+
 #define DEFAULT_STATE  "/run/kontain/state.json"
 #define DEFAULT_LISTEN ":8080"
 
@@ -42,24 +44,15 @@ void kt_daemon_options_help(void)
 	     "exit status: 0 ended by SIGTERM or SIGINT; 1 failed; 2 usage");
 }
 
-/* before and after: the word stands between them, in quotes */
-static int refuse(struct kt_error *err, const char *before, const char *word, const char *after)
-{
-	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s \"%.200s\"%s; see --help", before, word, after);
-}
-
 int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_options *ret_options, struct kt_error *err)
 {
 	struct kt_daemon_options options = {.state = DEFAULT_STATE};
 	const char *listen = DEFAULT_LISTEN;
-	char letter[3];
 	int option;
 
 	optind = 1;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":hqv", long_options, NULL)) != -1) {
-		const char *word = argv[optind - 1];
-
 		switch (option) {
 		case 'a':
 			options.is_standalone = true;
@@ -85,17 +78,14 @@ int kt_daemon_options_parse(int argc, char *const argv[], struct kt_daemon_optio
 		case 'V':
 			options.action = KT_DAEMON_VERSION;
 			break;
-		case ':':
-			return refuse(err, "option", word, " requires an argument");
 		default:
-			snprintf(letter, sizeof(letter), "-%c", optopt);
-			return refuse(err, "unknown option", strncmp(word, "--", 2) == 0 ? word : letter, "");
+			return kt_arguments_explain(option, argv[optind - 1], err);
 		}
 	}
 	if (optind < argc)
-		return refuse(err, "unexpected argument", argv[optind], "");
+		return kt_arguments_refuse("unexpected argument", argv[optind], "", err);
 	if (options.state[0] == '\0')
-		return refuse(err, "option", "--state", " requires an argument");
+		return kt_arguments_refuse("option", "--state", " requires an argument", err);
 	if (kt_http_parse_address(listen, &options.listen, err) < 0)
 		return kt_fail_prefix(err, "--listen");
 	*ret_options = options;

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "kontain/base/filter.h"
+#include "kontain/base/fs.h"
 #include "kontain/base/own.h"
+#include "kontain/base/privileges.h"
 #include "plugin/device.h"
 
 /* Misc devices, as KVM is one, and no disk and no memory. The number's parts lie in it as the kernel has them
@@ -36,37 +38,16 @@ static const struct kt_filter_rule plugged[] = {
 
 static const struct kt_filter_table plugged_table = KT_FILTER_TABLE(plugged);
 
-static int drop_capabilities(struct kt_error *err)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (syscall(SYS_capget, &header, sets) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot read capabilities");
-	/* Without it, as on a host where nobody is root, nodes that are there already serve. */
-	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
-		sets[i].permitted &= i == CAP_TO_INDEX(CAP_MKNOD) ? CAP_TO_MASK(CAP_MKNOD) : 0;
-		sets[i].effective = sets[i].permitted;
-		sets[i].inheritable = 0;
-	}
-	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-		prctl(PR_CAPBSET_DROP, capability);
-	if (syscall(SYS_capset, &header, sets) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot drop capabilities");
-	return 0;
-}
-
 static int allow_files(struct kt_landlock *set, const struct kt_plugin_needs *needs, struct kt_error *err)
 {
 	/* The libraries are loaded, and no other is. */
 	static const char *const files[] = {
 		"/etc/localtime", "/usr/share/zoneinfo", "/proc/sys/kernel/random/boot_id", "/proc/misc", "/dev/null",
 	};
-	const char *slash = strrchr(needs->state, '/');
 	char folder[PATH_MAX];
 	int r;
 
-	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - needs->state) + 1, needs->state);
+	kt_fs_folder_of(needs->state, folder);
 	/* It may come later than we do. */
 	r = kt_landlock_allow_or_above(set, folder, KT_LANDLOCK_READ, err);
 	if (r == 0)
@@ -88,9 +69,8 @@ int kt_plugin_confine(const struct kt_plugin_needs *needs, char ret_text[KT_LAND
 	r = kt_device_make_folder(needs->device_folder, err);
 	if (r < 0)
 		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot give up new privileges");
-	r = drop_capabilities(err);
+	/* Without it, as on a host where nobody is root, nodes that are there already serve. */
+	r = kt_privileges_keep(UINT64_C(1) << CAP_MKNOD, err);
 	if (r == 0)
 		r = kt_filter_allow_only(tables, sizeof(tables) / sizeof(tables[0]), err);
 	if (r == 0)

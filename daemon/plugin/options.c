@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kontain/base/arguments.h"
+
 #define DEFAULT_RESOURCE "kontain.app/kvm"
 #define DEFAULT_STATE    "/run/kontain/state.json"
 #define DEFAULT_KUBELET  "/var/lib/kubelet/device-plugins"
@@ -49,12 +51,6 @@ void kt_plugin_options_help(void)
 	     "  --version             print the version and exit\n"
 	     "\n"
 	     "exit status: 0 ended by SIGTERM or SIGINT; 1 failed; 2 usage");
-}
-
-/* before and after: the word stands between them, in quotes */
-static int refuse(struct kt_error *err, const char *before, const char *word, const char *after)
-{
-	return kt_fail(err, EINVAL, KT_REASON_CONFIG_INVALID, "%s \"%.200s\"%s; see --help", before, word, after);
 }
 
 /* DOMAIN/NAME, each of letters, digits, '-', '_' and '.' (an extended resource's name). */
@@ -109,6 +105,51 @@ static int check(const struct kt_plugin_options *options, struct kt_error *err)
 	return 0;
 }
 
+static int take(int option, const char *word, struct kt_plugin_options *options, struct kt_error *err)
+{
+	switch (option) {
+	case 'r':
+		options->resource = optarg;
+		return is_resource(optarg) ?
+			       0 :
+			       kt_arguments_refuse("--resource: expected DOMAIN/NAME, got", optarg, "", err);
+	case 'n':
+		return parse_count(optarg, &options->count) ?
+			       0 :
+			       kt_arguments_refuse("--count: expected a number from 1 to 10000, got", optarg, "", err);
+	case 'm':
+		return parse_mount(optarg, &options->mount) ?
+			       0 :
+			       kt_arguments_refuse("--mount: expected km, store or none, got", optarg, "", err);
+	case 'l':
+		options->has_legacy = true;
+		return 0;
+	case 's':
+		options->state = optarg;
+		return 0;
+	case 'k':
+		options->kubelet_folder = optarg;
+		return 0;
+	case 'd':
+		options->device_folder = optarg;
+		return 0;
+	case 'q':
+		options->is_quiet = true;
+		return 0;
+	case 'v':
+		options->is_verbose = true;
+		return 0;
+	case 'h':
+		options->action = KT_PLUGIN_HELP;
+		return 0;
+	case 'V':
+		options->action = KT_PLUGIN_VERSION;
+		return 0;
+	default:
+		return kt_arguments_explain(option, word, err);
+	}
+}
+
 int kt_plugin_options_parse(int argc, char *const argv[], struct kt_plugin_options *ret_options, struct kt_error *err)
 {
 	struct kt_plugin_options options = {
@@ -118,62 +159,16 @@ int kt_plugin_options_parse(int argc, char *const argv[], struct kt_plugin_optio
 		.device_folder = DEFAULT_DEVICES,
 		.count = DEFAULT_COUNT,
 	};
-	char letter[3];
-	int option, r;
+	int option, r = 0;
 
 	optind = 1;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":hqv", long_options, NULL)) != -1) {
-		const char *word = argv[optind - 1];
-
-		switch (option) {
-		case 'r':
-			options.resource = optarg;
-			if (!is_resource(optarg))
-				return refuse(err, "--resource: expected DOMAIN/NAME, got", optarg, "");
-			break;
-		case 'n':
-			if (!parse_count(optarg, &options.count))
-				return refuse(err, "--count: expected a number from 1 to 10000, got", optarg, "");
-			break;
-		case 'm':
-			if (!parse_mount(optarg, &options.mount))
-				return refuse(err, "--mount: expected km, store or none, got", optarg, "");
-			break;
-		case 'l':
-			options.has_legacy = true;
-			break;
-		case 's':
-			options.state = optarg;
-			break;
-		case 'k':
-			options.kubelet_folder = optarg;
-			break;
-		case 'd':
-			options.device_folder = optarg;
-			break;
-		case 'q':
-			options.is_quiet = true;
-			break;
-		case 'v':
-			options.is_verbose = true;
-			break;
-		case 'h':
-			options.action = KT_PLUGIN_HELP;
-			break;
-		case 'V':
-			options.action = KT_PLUGIN_VERSION;
-			break;
-		case ':':
-			return refuse(err, "option", word, " requires an argument");
-		default:
-			(void)snprintf(letter, sizeof(letter), "-%c", optopt);
-			return refuse(err, "unknown option", strncmp(word, "--", 2) == 0 ? word : letter, "");
-		}
-	}
-	if (optind < argc)
-		return refuse(err, "unexpected argument", argv[optind], "");
-	r = check(&options, err);
+	while (r == 0 && (option = getopt_long(argc, argv, ":hqv", long_options, NULL)) != -1)
+		r = take(option, argv[optind - 1], &options, err);
+	if (r == 0 && optind < argc)
+		r = kt_arguments_refuse("unexpected argument", argv[optind], "", err);
+	if (r == 0)
+		r = check(&options, err);
 	if (r == 0)
 		*ret_options = options;
 	return r;

@@ -6,17 +6,16 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "kontain/base/clock.h"
 #include "kontain/base/fs.h"
 #include "kontain/base/log.h"
 #include "kontain/base/own.h"
+#include "kontain/base/signals.h"
 #include "kontain/contract/statefile.h"
 #include "plugin/device.h"
 #include "plugin/register.h"
@@ -156,14 +155,13 @@ static int64_t pause_ms(const struct plugin *plugin)
 }
 
 /* True when it was told to end. */
-static bool take_signal(struct plugin *plugin)
+static bool take_signal(const struct plugin *plugin)
 {
-	struct signalfd_siginfo info;
+	const char *name = kt_signals_take(plugin->signals);
 
-	if (read(plugin->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return false;
-	kt_log(KT_LOG_INFO, "stopped", "reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
-	return true;
+	if (name)
+		kt_log(KT_LOG_INFO, "stopped", "reason", name, NULL);
+	return name;
 }
 
 /* What happened in the folder is looked at, whatever it was. */
@@ -208,19 +206,6 @@ static int loop(struct plugin *plugin, struct kt_error *err)
 	}
 }
 
-static int open_signals(int *ret_fd, struct kt_error *err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-		return kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot set signals");
-	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return *ret_fd < 0 ? kt_fail_errno(err, errno, KT_REASON_INTERNAL, "cannot take signals") : 0;
-}
-
 static void watch_folder(struct plugin *plugin)
 {
 	plugin->folder = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -257,7 +242,7 @@ static int open_all(struct plugin *plugin, struct kt_error *err)
 	plugin->alarm = kt_clock_alarm_open();
 	if (plugin->alarm < 0)
 		return kt_fail_errno(err, -plugin->alarm, KT_REASON_INTERNAL, "cannot create a timer");
-	r = open_signals(&plugin->signals, err);
+	r = kt_signals_open(&plugin->signals, err);
 	if (r == 0)
 		r = kt_endpoint_check_folder(options->kubelet_folder, err);
 	if (r == 0)

@@ -82,6 +82,13 @@ int kt_fs_open_file(int dir, const char *path, struct stat *ret_info)
 	return ret_info->st_ino == info.st_ino && ret_info->st_dev == info.st_dev ? kt_take_fd(&fd) : -EINVAL;
 }
 
+void kt_fs_folder_of(const char *path, char ret_folder[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)snprintf(ret_folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+}
+
 int kt_fs_has_capabilities(int fd)
 {
 	/* EOVERFLOW: those of another user namespace */

@@ -133,13 +133,6 @@ int kt_rights_runner(struct kt_error *err)
 
 /* ---- the agent's user ---- */
 
-static void folder_of(const char *path, char folder[PATH_MAX])
-{
-	const char *slash = strrchr(path, '/');
-
-	(void)snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-}
-
 struct own {
 	const char *state; /* its name in the folder */
 	char other[NAME_MAX + 1];
@@ -165,7 +158,7 @@ int kt_rights_state_folder(const char *state, struct kt_error *err)
 	char folder[PATH_MAX];
 	struct stat info;
 
-	folder_of(state, folder);
+	kt_fs_folder_of(state, folder);
 	if (kt_state_make_folder(state, err) < 0)
 		return -err->code;
 
@@ -246,7 +239,7 @@ static int allow_root(struct kt_landlock *set, const struct kt_installer *instal
 		return 0; /* the store refuses it, and says why */
 	while (size > 1 && path[size - 1] == '/')
 		path[--size] = '\0';
-	folder_of(path, above);
+	kt_fs_folder_of(path, above);
 	return kt_landlock_allow_or_above(set, above, KT_LANDLOCK_READ, err);
 }
 
@@ -278,7 +271,7 @@ int kt_rights_agent_files(const struct kt_installer *installer, char ret_text[KT
 	};
 	int failed = kt_landlock_begin(KT_LANDLOCK_FILES | KT_LANDLOCK_TCP | KT_LANDLOCK_SIGNALS, &set, err);
 
-	folder_of(options->state, folder);
+	kt_fs_folder_of(options->state, folder);
 	for (size_t i = 0; i < TABLE_SIZE(places) && failed == 0; i++)
 		failed = kt_landlock_allow(&set, places[i].path, places[i].right, err);
 	/* whether another agent lives is asked by the numbers of the host */

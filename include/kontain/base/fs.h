@@ -3,6 +3,7 @@
 #ifndef KONTAIN_FS_H
 #define KONTAIN_FS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +69,9 @@ int kt_fs_make_dirs(int dir, const char *path);
 /* Removes a tree beneath dir, never leaving it and never following a link. A missing path is 0; InUse when something
  * is mounted in it. */
 int kt_fs_remove_tree(int dir, const char *path, struct kt_error *err);
+
+/* "/a/b" -> "/a/", "b" -> ".": where the last part of a path lies. */
+void kt_fs_folder_of(const char *path, char ret_folder[PATH_MAX]);
 
 /* Does this open file give who runs it capabilities (setcap(8))? A mode does not show it. */
 int kt_fs_has_capabilities(int fd);
